@@ -1,0 +1,77 @@
+"""The closed table of problems: every failure that a caller can see has a stable code, an HTTP status, a title
+and what to do next. The HTTP face answers them as RFC 9457 problem details; the command line prints them."""
+
+from enum import Enum
+
+
+class ProblemCode(Enum):
+    """Code, HTTP status, title and next step of each problem."""
+
+    INVALID_REQUEST = (
+        "invalid-request",
+        400,
+        "The request is not valid",
+        "Correct the field that the detail names.",
+    )
+    UNAUTHENTICATED = (
+        "unauthenticated",
+        401,
+        "Credentials are missing or not valid",
+        "Send a valid bearer key or page token.",
+    )
+    FORBIDDEN = (
+        "forbidden",
+        403,
+        "These credentials may not do this",
+        "Use a key with the scope that the detail names.",
+    )
+    NOT_FOUND = ("not-found", 404, "There is no such thing", "Check the identifier.")
+    METHOD_NOT_ALLOWED = (
+        "method-not-allowed",
+        405,
+        "The method is not allowed here",
+        "See /docs for the methods of this path.",
+    )
+    CONFLICT = ("conflict", 409, "The state does not allow this", "Read the resource again and decide anew.")
+    IDEMPOTENCY_MISMATCH = (
+        "idempotency-mismatch",
+        422,
+        "The idempotency key was used for another request",
+        "Use a fresh Idempotency-Key.",
+    )
+    PAYLOAD_TOO_LARGE = ("payload-too-large", 413, "The body is too large", "Send less.")
+    UNSUPPORTED_MEDIA_TYPE = ("unsupported-media-type", 415, "The body is not JSON", "Send application/json.")
+    RATE_LIMITED = ("rate-limited", 429, "Too many requests", "Wait as long as Retry-After says.")
+    ACTIVATION_ENDED = ("activation-ended", 410, "This activation has ended", "Start a new one.")
+    DEVICE_CODE_WRONG = (
+        "device-code-wrong",
+        422,
+        "The code is not the one on the phone",
+        "Compare and type it again.",
+    )
+    BINDING_SUSPENDED = (
+        "binding-suspended",
+        409,
+        "This phone is suspended",
+        "Resume it, or bind the phone anew.",
+    )
+    PIN_BLOCKED = ("pin-blocked", 409, "The PIN is blocked", "Wait, or ask the bank to unblock it.")
+    INTERNAL = ("internal", 500, "Something went wrong here", "Try again; tell the operator the request id.")
+    UNAVAILABLE = ("unavailable", 503, "The service cannot answer now", "Try again shortly.")
+
+    def __init__(self, code: str, status: int, title: str, next_step: str) -> None:
+        self.code = code
+        self.status = status
+        self.title = title
+        self.next_step = next_step
+
+
+class Problem(Exception):
+    """A failure for the caller to see. `detail` never holds a secret; `fields` are extra members (RFC 9457
+    section 3.2), such as `left` tries."""
+
+    def __init__(self, kind: ProblemCode, detail: str = "", **fields: int | str | float) -> None:
+        super().__init__(detail or kind.title)
+        self.kind = kind
+        self.detail = detail
+        self.fields = fields
