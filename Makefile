@@ -59,6 +59,7 @@ bench: setup ## Measure, each beside a bound of the same run
 lock: ## Resolve the Python dependencies anew
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile pyproject.toml --all-extras --generate-hashes --no-emit-index-url --no-header -o requirements.lock --upgrade
+	$(BIN)/uv pip compile pyproject.toml --extra postgresql --extra build --generate-hashes --no-emit-index-url --no-header -o docker/requirements.lock --upgrade
 
 clean: ## Remove what was installed and built
 	rm -rf $(VENV) web/node_modules web/dist
