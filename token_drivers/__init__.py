@@ -1,1 +1,1 @@
-"""."""
+"""Hardware token drivers and the branch station. Never imports `gateway` or `hsm_adapters`."""

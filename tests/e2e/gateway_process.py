@@ -1,0 +1,77 @@
+"""A gateway as users run it: `tessera serve --demo` in a process of its own, on a port and a data folder of its own,
+stopped by its own process id, killed and started again at will."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+
+def free_port() -> int:
+    """Return a loopback TCP port that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class GatewayProcess:
+    """One `tessera serve --demo`. `address` is its origin, as in http://localhost:PORT."""
+
+    def __init__(self, data: Path, **settings: str) -> None:
+        self.data = data
+        self.port = free_port()
+        self.address = f"http://localhost:{self.port}"
+        self.log = data / "serve.log"
+        self._settings = settings
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start and wait until /readyz answers 200. Raises RuntimeError with the log's end otherwise."""
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("TESSERA_")}
+        environment |= {
+            "TESSERA_DATA": str(self.data),
+            "TESSERA_LISTEN_PORT": str(self.port),
+            "TESSERA_PUBLIC_HOST": f"localhost:{self.port}",
+        } | self._settings
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [Path(sys.executable).parent / "tessera", "serve", "--demo"],
+                env=environment,
+                stdout=log,
+                stderr=log,
+                cwd=self.data,
+            )
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            if self._process.poll() is not None:
+                break
+            try:
+                with urllib.request.urlopen(f"{self.address}/readyz", timeout=2) as answer:
+                    if answer.status == 200:
+                        return
+            except (urllib.error.URLError, OSError):
+                time.sleep(0.1)
+        self.stop()
+        raise RuntimeError(f"the gateway did not start:\n{self.log.read_text()[-3000:]}")
+
+    def stop(self, *, kill: bool = False) -> None:
+        """Stop it by SIGTERM, or by SIGKILL as a power cut would, and wait for its end."""
+        if self._process is None:
+            return
+        self._process.send_signal(signal.SIGKILL if kill else signal.SIGTERM)
+        try:
+            self._process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+
+    def restart(self, *, kill: bool = True) -> None:
+        """Stop (by default as a power cut would) and start again on the same data and port."""
+        self.stop(kill=kill)
+        self.start()
