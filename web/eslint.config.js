@@ -15,5 +15,5 @@ export default tseslint.config(
     },
   },
   { files: ["**/*.js", "**/*.mjs", "bench/**"], ...tseslint.configs.disableTypeChecked },
-  { files: ["**/*.mjs", "bench/**"], languageOptions: { globals: { console: "readonly", process: "readonly" } }, rules: { "no-console": "off" } },
+  { files: ["**/*.mjs", "bench/**"], languageOptions: { globals: { console: "readonly", process: "readonly", URL: "readonly" } }, rules: { "no-console": "off" } },
 );

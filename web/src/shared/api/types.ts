@@ -1,0 +1,78 @@
+/** The gateway's REST objects and events as the browser sees them (openapi.json has the full contract). Times are RFC 3339 UTC. */
+
+export type ActivationState =
+  | "waiting"
+  | "present"
+  | "confirmed"
+  | "active"
+  | "expired"
+  | "cancelled"
+  | "refused"
+  | "contested";
+
+export interface DeviceFacts {
+  readonly name: string;
+  readonly model: string;
+  readonly platform: string;
+  readonly os: string;
+  readonly place: string | null;
+}
+
+export interface Activation {
+  readonly id: string;
+  readonly user: string;
+  readonly label: string;
+  readonly state: ActivationState;
+  readonly two_step: boolean;
+  readonly created_at: string;
+  readonly expires_at: string;
+  readonly device: DeviceFacts | null;
+  readonly tries_left: number;
+  readonly binding: string | null;
+  readonly ended_reason: string | null;
+}
+
+export type CodeForm = "colour" | "qr";
+
+/** What the screen shows at this moment. `next_in_ms` says when the code changes, null when it doesn't. */
+export interface CodeView {
+  readonly kind: "activation" | "code2";
+  readonly form: CodeForm;
+  readonly rotation: number | null;
+  readonly next_in_ms: number | null;
+  readonly expires_at: string;
+  readonly svg: string;
+  readonly alt: { readonly fr: string; readonly en: string };
+  readonly link: string;
+  readonly typed: string;
+}
+
+export type BindingState = "active" | "suspended" | "removed";
+
+export interface Binding {
+  readonly id: string;
+  readonly user: string;
+  readonly label: string;
+  readonly name: string;
+  readonly model: string;
+  readonly platform: string;
+  readonly os: string;
+  readonly state: BindingState;
+  readonly added_at: string;
+  readonly last_seen_at: string | null;
+  readonly pin: { readonly blocked: boolean; readonly blocked_until: string | null };
+}
+
+export interface Page<T> {
+  readonly items: readonly T[];
+  readonly next_cursor: string | null;
+}
+
+/** The reasons an activation can end with, for the screens that say so. */
+export const END_STATES = ["expired", "cancelled", "refused", "contested"] as const;
+export type EndState = (typeof END_STATES)[number];
+
+/** Returns whether the activation can go no further. */
+export function isEnded(state: ActivationState): state is EndState {
+  return (END_STATES as readonly string[]).includes(state);
+}

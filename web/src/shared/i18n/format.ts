@@ -1,0 +1,57 @@
+/** Dates, durations and money as the language writes them. Every page and element formats through here. */
+import type { Lang } from "./locale.js";
+
+/** Formats a moment (milliseconds since 1970 or RFC 3339) as date and time to the minute. */
+export function formatDateTime(lang: Lang, when: number | string): string {
+  return new Intl.DateTimeFormat(lang, { dateStyle: "long", timeStyle: "short" }).format(new Date(when));
+}
+
+/** Formats a day. */
+export function formatDate(lang: Lang, when: number | string): string {
+  return new Intl.DateTimeFormat(lang, { dateStyle: "long" }).format(new Date(when));
+}
+
+const UNITS: readonly (readonly [Intl.RelativeTimeFormatUnit, number])[] = [
+  ["day", 86_400],
+  ["hour", 3_600],
+  ["minute", 60],
+];
+
+/** Formats how long ago (or ahead) a moment is, coarsely: "2 days ago"; under a minute, "now". Past 30 days, the date. */
+export function formatAgo(lang: Lang, when: number | string, now: number): string {
+  const moment = new Date(when).getTime();
+  const seconds = Math.round((moment - now) / 1000);
+  if (Math.abs(seconds) > 30 * 86_400) return formatDate(lang, moment);
+  const format = new Intl.RelativeTimeFormat(lang, { numeric: "auto" });
+  for (const [unit, size] of UNITS) {
+    if (Math.abs(seconds) >= size) return format.format(Math.trunc(seconds / size), unit);
+  }
+  return format.format(0, "second");
+}
+
+/** Formats a countdown as minutes and seconds, "4:07"; never below "0:00". */
+export function formatCountdown(milliseconds: number): string {
+  const seconds = Math.max(0, Math.ceil(milliseconds / 1000));
+  const hours = Math.floor(seconds / 3600);
+  const minutes = Math.floor((seconds % 3600) / 60);
+  const rest = String(seconds % 60).padStart(2, "0");
+  return hours > 0 ? `${hours}:${String(minutes).padStart(2, "0")}:${rest}` : `${minutes}:${rest}`;
+}
+
+/** Formats an amount of money given in cents. */
+export function formatMoney(lang: Lang, cents: number, currency = "EUR"): string {
+  return new Intl.NumberFormat(lang, { style: "currency", currency }).format(cents / 100);
+}
+
+/** Groups digits or letters for reading aloud: ("12345678", [4, 4]) gives "1234 5678". */
+export function groupText(text: string, sizes: readonly number[]): string {
+  const parts: string[] = [];
+  let at = 0;
+  for (const size of sizes) {
+    if (at >= text.length) break;
+    parts.push(text.slice(at, at + size));
+    at += size;
+  }
+  if (at < text.length) parts.push(text.slice(at));
+  return parts.join(" ");
+}
