@@ -1,0 +1,341 @@
+"""Every JSON message of the channel (wire specification, sections 4 and 5), one frozen struct each. The
+gateway decodes with `decode_phone_message`, the phone with `decode_gateway_message`; handshake payloads
+have a function each. A decoded message has exactly the members named, within their limits, and says nothing
+about whether it is due: the state machines of both ends decide that."""
+
+from typing import Any, Final, Literal, TypeVar
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
+from gateway.protocol.errors import MalformedMessage
+from gateway.protocol.frames import MAX_FRAME
+from gateway.protocol.wiretypes import (
+    Bytes10,
+    Bytes16,
+    Bytes33,
+    Bytes64,
+    Bytes65,
+    Count,
+    Digits,
+    Index,
+    Name,
+    Seconds,
+    Text64,
+    Text128,
+    decode_hook,
+    encode_hook,
+)
+
+Platform = Literal["web", "android", "ios", "cli"]
+Lang = Literal["fr", "en"]
+BindingState = Literal["active", "suspended", "removed"]
+EndReason = Literal["device-code", "expired", "cancelled", "contested"]
+
+
+class Facts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Payload of m1, first contact and resume. It can be replayed: nothing may be decided by it but a
+    refusal."""
+
+    v: Literal[1]
+    app: Text64
+    platform: Platform
+    lang: Lang
+
+
+class PinPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How many digits the PIN has."""
+
+    digits: Digits
+
+
+class FirstAnswer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Payload of m2 in first contact. `time` and `expires` in Unix seconds."""
+
+    binding: Bytes16
+    tenant: Text64
+    label: Text128
+    pin: PinPolicy
+    two_step: bool
+    time: Seconds
+    expires: Seconds
+
+
+class ResumeAnswer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Payload of m2 in a later contact. `time` in Unix seconds."""
+
+    time: Seconds
+
+
+class Attestation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Evidence about the phone's key store; version 1 knows none."""
+
+    type: Literal["none"]
+
+
+class Device(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the phone says of itself; shown to the customer, trusted for nothing."""
+
+    name: Name
+    model: Text64
+    platform: Platform
+    os: Text64
+    app: Text64
+    lang: Lang
+
+
+class _Message(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="t"):
+    """Base of the tagged messages."""
+
+
+class Bind(_Message, frozen=True, tag="bind"):
+    """m3: the phone's signing key g_D and its signature over `keys.bind_input`."""
+
+    key: Bytes65
+    signature: Bytes64
+    attestation: Attestation
+    device: Device
+
+
+class PinEvaluate(_Message, frozen=True, tag="pin-evaluate"):
+    """RFC 9497 BlindedElement."""
+
+    blinded: Bytes33
+
+
+class Commit(_Message, frozen=True, tag="commit"):
+    """m7: signatures over `keys.commit_input` (by g_D) and `keys.pin_enrol_input` (by the PIN key)."""
+
+    nonce: Bytes10
+    signature: Bytes64
+    pin_key: Bytes65
+    pin_signature: Bytes64
+
+
+class Ready(_Message, frozen=True, tag="ready"):
+    """r3: the phone has stored the next ratchet key."""
+
+
+class Ping(_Message, frozen=True, tag="ping"):
+    """Asks for the time; keeps the socket open."""
+
+
+class PinProve(_Message, frozen=True, tag="pin-prove"):
+    """Signature by the PIN key over `keys.pin_proof_input`."""
+
+    signature: Bytes64
+
+
+class PinChange(_Message, frozen=True, tag="pin-change"):
+    """Asks for a fresh OPRF key; only after `pin-proved`, once."""
+
+
+class PinEnrol(_Message, frozen=True, tag="pin-enrol"):
+    """The new PIN key and its signature over `keys.pin_enrol_input` with the evaluation's nonce."""
+
+    pin_key: Bytes65
+    pin_signature: Bytes64
+
+
+class Rename(_Message, frozen=True, tag="rename"):
+    """Gives the phone another name."""
+
+    name: Name
+
+
+class Remove(_Message, frozen=True, tag="remove"):
+    """Ends the binding at the customer's wish."""
+
+
+class Pending(_Message, frozen=True, tag="pending"):
+    """m4: the device code is awaited at the desktop; `tries` are left."""
+
+    tries: Count
+
+
+class WrongCode(_Message, frozen=True, tag="wrong-code"):
+    """A wrong device code was typed; `left` tries are left."""
+
+    left: Count
+
+
+class Ended(_Message, frozen=True, tag="ended"):
+    """The activation is over; the socket closes."""
+
+    reason: EndReason
+
+
+class Confirmed(_Message, frozen=True, tag="confirmed"):
+    """m6. In one step it carries the nonce; in two-step the nonce comes in code 2."""
+
+    nonce: Bytes10 | UnsetType = UNSET
+
+
+class PinEvaluated(_Message, frozen=True, tag="pin-evaluated"):
+    """RFC 9497 EvaluatedElement; `left` tries after this one. The nonce comes on an open channel only."""
+
+    element: Bytes33
+    left: Count
+    nonce: Bytes16 | UnsetType = UNSET
+
+
+class PinBlocked(_Message, frozen=True, tag="pin-blocked"):
+    """No evaluation until `until` (Unix seconds), or until the bank unblocks (None)."""
+
+    until: Seconds | None
+
+
+class Active(_Message, frozen=True, tag="active"):
+    """The binding stands since `added` (Unix seconds)."""
+
+    added: Seconds
+
+
+class PinStatus(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The PIN's state: digits, tries left, blocked until (Unix seconds; None when it is not blocked by
+    time)."""
+
+    digits: Digits
+    left: Count
+    blocked_until: Seconds | None
+
+
+class Welcome(_Message, frozen=True, tag="welcome"):
+    """r4: the gateway has stored ratchet index `next`; `hybrid_due` (Unix seconds) asks for suite 4 from
+    then on."""
+
+    next: Index
+    state: Literal["active"]
+    tenant: Text64
+    label: Text128
+    hybrid_due: Seconds
+    pin: PinStatus
+
+
+class Pong(_Message, frozen=True, tag="pong"):
+    """The gateway's time, Unix seconds."""
+
+    time: Seconds
+
+
+class PinProved(_Message, frozen=True, tag="pin-proved"):
+    """The PIN was right; the counter is full again."""
+
+
+class PinWrong(_Message, frozen=True, tag="pin-wrong"):
+    """The PIN was wrong; `left` tries, and when there are none, blocked until `until` or by the bank
+    (None)."""
+
+    left: Count
+    until: Seconds | None
+
+
+class PinChangeReady(_Message, frozen=True, tag="pin-change-ready"):
+    """The next evaluation runs under a fresh OPRF key."""
+
+
+class PinEnrolled(_Message, frozen=True, tag="pin-enrolled"):
+    """The new PIN is in force."""
+
+
+class Renamed(_Message, frozen=True, tag="renamed"):
+    """The name in force."""
+
+    name: Name
+
+
+class Removed(_Message, frozen=True, tag="removed"):
+    """The binding has ended; the socket closes."""
+
+
+class State(_Message, frozen=True, tag="state"):
+    """The bank or the customer changed the binding's state."""
+
+    state: BindingState
+
+
+class Problem(_Message, frozen=True, tag="problem"):
+    """The last message was not valid here; `code` is for the log."""
+
+    code: Text64
+
+
+PhoneMessage = (
+    Bind | PinEvaluate | Commit | Ready | Ping | PinProve | PinChange | PinEnrol | Rename | Remove
+)  # fmt: skip
+GatewayMessage = (
+    Pending
+    | WrongCode
+    | Ended
+    | Confirmed
+    | PinEvaluated
+    | PinBlocked
+    | Active
+    | Welcome
+    | Pong
+    | PinProved
+    | PinWrong
+    | PinChangeReady
+    | PinEnrolled
+    | Renamed
+    | Removed
+    | State
+    | Problem
+)
+Payload = Facts | FirstAnswer | ResumeAnswer
+
+_T = TypeVar("_T")
+MAX_MESSAGE: Final = MAX_FRAME - 16
+"""Bytes of JSON in one transport message: a frame less the AEAD tag."""
+
+_encoder = msgspec.json.Encoder(enc_hook=encode_hook)
+_phone: msgspec.json.Decoder[Any] = msgspec.json.Decoder(PhoneMessage, dec_hook=decode_hook)
+_gateway: msgspec.json.Decoder[Any] = msgspec.json.Decoder(GatewayMessage, dec_hook=decode_hook)
+_facts = msgspec.json.Decoder(Facts, dec_hook=decode_hook)
+_first_answer = msgspec.json.Decoder(FirstAnswer, dec_hook=decode_hook)
+_resume_answer = msgspec.json.Decoder(ResumeAnswer, dec_hook=decode_hook)
+
+
+def _decode(decoder: "msgspec.json.Decoder[_T]", data: bytes) -> _T:
+    if len(data) > MAX_MESSAGE:
+        raise MalformedMessage("the message is too long")
+    try:
+        return decoder.decode(data)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        # The library's text may quote the input, so only its kind goes on.
+        raise MalformedMessage(f"the message is not valid ({type(error).__name__})") from None
+
+
+def encode(message: PhoneMessage | GatewayMessage | Payload) -> bytes:
+    """Return the JSON of a message or payload. Raises MalformedMessage when it is too long for a frame."""
+    data = _encoder.encode(message)
+    if len(data) > MAX_MESSAGE:
+        raise MalformedMessage("the message is too long")
+    return data
+
+
+def decode_phone_message(data: bytes) -> PhoneMessage:
+    """Decode what a phone sent in a transport message. Raises MalformedMessage."""
+    message: PhoneMessage = _decode(_phone, data)
+    return message
+
+
+def decode_gateway_message(data: bytes) -> GatewayMessage:
+    """Decode what the gateway sent in a transport message. Raises MalformedMessage."""
+    message: GatewayMessage = _decode(_gateway, data)
+    return message
+
+
+def decode_facts(data: bytes) -> Facts:
+    """Decode the payload of m1. Raises MalformedMessage."""
+    return _decode(_facts, data)
+
+
+def decode_first_answer(data: bytes) -> FirstAnswer:
+    """Decode the payload of m2 in first contact. Raises MalformedMessage."""
+    return _decode(_first_answer, data)
+
+
+def decode_resume_answer(data: bytes) -> ResumeAnswer:
+    """Decode the payload of m2 in a later contact. Raises MalformedMessage."""
+    return _decode(_resume_answer, data)
