@@ -1,0 +1,85 @@
+"""Draw a symbol: SVG for pages, PNG for letters and mail, half-block characters for a terminal. The HTTP
+face and the command line call it. An SVG carries no style, script or id, so that it stands inside a page
+under a strict content security policy, more than once."""
+
+import io
+from html import escape
+
+import numpy as np
+from PIL import Image
+
+from gateway.codes.model import QUIET_ZONE, Form, Rgb, Symbol
+
+MAX_SCALE = 64
+
+_HALF_BLOCKS = np.array(["█", "▀", "▄", " "])
+_ANSI_LIGHT_ON_DARK = "\x1b[97;40m"
+_ANSI_RESET = "\x1b[0m"
+
+
+def to_svg(symbol: Symbol, *, title: str) -> str:
+    """Return an SVG document: one user unit a module, a white ground with the quiet zone, one path a colour
+    with a rectangle for each run of equal modules in a row. `title` is the text alternative."""
+    side = symbol.size + 2 * QUIET_ZONE
+    paths = "".join(
+        f'<path fill="{_hex(colour)}" d="{data}"/>'
+        for colour, data in zip(symbol.palette[:-1], _paths(symbol), strict=True)
+        if data
+    )
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {side} {side}" '
+        f'shape-rendering="crispEdges" role="img"><title>{escape(title)}</title>'
+        f'<path fill="#fff" d="M0 0h{side}v{side}H0z"/>{paths}</svg>'
+    )
+
+
+def to_png(symbol: Symbol, *, scale: int) -> bytes:
+    """Return an indexed PNG with quiet zone, `scale` pixels a module (1 to 64)."""
+    if not 1 <= scale <= MAX_SCALE:
+        raise ValueError(f"scale must be 1 to {MAX_SCALE}")
+    modules = np.pad(symbol.modules, QUIET_ZONE, constant_values=len(symbol.palette) - 1)
+    image = Image.fromarray(modules.repeat(scale, axis=0).repeat(scale, axis=1), mode="P")
+    image.putpalette([part for colour in symbol.palette for part in colour])
+    out = io.BytesIO()
+    image.save(out, "PNG", bits=1 if symbol.form is Form.QR else 4)
+    return out.getvalue()
+
+
+def to_terminal(symbol: Symbol) -> str:
+    """Return a QR symbol as lines of half-block characters, two modules a character, light on dark by ANSI
+    colours so that the terminal's theme does not matter. Raises ValueError for a colour symbol."""
+    if symbol.form is not Form.QR:
+        raise ValueError("a terminal shows the QR form only")
+    dark = np.pad(symbol.modules == 0, QUIET_ZONE)
+    if len(dark) % 2:
+        dark = np.pad(dark, ((0, 1), (0, 0)))
+    blocks = _HALF_BLOCKS[dark[1::2] + 2 * dark[::2]]
+    return "".join(f"{_ANSI_LIGHT_ON_DARK}{''.join(row)}{_ANSI_RESET}\n" for row in blocks)
+
+
+def _hex(colour: Rgb) -> str:
+    text = bytes(colour).hex()
+    short = text[::2]
+    return f"#{short if short == text[1::2] else text}"
+
+
+def _paths(symbol: Symbol) -> list[str]:
+    """Path data of each colour but the last (white), which the ground already shows."""
+    size = symbol.size
+    white = len(symbol.palette) - 1
+    # A white column at the right ends every row's last run, so rows need no care of their own.
+    flat = np.pad(symbol.modules, ((0, 0), (0, 1)), constant_values=white).ravel()
+    starts = np.flatnonzero(np.diff(flat, prepend=white))
+    lengths = np.diff(starts, append=len(flat))
+    colours = flat[starts]
+    rows, columns = np.divmod(starts, size + 1)
+    runs: list[list[str]] = [[] for _ in symbol.palette]
+    for colour, row, column, length in zip(
+        colours.tolist(),
+        (rows + QUIET_ZONE).tolist(),
+        (columns + QUIET_ZONE).tolist(),
+        lengths.tolist(),
+        strict=True,
+    ):
+        runs[colour].append(f"M{column} {row}h{length}v1h-{length}z")
+    return ["".join(run) for run in runs[:white]]
