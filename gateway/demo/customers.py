@@ -1,0 +1,51 @@
+"""The demo bank's customers and their accounts: made up, with a password that the login page shows."""
+
+from dataclasses import dataclass
+
+DEMO_PASSWORD = "tessera"  # noqa: S105 - shown on the login page
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One account: name of a message in the pages' tables, IBAN, balance in cents of EUR."""
+
+    kind: str
+    iban: str
+    balance: int
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    """One customer: user reference towards the gateway, and what the pages show."""
+
+    user: str
+    name: str
+    accounts: tuple[Account, ...]
+
+
+CUSTOMERS: dict[str, Customer] = {
+    customer.user: customer
+    for customer in (
+        Customer(
+            "claire",
+            "Claire Martin",
+            (
+                Account("current", "FR76 3000 4000 0312 3456 7890 143", 284_217),
+                Account("savings", "FR76 3000 4000 0398 7654 3210 187", 1_250_000),
+            ),
+        ),
+        Customer(
+            "thomas",
+            "Thomas Leroy",
+            (Account("current", "FR76 3000 4000 0355 5512 3400 129", 91_840),),
+        ),
+        Customer(
+            "amelia",
+            "Amelia Clarke",
+            (
+                Account("current", "FR76 3000 4000 0377 1200 9900 156", 412_655),
+                Account("savings", "FR76 3000 4000 0377 1200 9901 153", 3_300_020),
+            ),
+        ),
+    )
+}
