@@ -1,0 +1,95 @@
+"""The shape of a measurement. Each bench module registers a function that yields `Measure`s; `tessera bench`
+runs them. A figure never stands alone: it comes with a bound taken in the same run on the same machine
+(another implementation, the bare primitive, the bare database), with a bar that the project set itself, or
+with both. Product code never imports this package."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from statistics import median
+from typing import Literal
+
+Bench = Callable[[], Iterable["Measure"]]
+
+BENCHES: dict[str, Bench] = {}
+"""Every bench by name; filled when the modules of this package are imported."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """What a value has to reach: `limit` in the unit of the measure, as the most or the least it may be."""
+
+    limit: float
+    direction: Literal["at most", "at least"] = "at most"
+
+    def is_met(self, value: float) -> bool:
+        """Tell whether `value` reaches the bar."""
+        return value <= self.limit if self.direction == "at most" else value >= self.limit
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One figure. `bound` is the figure beside it from the same run, in the same unit, and `ratio` is value
+    over bound; `meets` tells whether `value` reaches `bar`. Those that do not apply are None."""
+
+    bench: str
+    case: str
+    value: float
+    unit: str
+    bound: float | None
+    ratio: float | None
+    bar: str | None
+    meets: bool | None
+
+
+def register(name: str) -> Callable[[Bench], Bench]:
+    """Return a decorator that enters a bench under `name`."""
+
+    def enter(bench: Bench) -> Bench:
+        if name in BENCHES:
+            raise ValueError(f"there are two benches named {name}")
+        BENCHES[name] = bench
+        return bench
+
+    return enter
+
+
+def measure(
+    bench: str, case: str, *, value: float, unit: str, bound: float | None = None, bar: Bar | None = None
+) -> Measure:
+    """Return a Measure with its ratio and verdict worked out."""
+    return Measure(
+        bench=bench,
+        case=case,
+        value=value,
+        unit=unit,
+        bound=bound,
+        ratio=value / bound if bound else None,
+        bar=f"{bar.direction} {bar.limit:g}" if bar else None,
+        meets=bar.is_met(value) if bar else None,
+    )
+
+
+def interleaved_medians(
+    cases: Mapping[str, Callable[[], object]], *, rounds: int = 60, warm_up: int = 3
+) -> dict[str, float]:
+    """Return the median time of each case in milliseconds. The cases take turns in every round, so that a
+    slow moment of the machine falls on all of them alike."""
+    for _ in range(warm_up):
+        for work in cases.values():
+            work()
+    times: dict[str, list[float]] = {name: [] for name in cases}
+    for _ in range(rounds):
+        for name, work in cases.items():
+            start = time.perf_counter()
+            work()
+            times[name].append(time.perf_counter() - start)
+    return {name: median(taken) * 1000 for name, taken in times.items()}
+
+
+def percentile(values: Iterable[float], share: float) -> float:
+    """Return the value below which `share` (0 to 1) of `values` lie, nearest rank."""
+    ranked = sorted(values)
+    if not ranked:
+        raise ValueError("no values")
+    return ranked[min(len(ranked) - 1, int(share * len(ranked)))]
