@@ -1,1 +1,1 @@
-"""."""
+"""What has happened, told on: the journal, the event log, and its subscribers."""

@@ -1,1 +1,1 @@
-"""."""
+"""The HTTP face that all capabilities share."""

@@ -1,1 +1,1 @@
-"""."""
+"""Webhooks to a bank's back end: endpoints, outbox, sender."""

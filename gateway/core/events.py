@@ -1,0 +1,73 @@
+"""What is told: facts, the closed list of audit words, and the port that records them. Capabilities build a
+Fact and hand it to the Journal inside the transaction that makes it true; nothing is ever told outside of
+one."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from gateway.core.transaction import Transaction
+
+
+class AuditWord(StrEnum):
+    """Who did what to which kind of thing: `subject:object:action`. An unknown word cannot be written."""
+
+    BANK_ACTIVATION_START = "bank:activation:start"
+    BANK_ACTIVATION_CANCEL = "bank:activation:cancel"
+    PHONE_ACTIVATION_PRESENT = "phone:activation:present"
+    PHONE_ACTIVATION_CONTEST = "phone:activation:contest"
+    CUSTOMER_ACTIVATION_CODE_WRONG = "customer:activation:code-wrong"
+    CUSTOMER_ACTIVATION_CONFIRM = "customer:activation:confirm"
+    CUSTOMER_ACTIVATION_REFUSE = "customer:activation:refuse"
+    PHONE_ACTIVATION_COMPLETE = "phone:activation:complete"
+    GATEWAY_ACTIVATION_EXPIRE = "gateway:activation:expire"
+    PHONE_ACTIVATION_RETURN = "phone:activation:return"
+    PHONE_ACTIVATION_LEAVE = "phone:activation:leave"
+    GATEWAY_ACTIVATION_END_TYPED = "gateway:activation:end-typed"
+    BANK_PAGE_TOKEN_ISSUE = "bank:page-token:issue"  # noqa: S105 - a word, not a token
+    PHONE_BINDING_RESUME = "phone:binding:resume"
+    PHONE_BINDING_RENAME = "phone:binding:rename"
+    PHONE_BINDING_REMOVE = "phone:binding:remove"
+    PHONE_BINDING_CLONE = "phone:binding:clone"
+    BANK_BINDING_RENAME = "bank:binding:rename"
+    BANK_BINDING_SUSPEND = "bank:binding:suspend"
+    BANK_BINDING_RESUME = "bank:binding:resume"
+    BANK_BINDING_REMOVE = "bank:binding:remove"
+    PHONE_PIN_EVALUATE = "phone:pin:evaluate"
+    PHONE_PIN_PROVE = "phone:pin:prove"
+    PHONE_PIN_WRONG = "phone:pin:wrong"
+    PHONE_PIN_CHANGE = "phone:pin:change"
+    GATEWAY_PIN_BLOCK = "gateway:pin:block"
+    BANK_PIN_UNBLOCK = "bank:pin:unblock"
+    OPERATOR_TENANT_CREATE = "operator:tenant:create"
+    OPERATOR_API_KEY_CREATE = "operator:api-key:create"
+    OPERATOR_API_KEY_REVOKE = "operator:api-key:revoke"
+    BANK_WEBHOOK_CREATE = "bank:webhook:create"
+    BANK_WEBHOOK_DELETE = "bank:webhook:delete"
+    BANK_WEBHOOK_REDELIVER = "bank:webhook:redeliver"
+    GATEWAY_WEBHOOK_FAIL = "gateway:webhook:fail"
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """Something that has become true. `word` is an AuditWord; `subject` the id of the thing; `data` holds
+    no secret. `event` is the type that event streams and webhooks carry (`activation.present`), `topics`
+    the streams it goes to (`activation:act_…`, `user:<tenant>:<user>`), `webhook` whether the bank is
+    told."""
+
+    tenant_id: str
+    word: str
+    subject: str
+    data: Mapping[str, str | int | bool | None] = field(default_factory=dict)
+    event: str | None = None
+    topics: tuple[str, ...] = ()
+    webhook: bool = False
+
+
+class Journal(Protocol):
+    """Where facts go: the audit chain, the event log and the webhook outbox, in the caller's transaction."""
+
+    def record(self, tx: Transaction, fact: Fact) -> None:
+        """Write the fact. Subscribers and the webhook sender wake after the commit."""
+        ...

@@ -1,0 +1,221 @@
+"""What the operator may set: a frozen struct, read once from a TOML file and TESSERA_* variables (which win). The
+composition root and the command line read it; services take the values they need, never this struct. Errors name
+the key and the next step, and never repeat a value, since a database URL may hold a password."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+Seconds = Annotated[int, Meta(ge=1)]
+LogLevel = Literal["debug", "info", "warning", "error"]
+SuiteName = Literal["hybrid", "classical"]
+PREFIX = "TESSERA_"
+MILLION = 1_000_000
+
+
+class RateLimit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`quota` requests in any `window_s` seconds for one caller."""
+
+    quota: Annotated[int, Meta(ge=1, le=MILLION)]
+    window_s: Annotated[int, Meta(ge=1, le=86_400)]
+
+
+DEFAULT_LIMITS: dict[str, RateLimit] = {
+    "default": RateLimit(1_200, 60),
+    "start": RateLimit(6_000, 60),
+    "guess": RateLimit(20, 60),
+    "stream": RateLimit(60, 60),
+    "phone": RateLimit(120, 60),
+    "public": RateLimit(600, 60),
+}
+
+
+def _key(description: str, **rules: Any) -> Meta:
+    return Meta(description=description, **rules)
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Every key, its default and its meaning. In the environment: TESSERA_ and the key in capitals; lists are
+    separated by commas, `limits` is JSON."""
+
+    listen_host: Annotated[str, _key("Address to listen on. Loopback unless told otherwise.")] = "127.0.0.1"
+    listen_port: Annotated[int, _key("TCP port to listen on.", ge=0, le=65_535)] = 8080
+    public_host: Annotated[
+        str,
+        _key(
+            "HOST of the protocol, as phones reach it: lower case, with the port when it is not 443.",
+            max_length=255,
+        ),
+    ] = "localhost:8080"
+    public_name: Annotated[str, _key("Name that the phone app shows for this host.", max_length=64)] = (
+        "Tessera"
+    )
+    data: Annotated[str, _key("Directory of the database and key files.")] = "var"
+    database_url: Annotated[
+        str | None,
+        _key("sqlite:///FILE or postgresql://HOST/NAME. Default: tessera.db in the data directory."),
+    ] = None
+    hsm: Annotated[str | None, _key("URI of the key store, such as software:FILE or pkcs11:…")] = None
+    production: Annotated[bool, _key("Refuse what only development may have.")] = False
+    web_dist: Annotated[str, _key("Directory of the built web files.")] = "web/dist"
+    demo: Annotated[bool, _key("Serve the demo bank at /demo/ and set up what it needs.")] = False
+    tls_cert: Annotated[str | None, _key("PEM file of the certificate chain. Without it: plain HTTP.")] = None
+    tls_key: Annotated[str | None, _key("PEM file of the certificate's key.")] = None
+    trusted_proxies: Annotated[
+        list[str], _key("Addresses of reverse proxies whose X-Forwarded-For and -Proto are believed.")
+    ] = msgspec.field(default_factory=list)
+    cors_origins: Annotated[
+        list[str], _key("Origins of bank pages that embed the elements, such as https://bank.example.")
+    ] = msgspec.field(default_factory=list)
+    limits: Annotated[dict[str, RateLimit], _key("Rate limits by name: {quota, window_s}.")] = msgspec.field(
+        default_factory=dict
+    )
+    max_body_bytes: Annotated[int, _key("Largest request body.", ge=1024, le=MILLION)] = 65_536
+    max_connections: Annotated[int, _key("Open phone channels and event streams, together.", ge=1)] = 10_000
+    rotation_s: Annotated[int, _key("Seconds between two codes of an activation.", ge=2, le=3600)] = 10
+    activation_life_s: Annotated[int, _key("Life of an activation, seconds.", ge=60, le=86_400)] = 300
+    page_token_life_s: Annotated[int, _key("Life of a page token, seconds.", ge=60, le=86_400)] = 900
+    suites: Annotated[list[SuiteName], _key("Handshake suites that activations may use.", min_length=1)] = (
+        msgspec.field(default_factory=lambda: ["hybrid", "classical"])
+    )
+    hybrid_days: Annotated[
+        int, _key("Days after which a phone runs the hybrid handshake again.", ge=1, le=365)
+    ] = 30
+    pin_digits: Annotated[int, _key("Length of the PIN.", ge=4, le=12)] = 6
+    webhook_private: Annotated[
+        bool,
+        _key("Let webhooks go to private addresses and over plain HTTP (development, or a closed network)."),
+    ] = False
+    webhook_timeout_s: Annotated[
+        int, _key("Seconds that a webhook's receiver has to answer.", ge=1, le=60)
+    ] = 10
+    webhook_attempts: Annotated[int, _key("Tries before a delivery is listed as failed.", ge=1, le=30)] = 10
+    event_retention_s: Annotated[int, _key("How long an event stream can be taken up again.", ge=60)] = 86_400
+    metrics_token: Annotated[
+        str | None, _key("Bearer token that /metrics asks for. Default: loopback callers only.")
+    ] = None
+    log_level: Annotated[LogLevel, _key("Least important level that is logged.")] = "info"
+
+    @property
+    def resolved_database_url(self) -> str:
+        """The database URL, with the default in the data directory."""
+        return self.database_url or f"sqlite:///{Path(self.data) / 'tessera.db'}"
+
+    @property
+    def origin(self) -> str:
+        """The origin that phones and pages see."""
+        plain = self.tls_cert is None and not self.production and _is_loopback(self.public_host)
+        return f"{'http' if plain else 'https'}://{self.public_host}"
+
+    def limit(self, name: str) -> RateLimit:
+        """Return the rate limit of that name; an unknown name gets the default one."""
+        return self.limits.get(name) or DEFAULT_LIMITS.get(name) or DEFAULT_LIMITS["default"]
+
+
+class ConfigProblem(msgspec.Struct, frozen=True):
+    """What is wrong with one key, and what the operator does next."""
+
+    key: str
+    problem: str
+    next_step: str
+
+
+class ConfigError(Exception):
+    """The settings cannot be used."""
+
+    def __init__(self, problems: list[ConfigProblem]) -> None:
+        super().__init__("; ".join(f"{p.key}: {p.problem}. {p.next_step}" for p in problems))
+        self.problems = problems
+
+
+def load(path: Path | None, environment: Mapping[str, str] | None = None, **overrides: object) -> Settings:
+    """Read the file (if any), then the environment, then `overrides` (what the command line says; None is not said).
+    Raises ConfigError with every key that cannot be read."""
+    values: dict[str, Any] = _read_file(path) if path is not None else {}
+    values |= _read_environment(os.environ if environment is None else environment)
+    values |= {key: value for key, value in overrides.items() if value is not None}
+    problems: list[ConfigProblem] = []
+    types = {f.name: f.type for f in msgspec.structs.fields(Settings)}
+    for key, value in values.items():
+        if key not in types:
+            problems.append(ConfigProblem(key, "there is no such key", "See `tessera check-config --keys`."))
+            continue
+        try:
+            msgspec.convert(value, types[key], strict=False)
+        except msgspec.ValidationError as error:
+            problems.append(
+                ConfigProblem(
+                    key, _without_value(str(error)), "Correct it; see `tessera check-config --keys`."
+                )
+            )
+    if problems:
+        raise ConfigError(problems)
+    return msgspec.convert(values, Settings, strict=False)
+
+
+def describe_keys() -> list[tuple[str, str, str]]:
+    """Return name, default and meaning of every key."""
+    rows = []
+    for info in msgspec.inspect.type_info(Settings).fields:  # type: ignore[attr-defined]
+        default = info.default if info.default is not msgspec.NODEFAULT else info.default_factory()
+        description = (info.type.extra_json_schema or {}).get("description", "")
+        rows.append((info.name, msgspec.json.encode(default).decode(), description))
+    return rows
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError([ConfigProblem("config", "the file does not exist", "Correct --config.")]) from None
+    except (OSError, UnicodeDecodeError) as error:
+        step = "Check its permissions and encoding."
+        raise ConfigError(
+            [ConfigProblem("config", f"the file cannot be read ({type(error).__name__})", step)]
+        ) from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError([ConfigProblem("config", "the file is not TOML", _position(str(error)))]) from None
+
+
+def _read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    problems = []
+    for info in msgspec.structs.fields(Settings):
+        text = environment.get(PREFIX + info.name.upper())
+        if text is None or text == "":
+            continue
+        if info.name == "limits":
+            try:
+                values[info.name] = msgspec.json.decode(text)
+            except msgspec.DecodeError:
+                problems.append(
+                    ConfigProblem("limits", "TESSERA_LIMITS is not JSON", 'Write {"default": {…}}.')
+                )
+        elif info.name in ("cors_origins", "suites", "trusted_proxies"):
+            values[info.name] = [part.strip() for part in text.split(",") if part.strip()]
+        else:
+            values[info.name] = text
+    if problems:
+        raise ConfigError(problems)
+    return values
+
+
+def _without_value(message: str) -> str:
+    """msgspec quotes an invalid enum value: drop it."""
+    return message.split(" '", 1)[0] if message.startswith("Invalid enum value") else message
+
+
+def _position(message: str) -> str:
+    """Keep the place of a TOML error, not the text around it."""
+    _, _, place = message.rpartition("(")
+    return f"Correct it {place.rstrip(')')}." if place else "Correct its syntax."
+
+
+def _is_loopback(host: str) -> bool:
+    name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
+    return name in ("localhost", "127.0.0.1", "[::1]")
