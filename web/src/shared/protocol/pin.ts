@@ -1,0 +1,94 @@
+/**
+ * The PIN (section 6 of the specification): which PINs are too easily guessed, the OPRF input, and the PIN key that is
+ * derived of OPRF output and device secret, signs once, and is wiped. The PIN never leaves the phone.
+ */
+import { p256 } from "@noble/curves/nist.js";
+
+import { type Bytes, concat, copyBytes, utf8, wipe } from "./bytes";
+import { ProtocolError } from "./errors";
+import { hkdfExpandSha256 } from "./primitives";
+
+export type WeakReason = "all-equal" | "run" | "repeated" | "date" | "common";
+
+/** Six digits that stand high in published lists of chosen PINs, and that no rule below finds. */
+const COMMON = new Set(["112233", "159753", "147258", "258369", "147852", "159357", "123654", "112211", "123321"]);
+
+/** Whether the year, month and day at these places of a six-digit PIN could be a date. */
+const DATE_FORMS = [
+  { day: 0, month: 2 },
+  { day: 2, month: 0 },
+  { day: 4, month: 2 },
+];
+const DAYS = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+
+function isDate(pin: string): boolean {
+  return DATE_FORMS.some(({ day, month }) => {
+    const length = DAYS[Number(pin.slice(month, month + 2)) - 1];
+    const value = Number(pin.slice(day, day + 2));
+    return length !== undefined && value >= 1 && value <= length;
+  });
+}
+
+function isRun(digits: readonly number[], step: number): boolean {
+  return digits.every((digit, index) => index === 0 || (digits[index - 1]! + step + 10) % 10 === digit);
+}
+
+function repeats(pin: string, unit: number): boolean {
+  return pin.length > unit && pin.length % unit === 0 && pin === pin.slice(0, unit).repeat(pin.length / unit);
+}
+
+/** Why a PIN of 4 to 12 digits is too easily guessed, or null. Raises `malformed` when it is not digits alone. */
+export function weakness(pin: string): WeakReason | null {
+  if (!/^[0-9]{4,12}$/.test(pin)) throw new ProtocolError("malformed", "a PIN has 4 to 12 digits");
+  const digits = Array.from(pin, Number);
+  if (isRun(digits, 0)) return "all-equal";
+  if (isRun(digits, 1) || isRun(digits, -1)) return "run";
+  if (repeats(pin, 2) || repeats(pin, 3)) return "repeated";
+  if (pin.length === 6 && isDate(pin)) return "date";
+  return COMMON.has(pin) ? "common" : null;
+}
+
+/** The OPRF input. The caller wipes it. */
+export function pinInput(binding: Bytes, pin: string): Bytes {
+  return concat(utf8("tessera pin"), binding, utf8(pin));
+}
+
+/** A key that lives for one enrolment or proof. */
+export interface PinKey {
+  /** 65 bytes. */
+  readonly publicKey: Bytes;
+  /** ES256, r | s. */
+  sign(message: Bytes): Bytes;
+  wipe(): void;
+}
+
+/**
+ * Derives the PIN key: K = HKDF(output, salt = device secret, info, 48), scalar = K mod (order - 1) + 1 (FIPS 186-5
+ * appendix A.2.1). `deviceSecret` is a non-extractable HMAC key, since HKDF-Extract is HMAC under the salt.
+ */
+export async function derivePinKey(output: Bytes, deviceSecret: CryptoKey, binding: Bytes): Promise<PinKey> {
+  const prk = new Uint8Array(await crypto.subtle.sign("HMAC", deviceSecret, output));
+  const wide = hkdfExpandSha256(prk, concat(utf8("tessera pin key"), binding), 48);
+  const secret = scalarBytes(wide);
+  wipe(prk, wide);
+  return {
+    publicKey: copyBytes(p256.getPublicKey(secret, false)),
+    sign: (message) => copyBytes(p256.sign(message, secret, { lowS: false })),
+    wipe: () => {
+      wipe(secret);
+    },
+  };
+}
+
+function scalarBytes(wide: Bytes): Bytes {
+  const order = p256.Point.Fn.ORDER;
+  let value = 0n;
+  for (const byte of wide) value = (value << 8n) | BigInt(byte);
+  let scalar = (value % (order - 1n)) + 1n;
+  const bytes = new Uint8Array(32);
+  for (let index = 31; index >= 0; index -= 1) {
+    bytes[index] = Number(scalar & 255n);
+    scalar >>= 8n;
+  }
+  return bytes;
+}
