@@ -1,6 +1,7 @@
 """The face of a key store: what the gateway may ask of an HSM. Implementations live beside this file or come
 by the entry point `tessera.hsm_adapters`. No method returns a private or symmetric key's bytes, so that the
-interface fits a PKCS#11 module with non-extractable keys as well as the software adapter."""
+interface fits a PKCS#11 module with non-extractable keys as well as the software adapter. What some stores can
+do and others cannot is a capability: a class of its own, asked for by `isinstance`."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -38,18 +39,31 @@ class WrappedKey:
     public_key: bytes
 
 
+MAX_LABEL = 64
+"""Characters of a label, all of `A-Z a-z 0-9 . _ -`, so that it stands unescaped in a URI and a file name."""
+
+MAX_PLAINTEXT = 65_536
+MAX_MESSAGE = 1_048_576
+MAX_CONTEXT = 1_024
+MAX_RANDOM = 1_024
+MAX_PEERS = 4
+"""Limits in bytes (and points) that every adapter enforces with `InvalidRequest`."""
+
+
 class HsmAdapter(ABC):
     """Keys by label. Every method may raise `hsm_adapters.errors.HsmUnavailable`; those that name a key,
-    `KeyNotFound` or `WrongKeyKind`."""
+    `KeyNotFound` or `WrongKeyKind`; those that take bytes, `InvalidRequest` for what is over the limits.
+    Methods are safe to call from many tasks of one event loop at once."""
 
     @classmethod
     @abstractmethod
     async def open(cls, uri: str) -> Self:
-        """Open the store that a key URI names. Raises `HsmError` kinds with what to do next."""
+        """Open the store that a key URI names, such as `software:file=…` or `pkcs11:token=…`. Raises
+        `HsmConfigurationError` with what to do next."""
 
     @abstractmethod
     async def close(self) -> None:
-        """Release sessions and erase what is held in memory."""
+        """Release sessions and let go of what is held in memory. Every later call raises `HsmUnavailable`."""
 
     @abstractmethod
     async def generate(self, label: str, kind: KeyKind) -> KeyInfo:
@@ -61,15 +75,16 @@ class HsmAdapter(ABC):
 
     @abstractmethod
     async def list(self) -> Sequence[KeyInfo]:
-        """Return all keys, by label."""
+        """Return all keys, in order of their labels."""
 
     @abstractmethod
     async def destroy(self, label: str) -> None:
-        """Erase a key for ever."""
+        """Erase a key for ever. What it wrapped is lost."""
 
     @abstractmethod
     async def sign(self, label: str, message: bytes) -> bytes:
-        """ECDSA on P-256 with SHA-256 over `message`; returns r | s, 64 bytes (RFC 7518 section 3.4)."""
+        """ECDSA on P-256 with SHA-256 over `message` (at most 1 MiB); returns r | s, 64 bytes (RFC 7518
+        section 3.4)."""
 
     @abstractmethod
     async def ecdh(self, label: str, peer: bytes) -> bytes:
@@ -78,15 +93,17 @@ class HsmAdapter(ABC):
 
     @abstractmethod
     async def mac(self, label: str, message: bytes) -> bytes:
-        """HMAC-SHA-256 over `message`, 32 bytes (RFC 2104)."""
+        """HMAC-SHA-256 over `message` (at most 1 MiB), 32 bytes (RFC 2104)."""
 
     @abstractmethod
     async def wrap(self, label: str, plaintext: bytes, context: bytes) -> bytes:
-        """Seal at most 64 KiB under a wrapping key, bound to `context` (associated data)."""
+        """Seal at most 64 KiB under a wrapping key, bound to `context` (associated data, at most 1 KiB). The
+        blob is at most 64 bytes longer."""
 
     @abstractmethod
     async def unwrap(self, label: str, blob: bytes, context: bytes) -> bytes:
-        """Open what `wrap` made. Raises `UnwrapFailed` for another key, another context or a changed blob."""
+        """Open what `wrap` made. Raises `UnwrapFailed` for another key, another context or a changed blob, and
+        for the blob of a wrapped agreement key: no such key comes out in clear."""
 
     @abstractmethod
     async def random(self, size: int) -> bytes:
@@ -107,3 +124,12 @@ class WrappedAgreementKeys(ABC):
     ) -> list[bytes]:
         """Agreement of one wrapped key with each of 1 to 4 peers (65 bytes each): 32-byte x coordinates.
         Raises `UnwrapFailed`, `InvalidPeerKey`."""
+
+
+class CreatableStore(ABC):
+    """Capability: the store itself can be made from its URI. A device that an officer initialises lacks it."""
+
+    @classmethod
+    @abstractmethod
+    async def create(cls, uri: str) -> Self:
+        """Make the store unless it is there already, and open it. Raises `HsmConfigurationError`."""

@@ -1,4 +1,5 @@
-"""What can go wrong with a key store, and what the operator does next."""
+"""What can go wrong with a key store, and what the operator does next. No text here ever holds a secret, a PIN, or
+the query of a key URI (where a PIN may stand by mistake)."""
 
 
 class HsmError(Exception):
@@ -17,6 +18,12 @@ class HsmConfigurationError(HsmError):
     """The store cannot be opened as configured: wrong URI, path, permissions or PIN."""
 
     code = "hsm-configuration"
+
+
+class InvalidKeyUri(HsmConfigurationError):
+    """The key URI breaks RFC 7512, names an attribute that the scheme does not know, or carries a PIN."""
+
+    code = "hsm-uri"
 
 
 class AdapterNotFound(HsmConfigurationError):
@@ -53,3 +60,9 @@ class UnwrapFailed(HsmError):
     """The blob was made by another key, for another context, or was changed."""
 
     code = "unwrap-failed"
+
+
+class InvalidRequest(HsmError):
+    """A label, length or count is outside what `hsm_adapters.api` allows: a mistake of the caller."""
+
+    code = "hsm-invalid-request"

@@ -1,0 +1,343 @@
+"""Keys in an encrypted file (`software:file=PATH?passphrase-source=…` or `?key-source=…`), for development, for small
+installations, and as the measure of the contract suite. The registry opens it. In clear the keys exist only inside this
+process, as handles of `cryptography`; no method gives their bytes.
+
+Operations take 5 to 100 µs and run in the event loop itself. Writing (generate, destroy) and key derivation run in a
+thread. Several processes may share a file: a writer takes its lock, reads it anew, changes and replaces it, and the
+others see that within a second."""
+
+import asyncio
+import builtins
+import os
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from hsm_adapters.api import (
+    MAX_CONTEXT,
+    MAX_MESSAGE,
+    MAX_PEERS,
+    MAX_PLAINTEXT,
+    MAX_RANDOM,
+    CreatableStore,
+    HsmAdapter,
+    KeyInfo,
+    KeyKind,
+    WrappedAgreementKeys,
+    WrappedKey,
+)
+from hsm_adapters.errors import (
+    HsmConfigurationError,
+    HsmUnavailable,
+    InvalidKeyUri,
+    InvalidRequest,
+    KeyExists,
+    KeyNotFound,
+)
+from hsm_adapters.files import check_folder, exclusive, read_private, write_private
+from hsm_adapters.held_keys import HeldKey, digest_of, fresh_material, hold
+from hsm_adapters.key_file import (
+    KEY_BYTES,
+    MAX_FILE,
+    MIN_PASSPHRASE,
+    Kdf,
+    KeyRecord,
+    check_label,
+    open_keys,
+    read_kdf,
+    seal_keys,
+)
+from hsm_adapters.sources import read_secret, source_path, strip_line_ending
+from hsm_adapters.uri import KeyUri
+
+_REFRESH_S = 1.0
+_MAX_BLOB = MAX_PLAINTEXT + 64
+
+Stamp = tuple[int, int, int]
+"""Inode, modification time in ns, size: another stamp means another writer's file."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Location:
+    """What the URI says: the key file, and where the secret that opens it comes from."""
+
+    path: Path
+    source: str
+    takes_passphrase: bool
+
+    @classmethod
+    def parse(cls, uri: str) -> "_Location":
+        parsed = KeyUri.parse(uri)
+        if parsed.scheme != "software" or not parsed.path.get("file") or len(parsed.path) != 1:
+            raise InvalidKeyUri(
+                "Write software:file=PATH?passphrase-source=… or software:file=PATH?key-source=…."
+            )
+        if len(parsed.query) != 1:
+            raise InvalidKeyUri(
+                "Give either passphrase-source or key-source (env:NAME, file:PATH or prompt:)."
+            )
+        ((name, source),) = parsed.query.items()
+        return cls(Path(parsed.path["file"]), source, name == "passphrase-source")
+
+    async def secret(self, *, fresh: bool = False) -> bytes:
+        if self.takes_passphrase:
+            return strip_line_ending(
+                await read_secret(self.source, purpose="passphrase of the key file", confirm=fresh)
+            )
+        return _decode_key(await read_secret(self.source, purpose="key of the key file"))
+
+    def read(self) -> tuple[bytes, Stamp]:
+        # The stamp is taken first: when another writer comes between, the next look reads once more.
+        stamp = self.stamp()
+        return read_private(self.path, limit=MAX_FILE), stamp
+
+    def stamp(self) -> Stamp:
+        try:
+            found = self.path.stat()
+        except FileNotFoundError:
+            raise HsmConfigurationError(f"There is no key file {self.path}. Run: tessera keys init") from None
+        except OSError as error:
+            raise HsmUnavailable(f"{self.path} cannot be read: {os.strerror(error.errno or 0)}.") from None
+        return (found.st_ino, found.st_mtime_ns, found.st_size)
+
+
+class SoftwareAdapter(HsmAdapter, WrappedAgreementKeys, CreatableStore):
+    """A key store in one encrypted file. Open it by `open` or `create`."""
+
+    def __init__(self, location: _Location, kdf: Kdf, cipher: AESGCM, now: Callable[[], float]) -> None:
+        self._location = location
+        self._kdf = kdf
+        self._cipher: AESGCM | None = cipher
+        self._now = now
+        self._keys: Mapping[str, HeldKey] = {}
+        self._stamp: Stamp | None = None
+        self._next_look = 0.0
+        self._writing = asyncio.Lock()
+
+    @classmethod
+    async def open(cls, uri: str) -> Self:
+        """Open the key file that the URI names. Raises `HsmConfigurationError` for a missing or damaged file, wide
+        permissions or a wrong secret."""
+        location = _Location.parse(uri)
+        await asyncio.to_thread(check_folder, location.path.parent)
+        content, stamp = await asyncio.to_thread(location.read)
+        kdf = read_kdf(content)
+        if kdf.takes_passphrase is not location.takes_passphrase:
+            wanted = "passphrase-source" if kdf.takes_passphrase else "key-source"
+            raise HsmConfigurationError(f"{location.path} opens by {wanted}.")
+        cipher = await asyncio.to_thread(kdf.derive, await location.secret())
+        # A key store keeps its own time, as a device does: creation dates are for the operator alone.
+        adapter = cls(location, kdf, cipher, time.time)  # noqa: TID251
+        adapter._adopt(open_keys(content, cipher), stamp)
+        return adapter
+
+    @classmethod
+    async def create(cls, uri: str) -> Self:
+        """Make the key file unless it is there, and open it. A missing `key-source=file:PATH` is filled with a fresh
+        key. Raises `HsmConfigurationError`, also for a passphrase under 12 characters."""
+        location = _Location.parse(uri)
+        if not await asyncio.to_thread(location.path.exists):
+            await asyncio.to_thread(_make_folder, location.path.parent)
+            if not location.takes_passphrase:
+                await asyncio.to_thread(_make_key_source, location.source)
+            secret = await location.secret(fresh=True)
+            if location.takes_passphrase and len(secret) < MIN_PASSPHRASE:
+                raise HsmConfigurationError(f"The passphrase has fewer than {MIN_PASSPHRASE} characters.")
+            await asyncio.to_thread(_make_key_file, location, secret)
+        return await cls.open(uri)
+
+    async def close(self) -> None:
+        """Let go of the keys. Python cannot overwrite them; the memory is returned."""
+        async with self._writing:
+            self._cipher = None
+            self._keys = {}
+
+    async def generate(self, label: str, kind: KeyKind) -> KeyInfo:
+        """Generate a key and write the file. Durable when it returns."""
+        check_label(label)
+        record = KeyRecord(label, kind, self._now(), fresh_material(kind))
+
+        def add(keys: dict[str, KeyRecord]) -> None:
+            if label in keys:
+                raise KeyExists(f"There is a key '{label}' already.")
+            keys[label] = record
+
+        await self._change(add)
+        return self._key(label).info
+
+    async def find(self, label: str) -> KeyInfo:
+        """Return what may be told of one key."""
+        return self._key(label).info
+
+    async def list(self) -> Sequence[KeyInfo]:
+        """Return all keys, in order of their labels."""
+        self._look(at_once=True)
+        return [self._keys[label].info for label in sorted(self._keys)]
+
+    async def destroy(self, label: str) -> None:
+        """Write the file without the key. Copies of the old file (backups, freed blocks) still hold it."""
+
+        def remove(keys: dict[str, KeyRecord]) -> None:
+            if keys.pop(label, None) is None:
+                raise KeyNotFound(f"There is no key '{label}'.")
+
+        await self._change(remove)
+
+    async def sign(self, label: str, message: bytes) -> bytes:
+        """ECDSA on P-256 with SHA-256: r | s, 64 bytes."""
+        _check_length("message", message, MAX_MESSAGE)
+        return self._key(label).sign(message)
+
+    async def ecdh(self, label: str, peer: bytes) -> bytes:
+        """The x coordinate shared with the peer, 32 bytes."""
+        return self._key(label).agree(peer)
+
+    async def mac(self, label: str, message: bytes) -> bytes:
+        """HMAC-SHA-256, 32 bytes."""
+        _check_length("message", message, MAX_MESSAGE)
+        return self._key(label).authenticate(message)
+
+    async def wrap(self, label: str, plaintext: bytes, context: bytes) -> bytes:
+        """AES-256-GCM under a random nonce: the blob is 29 bytes longer. Sound for 2^32 blobs a key (NIST SP 800-38D
+        section 8.3)."""
+        _check_length("plaintext", plaintext, MAX_PLAINTEXT)
+        _check_length("context", context, MAX_CONTEXT)
+        return self._key(label).wrap(plaintext, context)
+
+    async def unwrap(self, label: str, blob: bytes, context: bytes) -> bytes:
+        """Open what `wrap` made."""
+        _check_length("blob", blob, _MAX_BLOB)
+        _check_length("context", context, MAX_CONTEXT)
+        return self._key(label).unwrap(blob, context)
+
+    async def random(self, size: int) -> bytes:
+        """Return bytes of the operating system's generator."""
+        self._look()
+        if not 1 <= size <= MAX_RANDOM:
+            raise InvalidRequest(f"Random bytes come 1 to {MAX_RANDOM} at a time.")
+        return secrets.token_bytes(size)
+
+    async def generate_wrapped(self, wrapping_label: str, context: bytes) -> WrappedKey:
+        """Generate an agreement key and return it wrapped: 61 bytes."""
+        _check_length("context", context, MAX_CONTEXT)
+        return self._key(wrapping_label).generate_wrapped(context)
+
+    async def ecdh_wrapped(
+        self, wrapping_label: str, blob: bytes, context: bytes, peers: Sequence[bytes]
+    ) -> builtins.list[bytes]:
+        """The x coordinates that a wrapped key shares with 1 to 4 peers."""
+        if not 1 <= len(peers) <= MAX_PEERS:
+            raise InvalidRequest(f"A wrapped key meets 1 to {MAX_PEERS} peers at a time.")
+        _check_length("blob", blob, _MAX_BLOB)
+        _check_length("context", context, MAX_CONTEXT)
+        return self._key(wrapping_label).agree_wrapped(blob, context, peers)
+
+    def _key(self, label: str) -> HeldKey:
+        self._look()
+        held = self._keys.get(label)
+        if held is None:  # another process may have made it a moment ago
+            self._look(at_once=True)
+            held = self._keys.get(label)
+        if held is None:
+            check_label(label)
+            raise KeyNotFound(f"There is no key '{label}'.")
+        return held
+
+    def _look(self, *, at_once: bool = False) -> None:
+        """Read the file anew when another process has replaced it; look at most once a second unless `at_once`."""
+        cipher = self._open_cipher()
+        now = time.monotonic()
+        if now < self._next_look and not at_once:
+            return
+        if self._location.stamp() != self._stamp:
+            content, stamp = self._location.read()
+            self._adopt(self._decrypt(content, cipher), stamp)
+        self._next_look = now + _REFRESH_S
+
+    async def _change(self, change: Callable[[dict[str, KeyRecord]], None]) -> None:
+        """Apply `change` to the file's keys under its lock, write, and take over the result."""
+        async with self._writing:
+            cipher = self._open_cipher()
+            # Shielded: a cancelled caller must not leave this object behind the file.
+            await asyncio.shield(asyncio.to_thread(self._rewrite, cipher, change))
+            self._look(at_once=True)
+
+    def _rewrite(self, cipher: AESGCM, change: Callable[[dict[str, KeyRecord]], None]) -> None:
+        with exclusive(self._location.path):
+            content, _ = self._location.read()
+            keys = {record.label: record for record in self._decrypt(content, cipher)}
+            change(keys)
+            write_private(self._location.path, seal_keys(keys.values(), self._kdf, cipher))
+
+    def _open_cipher(self) -> AESGCM:
+        if self._cipher is None:
+            raise HsmUnavailable("The key store is closed.")
+        return self._cipher
+
+    def _decrypt(self, content: bytes, cipher: AESGCM) -> Sequence[KeyRecord]:
+        if read_kdf(content) != self._kdf:
+            raise HsmUnavailable(f"{self._location.path} was made anew under this process. Restart it.")
+        return open_keys(content, cipher)
+
+    def _adopt(self, records: Sequence[KeyRecord], stamp: Stamp) -> None:
+        keys = {}
+        for record in records:
+            held = self._keys.get(record.label)
+            same = held is not None and held.digest == digest_of(record)
+            keys[record.label] = held if held is not None and same else _hold(record)
+        self._keys, self._stamp = keys, stamp
+
+
+def _hold(record: KeyRecord) -> HeldKey:
+    try:
+        return hold(record)
+    except ValueError:
+        raise HsmConfigurationError(f"The key '{record.label}' of the key file is not of its kind.") from None
+
+
+def _check_length(what: str, value: bytes, limit: int) -> None:
+    if len(value) > limit:
+        raise InvalidRequest(f"The {what} is longer than {limit} bytes.")
+
+
+def _decode_key(content: bytes) -> bytes:
+    """Return the 32 bytes of a key source: raw, or 64 hexadecimal digits and a line ending."""
+    if len(content) == KEY_BYTES:
+        return content
+    text = strip_line_ending(content)
+    if len(text) == 2 * KEY_BYTES:
+        try:
+            return bytes.fromhex(text.decode("ascii"))
+        except ValueError:
+            pass
+    raise HsmConfigurationError(
+        "A key source holds 32 bytes, or 64 hexadecimal digits (openssl rand -hex 32)."
+    )
+
+
+def _make_folder(path: Path) -> None:
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    check_folder(path)
+
+
+def _make_key_source(source: str) -> None:
+    path = source_path(source)
+    if path is None:
+        return
+    _make_folder(path.parent)
+    with exclusive(path):
+        if not path.exists():
+            write_private(path, secrets.token_hex(KEY_BYTES).encode() + b"\n")
+
+
+def _make_key_file(location: _Location, secret: bytes) -> None:
+    kdf = Kdf.for_passphrase() if location.takes_passphrase else Kdf.for_key()
+    content = seal_keys([], kdf, kdf.derive(secret))
+    with exclusive(location.path):
+        if not location.path.exists():
+            write_private(location.path, content)
