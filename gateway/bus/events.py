@@ -1,0 +1,156 @@
+"""The event log's live half: subscribers follow topics from any id on, first from the table, then as things happen.
+The journal publishes; event streams subscribe. On PostgreSQL one task reads the table, woken by own commits and
+every second for other nodes' events; on SQLite commits are handed over at once. A slow subscriber is never waited
+for: it falls back to the table."""
+
+import asyncio
+import contextlib
+from collections import defaultdict, deque
+from collections.abc import AsyncIterator, Sequence
+
+import structlog
+
+from gateway.bus.store import PAGE, Event, newest_id, oldest_id, prune, read_after, read_topics_after
+from gateway.core.clock import Clock
+from gateway.core.errors import Problem
+from gateway.storage.engine import Storage
+from gateway.storage.schema import to_millis
+
+POLL_S = 1.0
+PRUNE_S = 300.0
+MAX_WAITING = 256
+
+RESET = "stream.reset"
+"""Type of the event that tells a subscriber that events before have been forgotten: read the resource again."""
+
+_log = structlog.get_logger("events")
+
+
+class _Subscriber:
+    """The mailbox of one stream."""
+
+    __slots__ = ("lagging", "mail", "wake")
+
+    def __init__(self) -> None:
+        self.mail: deque[Event] = deque()
+        self.wake = asyncio.Event()
+        self.lagging = False
+
+    def put(self, event: Event) -> None:
+        if len(self.mail) >= MAX_WAITING:
+            self.mail.clear()
+            self.lagging = True
+        if not self.lagging:
+            self.mail.append(event)
+        self.wake.set()
+
+
+class EventLog:
+    """Subscriptions of this process over the shared table."""
+
+    def __init__(self, *, storage: Storage, clock: Clock, retention_s: int, shared: bool) -> None:
+        """`shared` tells that other processes write events too (PostgreSQL), so the table is followed."""
+        self._storage = storage
+        self._clock = clock
+        self._retention_s = retention_s
+        self._shared = shared
+        self._topics: dict[str, set[_Subscriber]] = defaultdict(set)
+        self._wake = asyncio.Event()
+        self._seen = 0
+        self._closing = False
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator["EventLog"]:
+        """Keep the log alive: prune, and follow the table when it is shared. Ends all subscriptions on exit."""
+        self._seen = await self._storage.read(newest_id)
+        tasks = [asyncio.create_task(self._prune_forever())]
+        if self._shared:
+            tasks.append(asyncio.create_task(self._follow_table()))
+        try:
+            yield self
+        finally:
+            self.close()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def close(self) -> None:
+        """End every subscription: their streams finish, and clients come back with the id they have."""
+        self._closing = True
+        for subscribers in self._topics.values():
+            for subscriber in subscribers:
+                subscriber.wake.set()
+
+    def published(self, events: Sequence[Event]) -> None:
+        """Tell that these events are committed. Called in the event loop."""
+        if self._shared:
+            self._wake.set()
+            return
+        for event in events:
+            self._dispatch(event)
+
+    async def subscribe(self, topics: Sequence[str], after_id: int | None = None) -> AsyncIterator[Event]:
+        """Yield events of these topics: those kept after `after_id` (None: from now on), then each new one. The first
+        may be of type `stream.reset` (id `after_id`) when older ones have been forgotten. Ends when the log closes."""
+        subscriber = _Subscriber()
+        for topic in topics:
+            self._topics[topic].add(subscriber)
+        try:
+            last = await self._storage.read(newest_id) if after_id is None else after_id
+            if after_id and await self._storage.read(oldest_id) > after_id + 1:
+                yield Event(after_id, "", "", RESET, "{}", to_millis(self._clock.now()))
+            subscriber.lagging = after_id is not None
+            while not self._closing:
+                if subscriber.lagging:
+                    subscriber.lagging = False
+                    async for event in self._catch_up(topics, last):
+                        last = event.id
+                        yield event
+                while subscriber.mail:
+                    event = subscriber.mail.popleft()
+                    if event.id > last:
+                        last = event.id
+                        yield event
+                if not (subscriber.mail or subscriber.lagging or self._closing):
+                    subscriber.wake.clear()
+                    await subscriber.wake.wait()
+        finally:
+            for topic in topics:
+                self._topics[topic].discard(subscriber)
+                if not self._topics[topic]:
+                    del self._topics[topic]
+
+    async def _catch_up(self, topics: Sequence[str], after_id: int) -> AsyncIterator[Event]:
+        while True:
+            page = await self._storage.read(lambda tx, after=after_id: read_topics_after(tx, topics, after))  # type: ignore[misc]
+            for event in page:
+                yield event
+            if len(page) < PAGE:
+                return
+            after_id = page[-1].id
+
+    def _dispatch(self, event: Event) -> None:
+        self._seen = max(self._seen, event.id)
+        for subscriber in self._topics.get(event.topic, ()):
+            subscriber.put(event)
+
+    async def _follow_table(self) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), POLL_S)
+            self._wake.clear()
+            try:
+                while page := await self._storage.read(lambda tx: read_after(tx, self._seen)):
+                    for event in page:
+                        self._dispatch(event)
+            except Problem:
+                _log.warning("event log cannot be read; trying again")
+                await asyncio.sleep(POLL_S)
+
+    async def _prune_forever(self) -> None:
+        while True:
+            await asyncio.sleep(PRUNE_S)
+            before = to_millis(self._clock.now() - self._retention_s)
+            with contextlib.suppress(Problem):
+                while await self._storage.write(lambda tx, before=before: prune(tx, before)) == PAGE:  # type: ignore[misc]
+                    pass

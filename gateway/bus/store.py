@@ -1,0 +1,103 @@
+"""The SQL of the event log. An event is one row a topic; ids only grow, and become visible in that order because
+the batches of all nodes follow one another (gateway/storage)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Column, Index, String, Table, Text, bindparam, delete, func, select
+
+from gateway.storage.engine import Transaction
+from gateway.storage.schema import IdText, Millis, growing_key, metadata
+
+PAGE = 500
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", growing_key(), primary_key=True, autoincrement=True),
+    Column("tenant_id", IdText, nullable=False),
+    Column("topic", String(256), nullable=False),
+    Column("type", String(64), nullable=False),
+    Column("data", Text, nullable=False),
+    Column("created_at", Millis, nullable=False),
+    Index("ix_events_topic_id", "topic", "id"),
+    Index("ix_events_created_at", "created_at"),
+    sqlite_autoincrement=True,
+)
+
+
+class Event(msgspec.Struct, frozen=True):
+    """One row: what happened, on one topic. `data` is JSON text; `created_at` Unix milliseconds."""
+
+    id: int
+    tenant_id: str
+    topic: str
+    type: str
+    data: str
+    created_at: int
+
+
+_INSERT = events.insert()
+_COLUMNS = (
+    events.c.id,
+    events.c.tenant_id,
+    events.c.topic,
+    events.c.type,
+    events.c.data,
+    events.c.created_at,
+)
+_AFTER = select(*_COLUMNS).where(events.c.id > bindparam("after")).order_by(events.c.id).limit(PAGE)
+_AFTER_IN_TOPICS = (
+    select(*_COLUMNS)
+    .where(events.c.id > bindparam("after"), events.c.topic.in_(bindparam("topics", expanding=True)))
+    .order_by(events.c.id)
+    .limit(PAGE)
+)
+_NEWEST = select(func.max(events.c.id))
+_OLDEST = select(func.min(events.c.id))
+_OLD = (
+    select(events.c.id)
+    .where(events.c.created_at < bindparam("before"), events.c.id < bindparam("newest"))
+    .order_by(events.c.id)
+    .limit(PAGE)
+)
+_DELETE = delete(events).where(events.c.id.in_(bindparam("ids", expanding=True)))
+
+
+def insert_event(tx: Transaction, row: dict[str, Any]) -> Event:
+    """Append a row (all columns but id) and return it as the event it has become."""
+    key = tx.execute(_INSERT, row).inserted_primary_key
+    return Event(id=int(key[0]) if key is not None else 0, **row)
+
+
+def read_after(tx: Transaction, after_id: int) -> list[Event]:
+    """Return at most PAGE events of all topics past an id, in order."""
+    return [_event(row) for row in tx.execute(_AFTER, {"after": after_id})]
+
+
+def read_topics_after(tx: Transaction, topics: Sequence[str], after_id: int) -> list[Event]:
+    """Return at most PAGE events of these topics past an id, in order."""
+    return [_event(row) for row in tx.execute(_AFTER_IN_TOPICS, {"after": after_id, "topics": list(topics)})]
+
+
+def newest_id(tx: Transaction) -> int:
+    """Return the last id given, or 0."""
+    return int(tx.execute(_NEWEST).scalar() or 0)
+
+
+def oldest_id(tx: Transaction) -> int:
+    """Return the first id still kept, or 0."""
+    return int(tx.execute(_OLDEST).scalar() or 0)
+
+
+def prune(tx: Transaction, before_ms: int) -> int:
+    """Delete at most PAGE events from before that moment; the newest stays, so that ids are never told twice."""
+    rows = tx.execute(_OLD, {"before": before_ms, "newest": newest_id(tx)}).scalars().all()
+    if rows:
+        tx.execute(_DELETE, {"ids": list(rows)})
+    return len(rows)
+
+
+def _event(row: Any) -> Event:
+    return Event(*row)
