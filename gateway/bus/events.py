@@ -6,7 +6,7 @@ for: it falls back to the table."""
 import asyncio
 import contextlib
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import structlog
 
@@ -55,6 +55,7 @@ class EventLog:
         self._retention_s = retention_s
         self._shared = shared
         self._topics: dict[str, set[_Subscriber]] = defaultdict(set)
+        self._listeners: list[Callable[[Event], None]] = []
         self._wake = asyncio.Event()
         self._seen = 0
         self._closing = False
@@ -80,6 +81,11 @@ class EventLog:
         for subscribers in self._topics.values():
             for subscriber in subscribers:
                 subscriber.wake.set()
+
+    def listen(self, listener: Callable[[Event], None]) -> None:
+        """Call `listener` in the event loop with every event of every node, for those who look at many topics and
+        keep no place in the log, such as the phone channels. It must not block and must not raise."""
+        self._listeners.append(listener)
 
     def published(self, events: Sequence[Event]) -> None:
         """Tell that these events are committed. Called in the event loop."""
@@ -133,6 +139,8 @@ class EventLog:
         self._seen = max(self._seen, event.id)
         for subscriber in self._topics.get(event.topic, ()):
             subscriber.put(event)
+        for listener in self._listeners:
+            listener(event)
 
     async def _follow_table(self) -> None:
         while True:
