@@ -1,0 +1,37 @@
+/**
+ * Reads one colour symbol whose corners are roughly known. The steps, in order: fit the corners, sample the modules,
+ * normalise the light, read the format information, take the palette, classify, decode. Called by `reader.ts` for each
+ * candidate that the finder reports.
+ */
+import { decodeLabels } from "./codewords.js";
+import { readFormat, type Format } from "./format.js";
+import { blockPlan, layoutOf, type Layout } from "./layout.js";
+import { borderPalette, classify } from "./palette.js";
+import { fitCorners, type Luminance } from "./refine.js";
+import { normaliseLight, sampleModules } from "./sample.js";
+import type { Corners, Frame } from "./types.js";
+
+/** Least mean difference of light and dark modules, of 255, for a symbol to be worth decoding. */
+const LEAST_CONTRAST = 12;
+const FORMATS_TRIED = 2;
+
+export interface Decoded {
+  readonly bytes: Uint8Array;
+  readonly corners: Corners;
+}
+
+/** The payload of the symbol of this version at these corners, or null when it cannot be read. */
+export function decodeColour(frame: Frame, image: Luminance, corners: Corners, version: number): Decoded | null {
+  const layout: Layout = layoutOf(version);
+  const fit = fitCorners(image, corners, layout);
+  if (!fit || fit.contrast < LEAST_CONTRAST) return null;
+  const colours = sampleModules(frame, fit.map, layout);
+  normaliseLight(colours, layout);
+  const labels = classify(colours, layout, borderPalette(colours, layout));
+  const formats: readonly Format[] = readFormat(colours, layout).slice(0, FORMATS_TRIED);
+  for (const { mask, level } of formats) {
+    const bytes = decodeLabels(labels, layout, mask, blockPlan(layout, level));
+    if (bytes) return { bytes, corners: fit.corners };
+  }
+  return null;
+}

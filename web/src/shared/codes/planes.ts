@@ -1,0 +1,90 @@
+/**
+ * One-byte-a-pixel planes of a frame, in buffers that are kept from frame to frame. A colour symbol's black and white
+ * parts stand out in different planes under different light: the reader asks for them one after another.
+ */
+import type { Frame } from "./types.js";
+
+/** `grey`: luma. `peak`: max(R, G, B), which turns every colour but black light. `green`: the sharpest channel of a Bayer sensor. */
+export type PlaneName = "grey" | "peak" | "green" | "smooth";
+
+export class Planes {
+  #frame: Frame | undefined;
+  #size = 0;
+  readonly #buffers = new Map<PlaneName, Uint8Array>();
+  readonly #filled = new Set<PlaneName>();
+
+  /** Turns to another frame; planes are computed when they are asked for. */
+  use(frame: Frame): void {
+    const size = frame.width * frame.height;
+    if (size !== this.#size) this.#buffers.clear();
+    this.#size = size;
+    this.#frame = frame;
+    this.#filled.clear();
+  }
+
+  /** Forgets the frame; buffers stay. */
+  release(): void {
+    this.#frame = undefined;
+    this.#filled.clear();
+  }
+
+  get(name: PlaneName): Uint8Array {
+    const frame = this.#frame;
+    if (!frame) throw new RangeError("no frame in use");
+    let plane = this.#buffers.get(name);
+    if (!plane) {
+      plane = new Uint8Array(this.#size);
+      this.#buffers.set(name, plane);
+    }
+    if (!this.#filled.has(name)) {
+      if (name === "smooth") smooth(this.get("grey"), frame.width, frame.height, plane);
+      else fill(name, frame.data, plane);
+      this.#filled.add(name);
+    }
+    return plane;
+  }
+}
+
+function fill(name: PlaneName, data: Uint8ClampedArray, plane: Uint8Array): void {
+  const size = plane.length;
+  if (name === "grey") {
+    for (let i = 0, j = 0; i < size; i++, j += 4) plane[i] = (data[j]! * 77 + data[j + 1]! * 150 + data[j + 2]! * 29) >> 8;
+  } else if (name === "green") {
+    for (let i = 0, j = 1; i < size; i++, j += 4) plane[i] = data[j]!;
+  } else {
+    for (let i = 0, j = 0; i < size; i++, j += 4) {
+      let peak = data[j]!;
+      const green = data[j + 1]!;
+      const blue = data[j + 2]!;
+      if (green > peak) peak = green;
+      if (blue > peak) peak = blue;
+      plane[i] = peak;
+    }
+  }
+}
+
+/** A 5 by 5 binomial blur (1 4 6 4 1): takes sensor noise and JPEG ringing away before the image is made black and white. */
+function smooth(source: Uint8Array, width: number, height: number, target: Uint8Array): void {
+  const sums = new Uint16Array(width * height);
+  for (let y = 0; y < height; y++) {
+    const row = y * width;
+    for (let x = 0; x < width; x++) {
+      const i = row + x;
+      const l1 = x > 0 ? source[i - 1]! : source[i]!;
+      const l2 = x > 1 ? source[i - 2]! : l1;
+      const r1 = x < width - 1 ? source[i + 1]! : source[i]!;
+      const r2 = x < width - 2 ? source[i + 2]! : r1;
+      sums[i] = l2 + r2 + 4 * (l1 + r1) + 6 * source[i]!;
+    }
+  }
+  for (let y = 0; y < height; y++) {
+    const row = y * width;
+    const u1 = y > 0 ? row - width : row;
+    const u2 = y > 1 ? row - 2 * width : u1;
+    const d1 = y < height - 1 ? row + width : row;
+    const d2 = y < height - 2 ? row + 2 * width : d1;
+    for (let x = 0; x < width; x++) {
+      target[row + x] = (sums[u2 + x]! + sums[d2 + x]! + 4 * (sums[u1 + x]! + sums[d1 + x]!) + 6 * sums[row + x]! + 128) >> 8;
+    }
+  }
+}
