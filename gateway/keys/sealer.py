@@ -1,0 +1,87 @@
+"""Secrets at rest: sealed under the wrapping key, each bound to the table, column and row where it lies, so that a value
+moved elsewhere in the database does not open. Services call it outside of transactions.
+
+    blob = version u8 = 1 | generation u16 | what the key store's wrap made
+
+The generation names the wrapping key, so that old blobs open after a rotation. It is part of the context too."""
+
+import struct
+from collections.abc import Sequence
+
+from gateway.keys.labels import MAX_GENERATION, KeyPurpose, parse_label, wrap_label
+from hsm_adapters.api import HsmAdapter, WrappedAgreementKeys, WrappedKey
+from hsm_adapters.errors import HsmConfigurationError, InvalidRequest, KeyNotFound, UnwrapFailed
+
+_HEADER = struct.Struct(">BH")
+_VERSION = 1
+
+
+class Sealer:
+    """Seals under one generation of the wrapping key, and opens what any generation in the store sealed."""
+
+    def __init__(self, adapter: HsmAdapter, generation: int = 1) -> None:
+        """`generation` is that of the key in force (`InstallationKeys.wrapping_generation`)."""
+        self._adapter = adapter
+        self._label = wrap_label(generation)
+        self._header = _HEADER.pack(_VERSION, generation)
+
+    async def seal(self, plaintext: bytes, *, table: str, column: str, row: str) -> bytes:
+        """Return the sealed form of at most 64 KiB, for that cell alone; some 32 bytes longer. Raises `HsmError`."""
+        context = self._header + cell_context(table, column, row)
+        return self._header + await self._adapter.wrap(self._label, plaintext, context)
+
+    async def open(self, blob: bytes, *, table: str, column: str, row: str) -> bytes:
+        """Return what was sealed for that cell. Raises `UnwrapFailed` for a value of another cell or a changed one,
+        `HsmUnavailable`."""
+        header, label, sealed = _split(blob)
+        try:
+            return await self._adapter.unwrap(label, sealed, header + cell_context(table, column, row))
+        except (KeyNotFound, InvalidRequest) as error:
+            raise UnwrapFailed("The blob names a key that is not there, or is too long.") from error
+
+
+class SealedAgreementKeys(WrappedAgreementKeys):
+    """The key store's wrapped agreement keys, their blobs headed as the sealer's: `wrapping_label` counts when a key is
+    made, and afterwards the generation that its blob names."""
+
+    def __init__(self, adapter: HsmAdapter) -> None:
+        """Raises `HsmConfigurationError` when the store cannot wrap agreement keys."""
+        if not isinstance(adapter, WrappedAgreementKeys):
+            raise HsmConfigurationError("This key store cannot wrap agreement keys. PINs need one that can.")
+        self._keys: WrappedAgreementKeys = adapter
+
+    async def generate_wrapped(self, wrapping_label: str, context: bytes) -> WrappedKey:
+        """Generate an agreement key under that wrapping key. Raises `HsmError`."""
+        name = parse_label(wrapping_label)
+        if name is None or name.purpose is not KeyPurpose.WRAP:
+            raise InvalidRequest("This is not the label of a wrapping key.")
+        header = _HEADER.pack(_VERSION, name.generation)
+        made = await self._keys.generate_wrapped(wrapping_label, header + context)
+        return WrappedKey(header + made.blob, made.public_key)
+
+    async def ecdh_wrapped(
+        self, wrapping_label: str, blob: bytes, context: bytes, peers: Sequence[bytes]
+    ) -> list[bytes]:
+        """Agree with each peer. Raises `UnwrapFailed`, `InvalidPeerKey`, `HsmUnavailable`."""
+        header, label, sealed = _split(blob)
+        try:
+            return await self._keys.ecdh_wrapped(label, sealed, header + context, peers)
+        except KeyNotFound as error:
+            raise UnwrapFailed("The blob names a key that is not there.") from error
+
+
+def cell_context(table: str, column: str, row: str) -> bytes:
+    """Return the associated data of a cell: each name with its length (u16), so that no two cells share it."""
+    parts = [part.encode() for part in (table, column, row)]
+    if not all(0 < len(part) <= 255 for part in parts):
+        raise ValueError("table, column and row are names of 1 to 255 bytes")
+    return b"tessera cell\x00" + b"".join(struct.pack(">H", len(part)) + part for part in parts)
+
+
+def _split(blob: bytes) -> tuple[bytes, str, bytes]:
+    if len(blob) <= _HEADER.size:
+        raise UnwrapFailed("This is not a sealed value: it is too short.")
+    version, generation = _HEADER.unpack_from(blob)
+    if version != _VERSION or not 1 <= generation <= MAX_GENERATION:
+        raise UnwrapFailed("This is not a sealed value of version 1.")
+    return blob[: _HEADER.size], wrap_label(generation), blob[_HEADER.size :]
