@@ -26,6 +26,7 @@ class AuditWord(StrEnum):
     PHONE_ACTIVATION_LEAVE = "phone:activation:leave"
     GATEWAY_ACTIVATION_END_TYPED = "gateway:activation:end-typed"
     BANK_PAGE_TOKEN_ISSUE = "bank:page-token:issue"  # noqa: S105 - a word, not a token
+    PHONE_BINDING_ADD = "phone:binding:add"
     PHONE_BINDING_RESUME = "phone:binding:resume"
     PHONE_BINDING_RENAME = "phone:binding:rename"
     PHONE_BINDING_REMOVE = "phone:binding:remove"

@@ -1,1 +1,1 @@
-"""."""
+"""The PIN of a binding: oblivious evaluation, counter, enrolment and change."""

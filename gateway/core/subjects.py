@@ -1,0 +1,28 @@
+"""What facts and ports are about, in the words that the capabilities share since they do not import one another:
+a binding's address, and the names of event topics."""
+
+from dataclasses import dataclass
+
+
+def activation_topic(activation_id: str) -> str:
+    """Return the event topic of one activation."""
+    return f"activation:{activation_id}"
+
+
+def user_topic(tenant_id: str, user: str) -> str:
+    """Return the event topic of one user's phones."""
+    return f"user:{tenant_id}:{user}"
+
+
+@dataclass(frozen=True, slots=True)
+class BindingRef:
+    """Which binding: ids of the tenant and the binding, and the bank's name for the customer."""
+
+    tenant_id: str
+    binding_id: str
+    user: str
+
+    @property
+    def topic(self) -> str:
+        """The event topic of the customer's phones."""
+        return user_topic(self.tenant_id, self.user)

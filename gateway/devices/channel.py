@@ -1,0 +1,213 @@
+"""Every later contact of a bound phone: the resume handshake under the ratcheting key, `ready` and `welcome`, and the
+challenge that tells a copied phone from a stranger (wire specification, section 5). The phone's door calls `serve`.
+The steps, by number:
+
+    (1) the binding stands and is active              (2) the suite is the one that is due
+    (3) the index is n or n+1, else challenge         (4) the handshake verifies under its psk, else challenge
+    (5) the phone has spoken `ready`: live proof      (6) the ratchet turns, in one transaction with the fact
+"""
+
+from dataclasses import dataclass
+
+from gateway.core.errors import Problem
+from gateway.core.ids import encode_id
+from gateway.core.secrets import RandomSource
+from gateway.core.subjects import BindingRef
+from gateway.core.transaction import Transaction
+from gateway.devices import store
+from gateway.devices.models import Binding, BindingEvent, BindingState
+from gateway.devices.open_channel import OpenChannels
+from gateway.devices.ports import GatewayKeys, PinBook, PinStatus, Sealing, Tenants
+from gateway.devices.service import DeviceService
+from gateway.http.channel import ContactRefused, PhoneSocket, SocketClosed
+from gateway.http.secure_channel import SecureChannel
+from gateway.protocol import messages
+from gateway.protocol.errors import (
+    ErrorCode,
+    HandshakeFailed,
+    MalformedFrame,
+    MalformedMessage,
+    SignatureInvalid,
+)
+from gateway.protocol.frames import (
+    STALE_NONCE_BYTES,
+    Hello,
+    Suite,
+    error_frame,
+    parse_stale_answer,
+    stale_challenge_frame,
+)
+from gateway.protocol.keys import resume_prologue, stale_input, verify
+from gateway.protocol.noise import run_async
+from gateway.protocol.resume import ResumeResponder, next_key
+from gateway.protocol.session import Session
+from gateway.storage.engine import Storage
+from hsm_adapters.errors import InvalidPeerKey
+
+STEP_TIMEOUT_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class ContactDesk:
+    """What a contact is served with."""
+
+    host: str
+    storage: Storage
+    service: DeviceService
+    pins: PinBook
+    tenants: Tenants
+    keys: GatewayKeys
+    sealer: Sealing
+    random: RandomSource
+
+
+def psk_cell(binding_id: str, index: int) -> dict[str, str]:
+    """Return the cell that the sealed ratchet key of an index is bound to, whichever column it lies in."""
+    return {"table": "bindings", "column": "psk", "row": f"{binding_id}#{index}"}
+
+
+class ResumeContact:
+    """Serves hellos of kind 2."""
+
+    def __init__(self, desk: ContactDesk, channels: OpenChannels) -> None:
+        self._desk = desk
+        self._channels = channels
+
+    async def serve(self, socket: PhoneSocket, hello: Hello) -> None:
+        """Run the contact. Raises `ContactRefused`, `SocketClosed`."""
+        opened = await self._open(socket, hello)
+        if opened is not None:
+            channel, ref = opened
+            await self._channels.run(channel, ref)
+
+    async def _open(self, socket: PhoneSocket, hello: Hello) -> tuple[SecureChannel, BindingRef] | None:
+        desk = self._desk
+        binding = await self._find(hello)
+        psk = await self._psk(binding, hello.counter)
+        if psk is None:  # (3)
+            await self._challenge(socket, binding, hello)
+            return None
+        try:
+            session = await self._shake_hands(socket, binding, hello, psk)
+        except (HandshakeFailed, InvalidPeerKey):  # (4)
+            await self._challenge(socket, binding, hello)
+            return None
+        channel = SecureChannel(socket, session)
+        try:
+            message = await channel.receive(STEP_TIMEOUT_S)
+        except MalformedMessage:
+            message = None
+        if not isinstance(message, messages.Ready):  # (5)
+            await channel.tell(messages.Problem(code="out-of-turn"))
+            raise SocketClosed
+        pin = await self._turn(channel, binding, hello)
+        tenant = await desk.tenants.find(binding.tenant_id)
+        welcome = messages.Welcome(
+            next=hello.counter + 1,
+            state="active",
+            tenant=tenant.name,
+            label=binding.label,
+            hybrid_due=self._hybrid_due_s(binding, hello.suite),
+            pin=messages.PinStatus(
+                digits=pin.digits,
+                left=pin.left,
+                blocked_until=None if pin.blocked_until_ms is None else -(-pin.blocked_until_ms // 1000),
+            ),
+        )
+        await channel.send(welcome)
+        return channel, BindingRef(binding.tenant_id, binding.id, binding.user)
+
+    async def _find(self, hello: Hello) -> Binding:
+        """Steps (1) and (2)."""
+        binding_id = encode_id("bnd", hello.subject)
+        binding = await self._desk.storage.read(lambda tx: store.find_for_phone(tx, binding_id))
+        if binding is None or binding.state is BindingState.REMOVED:
+            raise ContactRefused(ErrorCode.UNKNOWN)
+        if binding.state is BindingState.SUSPENDED:
+            raise ContactRefused(ErrorCode.SUSPENDED)
+        service = self._desk.service
+        is_due = service.now_ms() // 1000 >= binding.hybrid_due_s(service.policy)
+        if hello.suite is Suite.RESUME_CLASSICAL and is_due:
+            raise ContactRefused(ErrorCode.SUITE)
+        return binding
+
+    async def _psk(self, binding: Binding, counter: int) -> bytes | None:
+        sealed = binding.psk_of(counter)
+        if sealed is None:
+            return None
+        return await self._desk.sealer.open(sealed, **psk_cell(binding.id, counter))
+
+    async def _shake_hands(self, socket: PhoneSocket, binding: Binding, hello: Hello, psk: bytes) -> Session:
+        """Step (4), then m2. Raises HandshakeFailed."""
+        desk, label = self._desk, binding.gateway_label
+        responder = ResumeResponder(
+            hello.suite,
+            prologue=resume_prologue(
+                hello.suite, host=desk.host, binding_id=hello.subject, index=hello.counter
+            ),
+            psk=psk,
+            static_public=await desk.keys.public_key(label),
+            phone_public=binding.static_key,
+        )
+
+        async def agree(peer: bytes) -> bytes:
+            return await desk.keys.agree(label, peer)
+
+        try:
+            await run_async(responder.read_m1(hello.message), agree)
+        except MalformedMessage:
+            raise ContactRefused(ErrorCode.REFUSED) from None
+        answer = messages.ResumeAnswer(time=desk.service.now_ms() // 1000)
+        await socket.send(await run_async(responder.write_m2(answer), agree))
+        return responder.session
+
+    async def _turn(self, channel: SecureChannel, binding: Binding, hello: Hello) -> PinStatus:
+        """Step (6). Raises `SocketClosed` when the binding or its ratchet has moved on since the hello."""
+        desk, counter = self._desk, hello.counter
+        sealed = await desk.sealer.seal(next_key(channel.session), **psk_cell(binding.id, counter + 1))
+        now_ms = desk.service.now_ms()
+        used = binding.psk_of(counter)
+
+        def unit(tx: Transaction) -> PinStatus | None:
+            row = store.find(tx, tenant_id=binding.tenant_id, binding_id=binding.id, is_locked=True)
+            if row is None or row.psk_of(counter) != used:
+                return None
+            hybrid_ms = now_ms if hello.suite is Suite.RESUME_HYBRID else row.hybrid_at
+            if not store.turn_ratchet(
+                tx, row, counter=counter, psk_next=sealed, now_ms=now_ms, hybrid_ms=hybrid_ms
+            ):
+                return None
+            desk.service.tell_seen(tx, row)
+            return desk.pins.statuses(tx, tenant_id=row.tenant_id, binding_ids=[row.id]).get(row.id)
+
+        pin = await desk.storage.write(unit)
+        if pin is None:
+            await channel.tell(messages.Problem(code="conflict"))
+            raise SocketClosed
+        return pin
+
+    def _hybrid_due_s(self, binding: Binding, suite: Suite) -> int:
+        service = self._desk.service
+        if suite is Suite.RESUME_HYBRID and binding.is_hybrid:
+            return service.now_ms() // 1000 + service.policy.hybrid_period_s
+        return binding.hybrid_due_s(service.policy)
+
+    async def _challenge(self, socket: PhoneSocket, binding: Binding, hello: Hello) -> None:
+        """Ask for a signature by g_D: a valid one says that a second holder of the phone's keys exists."""
+        desk = self._desk
+        nonce = desk.random(STALE_NONCE_BYTES)
+        await socket.send(stale_challenge_frame(nonce))
+        try:
+            signature = parse_stale_answer(await socket.receive(STEP_TIMEOUT_S))
+            verify(
+                binding.signing_key, signature, stale_input(hello.subject, index=hello.counter, nonce=nonce)
+            )
+        except (MalformedFrame, SignatureInvalid):
+            raise ContactRefused(ErrorCode.REFUSED) from None
+        try:
+            await desk.service.step(
+                BindingEvent.CLONE, tenant_id=binding.tenant_id, binding_id=binding.id, reason="clone"
+            )
+        except Problem:
+            raise ContactRefused(ErrorCode.SUSPENDED) from None
+        await socket.send(error_frame(ErrorCode.SUSPENDED))

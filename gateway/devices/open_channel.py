@@ -1,0 +1,124 @@
+"""The open channel of a binding: the messages of section 5 of the wire specification, each answered in order, and the
+states that are pushed. First contact hands over here once the binding is active, the resume handshake once the phone
+is welcome. Thousands are open at once: one task, no queue, a few references each."""
+
+from gateway.core.errors import Problem
+from gateway.core.events import AuditWord
+from gateway.core.subjects import BindingRef
+from gateway.devices.live import LiveChannels
+from gateway.devices.models import BindingEvent
+from gateway.devices.ports import PinBook, PinDialogue
+from gateway.devices.service import DeviceService
+from gateway.http.channel import SocketClosed
+from gateway.http.secure_channel import SecureChannel
+from gateway.protocol import messages
+from gateway.protocol.errors import ProtocolError
+
+MAX_PROBLEMS = 3
+IDLE_S = 24 * 3600.0
+
+
+class OpenChannels:
+    """What all open channels share. One for the process."""
+
+    def __init__(self, *, service: DeviceService, pins: PinBook, live: LiveChannels) -> None:
+        self.service = service
+        self.pins = pins
+        self.live = live
+
+    async def run(self, channel: SecureChannel, ref: BindingRef) -> None:
+        """Serve the channel until it closes."""
+        open_channel = OpenChannel(self, channel, ref)
+        self.live.add(ref.binding_id, open_channel)
+        try:
+            await open_channel.serve()
+        finally:
+            self.live.discard(ref.binding_id, open_channel)
+            await channel.close()
+
+
+class OpenChannel:
+    """One of them."""
+
+    __slots__ = ("_channel", "_pin", "_problems", "_ref", "_seen_ms", "_shared")
+
+    def __init__(self, shared: OpenChannels, channel: SecureChannel, ref: BindingRef) -> None:
+        self._shared = shared
+        self._channel = channel
+        self._ref = ref
+        self._pin: PinDialogue | None = None
+        self._problems = 0
+        self._seen_ms = shared.service.now_ms()
+
+    async def serve(self) -> None:
+        """Answer messages until the socket closes, or until three were not valid here."""
+        while self._problems < MAX_PROBLEMS:
+            try:
+                answer = await self._answer(await self._channel.receive(IDLE_S))
+            except (SocketClosed, TimeoutError):
+                return
+            except ProtocolError as error:
+                self._problems += 1
+                answer = messages.Problem(code=error.code)
+            except Problem as problem:
+                answer = messages.Problem(code=problem.kind.code)
+            await self._channel.tell(answer)
+            if isinstance(answer, messages.Removed):
+                return
+
+    async def tell_state(self, state: messages.BindingState) -> None:
+        """Tell the phone of a change, and close the socket unless the binding is active."""
+        await self._channel.tell(messages.State(state=state))
+        if state != "active":
+            await self._channel.close()
+
+    async def close(self) -> None:
+        """Close the socket: another contact of the same phone took over."""
+        await self._channel.close()
+
+    async def _answer(self, message: messages.PhoneMessage) -> messages.GatewayMessage:
+        match message:
+            case messages.Ping():
+                return await self._pong()
+            case messages.PinEvaluate() | messages.PinProve() | messages.PinChange() | messages.PinEnrol():
+                return await self._pin_dialogue().answer(message)
+            case messages.Rename():
+                return await self._rename(message.name)
+            case messages.Remove():
+                return await self._remove()
+            case _:
+                self._problems += 1
+                return messages.Problem(code="out-of-turn")
+
+    def _pin_dialogue(self) -> PinDialogue:
+        if self._pin is None:
+            self._pin = self._shared.pins.dialogue(self._ref, self._channel.handshake_hash)
+        return self._pin
+
+    async def _pong(self) -> messages.GatewayMessage:
+        service = self._shared.service
+        now_ms = service.now_ms()
+        if now_ms - self._seen_ms >= service.policy.seen_period_s * 1000:
+            self._seen_ms = now_ms
+            await service.touch(self._ref)
+        return messages.Pong(time=now_ms // 1000)
+
+    async def _rename(self, name: str) -> messages.GatewayMessage:
+        view = await self._shared.service.rename(
+            tenant_id=self._ref.tenant_id,
+            binding_id=self._ref.binding_id,
+            name=name,
+            word=AuditWord.PHONE_BINDING_RENAME,
+        )
+        return messages.Renamed(name=view.binding.device.name)
+
+    async def _remove(self) -> messages.GatewayMessage:
+        # Forgotten first, so that the event of its own removal is not pushed before the answer.
+        self._shared.live.discard(self._ref.binding_id, self)
+        await self._shared.service.step(
+            BindingEvent.REMOVE,
+            tenant_id=self._ref.tenant_id,
+            binding_id=self._ref.binding_id,
+            word=AuditWord.PHONE_BINDING_REMOVE,
+        )
+        return messages.Removed()

@@ -1,0 +1,227 @@
+"""The rules of bound phones as the bank and the customer's page see them: list, read, rename, suspend, resume, remove,
+unblock the PIN. Called by the routes and, for what the phone itself asks, by the channel. Every change is told by one
+fact in the transaction that makes it true; it never touches a ratchet key beyond erasing it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from gateway.core.clock import Clock
+from gateway.core.errors import Problem, ProblemCode
+from gateway.core.events import AuditWord, Fact, Journal
+from gateway.core.subjects import BindingRef
+from gateway.core.transaction import Transaction
+from gateway.devices import store
+from gateway.devices.models import (
+    Binding,
+    BindingEvent,
+    BindingState,
+    BindingStepRefused,
+    DevicePolicy,
+    next_state,
+)
+from gateway.devices.ports import PinBook, PinStatus
+from gateway.storage.engine import Storage
+
+Data = Mapping[str, str | int | bool | None]
+
+
+@dataclass(frozen=True, slots=True)
+class BindingView:
+    """A binding and what may be told of its PIN (None when it is removed)."""
+
+    binding: Binding
+    pin: PinStatus | None
+
+
+@dataclass(frozen=True, slots=True)
+class BindingFilter:
+    """Which bindings a list shows: of one user, in one state; after a position (added_at, id)."""
+
+    user: str | None = None
+    state: BindingState | None = None
+    before: tuple[int, str] | None = None
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """Audit word, event type of one step."""
+
+    word: AuditWord
+    event: str
+
+
+_STEPS = {
+    BindingEvent.SUSPEND: _Words(AuditWord.BANK_BINDING_SUSPEND, "binding.suspended"),
+    BindingEvent.RESUME: _Words(AuditWord.BANK_BINDING_RESUME, "binding.resumed"),
+    BindingEvent.REMOVE: _Words(AuditWord.BANK_BINDING_REMOVE, "binding.removed"),
+    BindingEvent.CLONE: _Words(AuditWord.PHONE_BINDING_CLONE, "binding.suspended"),
+}
+
+
+class DeviceService:
+    """Bound phones. One for the process."""
+
+    def __init__(
+        self, *, storage: Storage, journal: Journal, clock: Clock, pins: PinBook, policy: DevicePolicy
+    ) -> None:
+        self._storage = storage
+        self._journal = journal
+        self._clock = clock
+        self._pins = pins
+        self.policy = policy
+
+    def now_ms(self) -> int:
+        """Return the time, Unix milliseconds."""
+        return int(self._clock.now() * 1000)
+
+    async def read(self, *, tenant_id: str, binding_id: str, user: str | None = None) -> BindingView:
+        """Return a binding. `user`, when given, must own it. Raises Problem(NOT_FOUND)."""
+
+        def unit(tx: Transaction) -> BindingView:
+            binding = _owned(store.find(tx, tenant_id=tenant_id, binding_id=binding_id), user)
+            return self._views(tx, tenant_id, [binding])[0]
+
+        return await self._storage.read(unit)
+
+    async def browse(self, *, tenant_id: str, wanted: BindingFilter) -> Sequence[BindingView]:
+        """Return bindings, newest first."""
+
+        def unit(tx: Transaction) -> Sequence[BindingView]:
+            found = store.find_page(
+                tx,
+                tenant_id=tenant_id,
+                user=wanted.user,
+                state=wanted.state,
+                before=wanted.before,
+                limit=wanted.limit,
+            )
+            return self._views(tx, tenant_id, found)
+
+        return await self._storage.read(unit)
+
+    async def rename(
+        self,
+        *,
+        tenant_id: str,
+        binding_id: str,
+        name: str,
+        user: str | None = None,
+        word: AuditWord = AuditWord.BANK_BINDING_RENAME,
+    ) -> BindingView:
+        """Give a phone another name. Raises Problem(NOT_FOUND), Problem(CONFLICT) for a removed one."""
+
+        def unit(tx: Transaction) -> BindingView:
+            binding = _owned(_locked(tx, tenant_id, binding_id), user)
+            if binding.state is BindingState.REMOVED:
+                raise Problem(ProblemCode.CONFLICT, "this phone has been removed")
+            store.rename(tx, tenant_id=tenant_id, binding_id=binding_id, name=name)
+            renamed = replace(binding, device=replace(binding.device, name=name))
+            self._tell(tx, renamed, word, "binding.renamed", {})
+            return self._views(tx, tenant_id, [renamed])[0]
+
+        return await self._storage.write(unit)
+
+    async def step(
+        self,
+        event: BindingEvent,
+        *,
+        tenant_id: str,
+        binding_id: str,
+        user: str | None = None,
+        word: AuditWord | None = None,
+        reason: str | None = None,
+    ) -> BindingView:
+        """Move a binding by one event of the table: suspend, resume, remove, or clone found. `word` replaces the
+        bank's, when somebody else wants it. Raises Problem(NOT_FOUND), Problem(CONFLICT)."""
+
+        def unit(tx: Transaction) -> BindingView:
+            binding = _owned(_locked(tx, tenant_id, binding_id), user)
+            try:
+                to = next_state(binding.state, event)
+            except BindingStepRefused as error:
+                raise Problem(ProblemCode.CONFLICT, f"this phone is {binding.state}") from error
+            if not store.set_state(tx, binding, to):
+                raise Problem(ProblemCode.CONFLICT, "the phone's state has just changed")
+            if to is BindingState.REMOVED:
+                self._pins.erase(tx, tenant_id=tenant_id, binding_id=binding_id)
+            words = _STEPS[event]
+            extra: Data = {} if reason is None else {"reason": reason}
+            moved = replace(binding, state=to)
+            self._tell(tx, moved, word or words.word, words.event, extra)
+            return self._views(tx, tenant_id, [moved])[0]
+
+        return await self._storage.write(unit)
+
+    async def unblock_pin(self, *, tenant_id: str, binding_id: str) -> BindingView:
+        """Restore the PIN's counter at the bank's wish. Raises Problem(NOT_FOUND), Problem(CONFLICT)."""
+
+        def unit(tx: Transaction) -> BindingView:
+            binding = _owned(_locked(tx, tenant_id, binding_id), None)
+            if binding.state is BindingState.REMOVED:
+                raise Problem(ProblemCode.CONFLICT, "this phone has been removed")
+            self._pins.unblock(tx, tenant_id=tenant_id, binding_id=binding_id)
+            self._tell(tx, binding, AuditWord.BANK_PIN_UNBLOCK, "binding.pin-unblocked", {})
+            return self._views(tx, tenant_id, [binding])[0]
+
+        return await self._storage.write(unit)
+
+    async def touch(self, ref: BindingRef) -> None:
+        """Note that the phone was seen now."""
+        now_ms = self.now_ms()
+        await self._storage.write(
+            lambda tx: store.touch(tx, tenant_id=ref.tenant_id, binding_id=ref.binding_id, now_ms=now_ms)
+        )
+
+    def add(self, tx: Transaction, binding: Binding) -> None:
+        """Store a new binding, and tell its customer's pages. The activation that made it tells the bank."""
+        store.insert(tx, binding)
+        self._tell(tx, binding, AuditWord.PHONE_BINDING_ADD, "binding.active", {})
+
+    def tell_seen(self, tx: Transaction, binding: Binding) -> None:
+        """Record a contact of the phone."""
+        self._tell(tx, binding, AuditWord.PHONE_BINDING_RESUME, "binding.seen", {}, webhook=False)
+
+    def _tell(
+        self,
+        tx: Transaction,
+        binding: Binding,
+        word: AuditWord,
+        event: str,
+        extra: Data,
+        *,
+        webhook: bool = True,
+    ) -> None:
+        ref = BindingRef(binding.tenant_id, binding.id, binding.user)
+        data = {
+            "binding": binding.id,
+            "user": binding.user,
+            "name": binding.device.name,
+            "state": binding.state.value,
+            **extra,
+        }
+        fact = Fact(
+            tenant_id=binding.tenant_id,
+            word=word,
+            subject=binding.id,
+            data=data,
+            event=event,
+            topics=(ref.topic,),
+            webhook=webhook,
+        )
+        self._journal.record(tx, fact)
+
+    def _views(self, tx: Transaction, tenant_id: str, bindings: Sequence[Binding]) -> list[BindingView]:
+        ids = [binding.id for binding in bindings]
+        pins = self._pins.statuses(tx, tenant_id=tenant_id, binding_ids=ids) if ids else {}
+        return [BindingView(binding, pins.get(binding.id)) for binding in bindings]
+
+
+def _locked(tx: Transaction, tenant_id: str, binding_id: str) -> Binding | None:
+    return store.find(tx, tenant_id=tenant_id, binding_id=binding_id, is_locked=True)
+
+
+def _owned(binding: Binding | None, user: str | None) -> Binding:
+    if binding is None or (user is not None and binding.user != user):
+        raise Problem(ProblemCode.NOT_FOUND, "there is no such phone")
+    return binding

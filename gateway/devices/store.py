@@ -1,0 +1,166 @@
+"""The SQL of bindings. Called by the service and the channel inside a unit of work; every query of the bank's carries
+the tenant, and the phone's ratchet moves by compare-and-set on the sealed key it was proved under."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    LargeBinary,
+    String,
+    Table,
+    and_,
+    bindparam,
+    or_,
+    select,
+)
+
+from gateway.core.transaction import Transaction
+from gateway.devices.models import Binding, BindingState, Device
+from gateway.storage.schema import IdText, Millis, metadata
+
+_DEVICE = ("name", "model", "platform", "os", "app", "lang", "place")
+_SPELT = {"user": "user_ref", "index": "ratchet_index"}
+"""Members whose names SQL reserves."""
+
+bindings = Table(
+    "bindings",
+    metadata,
+    Column("id", IdText, primary_key=True),
+    Column("tenant_id", IdText, nullable=False),
+    Column("user_ref", String(128), nullable=False),
+    Column("label", String(128), nullable=False),
+    Column("name", String(64), nullable=False),
+    Column("model", String(64), nullable=False),
+    Column("platform", String(16), nullable=False),
+    Column("os", String(64), nullable=False),
+    Column("app", String(64), nullable=False),
+    Column("lang", String(8), nullable=False),
+    Column("place", String(128)),
+    Column("state", String(16), nullable=False),
+    Column("is_hybrid", Boolean, nullable=False),
+    Column("gateway_label", String(128), nullable=False),
+    Column("signing_key", LargeBinary(65), nullable=False),
+    Column("static_key", LargeBinary(65), nullable=False),
+    Column("ratchet_index", BigInteger, nullable=False),
+    Column("psk", LargeBinary),
+    Column("psk_next", LargeBinary),
+    Column("added_at", Millis, nullable=False),
+    Column("hybrid_at", Millis, nullable=False),
+    Column("last_seen_at", Millis, nullable=False),
+    Index(None, "tenant_id", "user_ref", "added_at"),
+    Index(None, "tenant_id", "added_at", "id"),
+)
+_c = bindings.c
+_mine = and_(_c.id == bindparam("b_id"), _c.tenant_id == bindparam("b_tenant"))
+
+_insert = bindings.insert()
+_by_id = select(bindings).where(_c.id == bindparam("b_id"))
+_by_tenant_and_id = select(bindings).where(_mine)
+_lock = _by_tenant_and_id.with_for_update()
+_set_state = bindings.update().where(_mine, _c.state == bindparam("b_state")).values(state=bindparam("b_to"))
+_erase_psks = bindings.update().where(_mine).values(psk=None, psk_next=None)
+_rename = bindings.update().where(_mine).values(name=bindparam("b_name"))
+_seen = bindings.update().where(_mine).values(last_seen_at=bindparam("b_now"))
+_turn = (
+    bindings.update()
+    .where(_mine, _c.ratchet_index == bindparam("b_index"), _c.state == BindingState.ACTIVE.value)
+    .values(
+        ratchet_index=bindparam("b_counter"),
+        psk=bindparam("b_psk"),
+        psk_next=bindparam("b_next"),
+        last_seen_at=bindparam("b_now"),
+        hybrid_at=bindparam("b_hybrid"),
+    )
+)
+
+
+def insert(tx: Transaction, binding: Binding) -> None:
+    """Store a new binding."""
+    members = (name for name in Binding.__slots__ if name != "device")
+    values: dict[str, Any] = {_SPELT.get(name, name): getattr(binding, name) for name in members}
+    values |= {name: getattr(binding.device, name) for name in _DEVICE}
+    values["state"] = binding.state.value
+    tx.execute(_insert, values)
+
+
+def _binding(row: Mapping[str, Any]) -> Binding:
+    values = dict(row)
+    device = Device(**{name: values.pop(name) for name in _DEVICE})
+    values |= {member: values.pop(column) for member, column in _SPELT.items()}
+    values["state"] = BindingState(values["state"])
+    return Binding(device=device, **values)
+
+
+def find_for_phone(tx: Transaction, binding_id: str) -> Binding | None:
+    """Return a binding by its id alone: a phone names no tenant, and proves itself afterwards."""
+    row = tx.execute(_by_id, {"b_id": binding_id}).mappings().first()
+    return None if row is None else _binding(dict(row))
+
+
+def find(tx: Transaction, *, tenant_id: str, binding_id: str, is_locked: bool = False) -> Binding | None:
+    """Return a tenant's binding; `is_locked` holds its row until the unit ends."""
+    statement = _lock if is_locked else _by_tenant_and_id
+    row = tx.execute(statement, {"b_id": binding_id, "b_tenant": tenant_id}).mappings().first()
+    return None if row is None else _binding(dict(row))
+
+
+def find_page(
+    tx: Transaction,
+    *,
+    tenant_id: str,
+    user: str | None,
+    state: BindingState | None,
+    before: tuple[int, str] | None,
+    limit: int,
+) -> list[Binding]:
+    """Return up to `limit` bindings, newest first, that come after `before` (added_at, id) in that order."""
+    query = select(bindings).where(_c.tenant_id == tenant_id)
+    if user is not None:
+        query = query.where(_c.user_ref == user)
+    if state is not None:
+        query = query.where(_c.state == state.value)
+    if before is not None:
+        query = query.where(or_(_c.added_at < before[0], and_(_c.added_at == before[0], _c.id < before[1])))
+    rows = tx.execute(query.order_by(_c.added_at.desc(), _c.id.desc()).limit(limit)).mappings()
+    return [_binding(dict(row)) for row in rows]
+
+
+def set_state(tx: Transaction, binding: Binding, to: BindingState) -> bool:
+    """Move a binding from the state it was read in; say whether it was still there. Removal erases its secrets."""
+    names = {"b_id": binding.id, "b_tenant": binding.tenant_id}
+    result = tx.execute(_set_state, names | {"b_state": binding.state.value, "b_to": to.value})
+    if result.rowcount == 1 and to is BindingState.REMOVED:
+        tx.execute(_erase_psks, names)
+    return result.rowcount == 1
+
+
+def rename(tx: Transaction, *, tenant_id: str, binding_id: str, name: str) -> None:
+    """Give a phone another name."""
+    tx.execute(_rename, {"b_id": binding_id, "b_tenant": tenant_id, "b_name": name})
+
+
+def touch(tx: Transaction, *, tenant_id: str, binding_id: str, now_ms: int) -> None:
+    """Note that the phone was seen."""
+    tx.execute(_seen, {"b_id": binding_id, "b_tenant": tenant_id, "b_now": now_ms})
+
+
+def turn_ratchet(
+    tx: Transaction, binding: Binding, *, counter: int, psk_next: bytes, now_ms: int, hybrid_ms: int
+) -> bool:
+    """Make `counter` the index in force, with `psk_next` (sealed) beside it. `binding` was read in this unit; say
+    whether it still stands there."""
+    values = {
+        "b_id": binding.id,
+        "b_tenant": binding.tenant_id,
+        "b_index": binding.index,
+        "b_counter": counter,
+        "b_psk": binding.psk_of(counter),
+        "b_next": psk_next,
+        "b_now": now_ms,
+        "b_hybrid": hybrid_ms,
+    }
+    return tx.execute(_turn, values).rowcount == 1

@@ -1,0 +1,140 @@
+"""The door of the phone channel: one WebSocket, binary frames of bounded size, whose first frame says what it is
+(wire specification, section 2). The capabilities register a handler a kind of contact and get a `PhoneSocket`.
+It knows no cryptography and keeps no frame; whatever a handler raises, the phone hears a code of the closed list."""
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from typing import Protocol
+
+import structlog
+from aiohttp import WSCloseCode, WSMsgType, web
+
+from gateway.core.errors import Problem
+from gateway.protocol.errors import ErrorCode, MalformedFrame, UnsupportedSuite
+from gateway.protocol.frames import MAX_FRAME, SUBPROTOCOL, Hello, Kind, error_frame, parse_hello
+from hsm_adapters.errors import HsmError
+
+HELLO_TIMEOUT_S = 10.0
+SEND_TIMEOUT_S = 10.0
+HEARTBEAT_S = 45.0
+CLOSE_TIMEOUT_S = 2.0
+
+_log = structlog.get_logger("phone-channel")
+
+
+class SocketClosed(Exception):
+    """The phone has gone, or spoke something else than binary frames."""
+
+
+class ContactRefused(Exception):
+    """The contact ends with an error frame of this code."""
+
+    def __init__(self, code: ErrorCode) -> None:
+        super().__init__(code.value)
+        self.code = code
+
+
+class PhoneSocket:
+    """Frames in, frames out. One task receives; any may send, and frames leave in the order of the calls."""
+
+    __slots__ = ("_ws", "remote")
+
+    def __init__(self, ws: web.WebSocketResponse, remote: str | None) -> None:
+        self._ws = ws
+        self.remote = remote
+
+    async def receive(self, seconds: float | None = None) -> bytes:
+        """Return the next frame. Raises `SocketClosed`, and TimeoutError after `seconds`."""
+        message = await self._ws.receive(seconds)
+        if message.type is WSMsgType.BINARY:
+            data: bytes = message.data
+            return data
+        if message.type is WSMsgType.TEXT:
+            await self.close(WSCloseCode.UNSUPPORTED_DATA)
+        raise SocketClosed
+
+    async def send(self, frame: bytes) -> None:
+        """Send one frame; it is in the socket's buffer before the first suspension. Raises `SocketClosed`."""
+        try:
+            async with asyncio.timeout(SEND_TIMEOUT_S):
+                await self._ws.send_bytes(frame)
+        except (ConnectionError, RuntimeError, TimeoutError) as error:
+            raise SocketClosed from error
+
+    async def close(self, code: int = WSCloseCode.OK) -> None:
+        """Close the socket; a task that waits in `receive` gets `SocketClosed`."""
+        with contextlib.suppress(ConnectionError, RuntimeError):
+            await self._ws.close(code=code)
+
+
+class ContactHandler(Protocol):
+    """Serves one kind of contact, from hello to the end of the socket."""
+
+    async def serve(self, socket: PhoneSocket, hello: Hello) -> None:
+        """Run the contact. Raises `ContactRefused` before the channel is encrypted, `SocketClosed` at its end."""
+        ...
+
+
+class PhoneDoor:
+    """Accepts phones. `channels` bounds how many sockets are open at once; beyond it the answer is 503."""
+
+    def __init__(self, handlers: Mapping[Kind, ContactHandler], *, channels: int = 20_000) -> None:
+        self._handlers = handlers
+        self._limit = channels
+        self._open: set[PhoneSocket] = set()
+
+    @property
+    def open_channels(self) -> int:
+        """How many sockets are open now."""
+        return len(self._open)
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Answer `GET /phone/v1/channel`: upgrade, read the hello, hand over."""
+        offered = request.headers.get("Sec-WebSocket-Protocol", "")
+        if SUBPROTOCOL not in (part.strip() for part in offered.split(",")):
+            return web.Response(status=426, text=f"the subprotocol {SUBPROTOCOL} is needed\n")
+        if len(self._open) >= self._limit:
+            return web.Response(status=503, text="too many channels\n", headers={"Retry-After": "5"})
+        ws = web.WebSocketResponse(
+            protocols=(SUBPROTOCOL,),
+            max_msg_size=MAX_FRAME,
+            heartbeat=HEARTBEAT_S,
+            compress=False,
+            timeout=CLOSE_TIMEOUT_S,
+            writer_limit=MAX_FRAME,
+        )
+        await ws.prepare(request)
+        socket = PhoneSocket(ws, request.remote)
+        self._open.add(socket)
+        try:
+            await self._serve(socket)
+        finally:
+            self._open.discard(socket)
+            await socket.close()
+        return ws
+
+    async def close(self) -> None:
+        """Close every socket, at shutdown: phones come again by themselves."""
+        await asyncio.gather(*(socket.close(WSCloseCode.GOING_AWAY) for socket in list(self._open)))
+
+    async def _serve(self, socket: PhoneSocket) -> None:
+        try:
+            hello = parse_hello(await socket.receive(HELLO_TIMEOUT_S))
+            await self._handlers[hello.kind].serve(socket, hello)
+        except (SocketClosed, TimeoutError):
+            return
+        except ContactRefused as refused:
+            await _refuse(socket, refused.code)
+        except MalformedFrame:
+            await _refuse(socket, ErrorCode.REFUSED)
+        except UnsupportedSuite:
+            await _refuse(socket, ErrorCode.SUITE)
+        except (HsmError, Problem) as error:
+            _log.warning("contact not served", error=type(error).__name__)
+            await _refuse(socket, ErrorCode.BUSY)
+
+
+async def _refuse(socket: PhoneSocket, code: ErrorCode) -> None:
+    with contextlib.suppress(SocketClosed):
+        await socket.send(error_frame(code))

@@ -1,0 +1,274 @@
+"""The rules of the PIN: evaluation of the OPRF under a key that never leaves the key store, the counter that falls at
+evaluation and is restored on proof, enrolment and change. Called by first contact and by the open channel of a
+binding; it never sees a PIN, and never evaluates without having stored the fallen counter first."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from gateway.core.clock import Clock
+from gateway.core.errors import Problem, ProblemCode
+from gateway.core.events import AuditWord, Fact, Journal
+from gateway.core.secrets import RandomSource
+from gateway.core.subjects import BindingRef
+from gateway.core.transaction import Transaction
+from gateway.pin import store
+from gateway.pin.models import (
+    Pin,
+    PinBlocked,
+    PinEvent,
+    PinPolicy,
+    PinRefused,
+    PinState,
+    after_evaluation,
+    after_proof,
+    after_unblock,
+    next_state,
+)
+from gateway.protocol import oprf
+from gateway.protocol.errors import InvalidPoint, SignatureInvalid
+from gateway.protocol.keys import pin_enrol_input, pin_proof_input, verify
+from gateway.storage.engine import Storage
+from hsm_adapters.api import WrappedAgreementKeys, WrappedKey
+from hsm_adapters.errors import InvalidPeerKey
+
+NONCE_BYTES = 16
+_CONTEXT = b"tessera oprf|"
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """A fresh OPRF key (wrapped) and one evaluation under it: `element` (33 bytes) for the phone."""
+
+    element: bytes
+    left: int
+    nonce: bytes
+    key: WrappedKey
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """One evaluation under the key in force: `element` (33 bytes) for the phone, tries `left`, `until_ms` of the
+    block that holds if it is not proved, `nonce` (16 bytes) to be signed, and the PIN key it must be signed by."""
+
+    element: bytes
+    left: int
+    until_ms: int | None
+    nonce: bytes
+    pin_key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PinStatus:
+    """What may be told of a PIN. `blocked_until_ms` is None when it is open, or when only the bank unblocks."""
+
+    digits: int
+    left: int
+    blocked: bool
+    blocked_until_ms: int | None
+
+
+class PinService:
+    """The PIN desk. One for the process."""
+
+    def __init__(
+        self,
+        *,
+        storage: Storage,
+        journal: Journal,
+        keys: WrappedAgreementKeys,
+        wrapping_label: str,
+        clock: Clock,
+        random: RandomSource,
+        policy: PinPolicy,
+    ) -> None:
+        self._storage = storage
+        self._journal = journal
+        self._keys = keys
+        self._wrapping_label = wrapping_label
+        self._clock = clock
+        self._random = random
+        self.policy = policy
+
+    async def begin_enrolment(self, *, binding_id: str, blinded: bytes) -> Enrolment:
+        """Generate an OPRF key and evaluate `blinded` (33 bytes) under it. Nothing is stored yet, and there is no
+        PIN key to guess against, so no try is taken. Raises `PinRefused` for a bad point."""
+        peers = _peers(blinded)
+        context = _CONTEXT + binding_id.encode()
+        key = await self._keys.generate_wrapped(self._wrapping_label, context)
+        element = await self._evaluate(peers, blob=key.blob, public=key.public_key, context=context)
+        return Enrolment(element, self.policy.tries, self._random(NONCE_BYTES), key)
+
+    def check_enrolment(
+        self, *, pin_key: bytes, signature: bytes, handshake_hash: bytes, nonce: bytes = b""
+    ) -> None:
+        """Check that the phone holds the PIN key (65 bytes) it names. `nonce` is that of the evaluation for a
+        change, and empty in first contact. Raises `PinRefused`."""
+        try:
+            verify(pin_key, signature, pin_enrol_input(handshake_hash, nonce))
+        except (SignatureInvalid, InvalidPoint) as error:
+            raise PinRefused("the PIN key does not verify") from error
+
+    def enrol(self, tx: Transaction, *, owner: BindingRef, enrolment: Enrolment, pin_key: bytes) -> None:
+        """Store the PIN of a new binding, in the transaction that makes it active, after `check_enrolment`."""
+        pin = Pin(
+            binding_id=owner.binding_id,
+            tenant_id=owner.tenant_id,
+            state=PinState.OPEN,
+            digits=self.policy.digits,
+            left=self.policy.tries,
+            round=0,
+            blocked_until_ms=None,
+            told=False,
+            oprf_blob=enrolment.key.blob,
+            oprf_public=enrolment.key.public_key,
+            pin_key=pin_key,
+            version=1,
+        )
+        store.insert(tx, pin)
+
+    async def evaluate(self, owner: BindingRef, blinded: bytes) -> Evaluation:
+        """Take one try, durably, then evaluate `blinded` (33 bytes). Raises `PinBlocked`, and `PinRefused` for a
+        bad point, which takes no try."""
+        peers = _peers(blinded)
+        now_ms = int(self._clock.now() * 1000)
+
+        def take(tx: Transaction) -> Pin | PinBlocked:
+            pin = _find(tx, owner)
+            try:
+                fallen = after_evaluation(pin, now_ms=now_ms, policy=self.policy)
+            except PinBlocked as blocked:
+                self._tell_block(tx, owner, pin)
+                return blocked
+            _change(tx, pin, fallen)
+            self._record(tx, owner, AuditWord.PHONE_PIN_EVALUATE, {"left": fallen.left})
+            return fallen
+
+        pin = await self._storage.write(take)
+        if isinstance(pin, PinBlocked):
+            raise pin
+        context = _CONTEXT + owner.binding_id.encode()
+        element = await self._evaluate(peers, blob=pin.oprf_blob, public=pin.oprf_public, context=context)
+        return Evaluation(element, pin.left, pin.blocked_until_ms, self._random(NONCE_BYTES), pin.pin_key)
+
+    async def prove(
+        self, owner: BindingRef, evaluation: Evaluation, *, handshake_hash: bytes, signature: bytes
+    ) -> None:
+        """Check the proof of an evaluation and restore the counter. An evaluation proves once: the caller forgets
+        it, whatever comes of it. Raises `PinRefused`, after telling of a wrong PIN."""
+        message = pin_proof_input(handshake_hash, evaluation.nonce)
+        try:
+            verify(evaluation.pin_key, signature, message)
+        except SignatureInvalid as error:
+            await self._storage.write(lambda tx: self._tell_wrong(tx, owner, evaluation))
+            raise PinRefused("the proof does not verify") from error
+
+        def restore(tx: Transaction) -> None:
+            pin = _find(tx, owner)
+            if pin.pin_key != evaluation.pin_key:
+                raise PinRefused("the PIN was changed meanwhile")
+            _change(tx, pin, after_proof(pin, policy=self.policy))
+            self._record(tx, owner, AuditWord.PHONE_PIN_PROVE, {})
+
+        await self._storage.write(restore)
+
+    async def change(
+        self, owner: BindingRef, enrolment: Enrolment, *, proved_key: bytes, pin_key: bytes
+    ) -> None:
+        """Put a new PIN in force, after `check_enrolment` and a proof by `proved_key` in the same channel. Raises
+        `PinRefused` when another change came first, or the PIN is blocked by now."""
+
+        def replace_keys(tx: Transaction) -> None:
+            pin = _find(tx, owner)
+            if pin.pin_key != proved_key:
+                raise PinRefused("the PIN was changed meanwhile")
+            fresh = replace(
+                pin,
+                state=next_state(pin.state, PinEvent.CHANGE),
+                oprf_blob=enrolment.key.blob,
+                oprf_public=enrolment.key.public_key,
+                pin_key=pin_key,
+            )
+            _change(tx, pin, fresh)
+            self._record(tx, owner, AuditWord.PHONE_PIN_CHANGE, {})
+
+        await self._storage.write(replace_keys)
+
+    def unblock(self, tx: Transaction, *, tenant_id: str, binding_id: str) -> None:
+        """Restore the counter at the bank's wish. The caller records the fact. Raises Problem(CONFLICT)."""
+        pin = store.find(tx, tenant_id=tenant_id, binding_id=binding_id)
+        if pin is None:
+            raise Problem(ProblemCode.CONFLICT, "this binding has no PIN")
+        _change(tx, pin, after_unblock(pin, policy=self.policy))
+
+    def erase(self, tx: Transaction, *, tenant_id: str, binding_id: str) -> None:
+        """Erase the PIN of a removed binding."""
+        store.delete(tx, tenant_id=tenant_id, binding_id=binding_id)
+
+    def statuses(
+        self, tx: Transaction, *, tenant_id: str, binding_ids: Sequence[str]
+    ) -> Mapping[str, PinStatus]:
+        """Return what may be told of the PINs of some bindings, by binding id."""
+        now_ms = int(self._clock.now() * 1000)
+        found = store.find_many(tx, tenant_id=tenant_id, binding_ids=binding_ids)
+        return {pin.binding_id: self._status(pin, now_ms) for pin in found}
+
+    def _status(self, pin: Pin, now_ms: int) -> PinStatus:
+        over = pin.blocked_until_ms is not None and now_ms >= pin.blocked_until_ms
+        if pin.state is PinState.OPEN or over:
+            left = self.policy.tries if over else pin.left
+            return PinStatus(pin.digits, left, False, None)  # noqa: FBT003 - a struct's members in order
+        return PinStatus(pin.digits, 0, True, pin.blocked_until_ms)  # noqa: FBT003 - as above
+
+    async def _evaluate(self, peers: Sequence[bytes], *, blob: bytes, public: bytes, context: bytes) -> bytes:
+        try:
+            x1, x2 = await self._keys.ecdh_wrapped(self._wrapping_label, blob, context, peers)
+        except InvalidPeerKey as error:
+            raise PinRefused("the blinded element is not usable") from error
+        return oprf.recover(x1, x2, public)
+
+    def _tell_wrong(self, tx: Transaction, owner: BindingRef, evaluation: Evaluation) -> None:
+        pin = _find(tx, owner)
+        self._record(tx, owner, AuditWord.PHONE_PIN_WRONG, {"left": evaluation.left})
+        if pin.state is not PinState.OPEN:
+            self._tell_block(tx, owner, pin)
+
+    def _tell_block(self, tx: Transaction, owner: BindingRef, pin: Pin) -> None:
+        """Tell of a block when it first bites: the evaluation that reached it may still have been proved."""
+        if pin.told:
+            return
+        _change(tx, pin, replace(pin, told=True))
+        until = None if pin.blocked_until_ms is None else pin.blocked_until_ms // 1000
+        fact = Fact(
+            tenant_id=owner.tenant_id,
+            word=AuditWord.GATEWAY_PIN_BLOCK,
+            subject=owner.binding_id,
+            data={"binding": owner.binding_id, "user": owner.user, "until": until},
+            event="binding.pin-blocked",
+            topics=(owner.topic,),
+            webhook=True,
+        )
+        self._journal.record(tx, fact)
+
+    def _record(self, tx: Transaction, owner: BindingRef, word: AuditWord, data: Mapping[str, int]) -> None:
+        self._journal.record(
+            tx, Fact(tenant_id=owner.tenant_id, word=word, subject=owner.binding_id, data=data)
+        )
+
+
+def _peers(blinded: bytes) -> Sequence[bytes]:
+    try:
+        return oprf.evaluation_peers(blinded)
+    except InvalidPoint as error:
+        raise PinRefused("the blinded element is not a usable point") from error
+
+
+def _find(tx: Transaction, owner: BindingRef) -> Pin:
+    pin = store.find(tx, tenant_id=owner.tenant_id, binding_id=owner.binding_id)
+    if pin is None:
+        raise PinRefused("this binding has no PIN")
+    return pin
+
+
+def _change(tx: Transaction, old: Pin, new: Pin) -> None:
+    if not store.replace_row(tx, old, new):
+        raise PinRefused("the PIN changed meanwhile")
