@@ -1,1 +1,1 @@
-"""Webhooks to a bank's back end: endpoints, outbox, sender."""
+"""Webhooks to the bank: endpoints, outbox, sender (Standard Webhooks 1.0.0)."""

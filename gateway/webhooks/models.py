@@ -1,0 +1,67 @@
+"""Webhook endpoints and deliveries: frozen data, states and the table of transitions."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+MAX_ENDPOINTS = 10
+"""Endpoints a tenant may have."""
+
+BACKOFF_SECONDS = (5, 30, 120, 600, 3_600, 14_400, 43_200, 86_400)
+"""Waits after the first, second … failed attempt; when they are used up the delivery has failed."""
+
+TIMEOUT_SECONDS = 10
+CLAIM_SECONDS = 60
+"""How long a node may hold a delivery before another takes it for dead."""
+
+
+class DeliveryState(StrEnum):
+    """Where a delivery stands."""
+
+    PENDING = "pending"
+    SENDING = "sending"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+
+
+TRANSITIONS: frozenset[tuple[DeliveryState, str, DeliveryState]] = frozenset(
+    {
+        (DeliveryState.PENDING, "claim", DeliveryState.SENDING),
+        (DeliveryState.SENDING, "claim", DeliveryState.SENDING),
+        (DeliveryState.SENDING, "accepted", DeliveryState.DELIVERED),
+        (DeliveryState.SENDING, "again", DeliveryState.PENDING),
+        (DeliveryState.SENDING, "give-up", DeliveryState.FAILED),
+        (DeliveryState.FAILED, "redeliver", DeliveryState.PENDING),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a bank wants to be told. `events` empty means all; `secret` is sealed; times are Unix milliseconds."""
+
+    id: str
+    tenant_id: str
+    url: str
+    events: tuple[str, ...]
+    secret: bytes
+    created_at: int
+
+    def wants(self, kind: str) -> bool:
+        """Return whether events of this type go here."""
+        return not self.events or kind in self.events
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One message for one endpoint: `body` is the exact text that is signed and sent."""
+
+    id: str
+    tenant_id: str
+    endpoint_id: str
+    kind: str
+    body: str
+    state: DeliveryState
+    attempts: int
+    next_at: int
+    last_error: str | None
+    created_at: int

@@ -1,0 +1,167 @@
+"""Sends what stands in the outbox, as Standard Webhooks 1.0.0 prescribes: signed, timestamped, tried again with growing
+waits, given up after about two days. One task a process; rows are claimed in the database, so nodes share the work and
+a dead node's claims are taken up. It never follows a redirect and never reads an answer's body."""
+
+import asyncio
+import base64
+import contextlib
+import hashlib
+import hmac
+from collections.abc import Sequence
+
+import aiohttp
+import structlog
+from aiohttp.abc import AbstractResolver
+from yarl import URL
+
+from gateway.core.clock import Clock
+from gateway.core.events import AuditWord, Fact, Journal
+from gateway.core.secrets import RandomSource
+from gateway.core.transaction import Transaction
+from gateway.storage.engine import Storage
+from gateway.storage.schema import to_millis
+from gateway.webhooks import store
+from gateway.webhooks.addresses import AddressRefused, PublicResolver, check_host
+from gateway.webhooks.models import (
+    BACKOFF_SECONDS,
+    CLAIM_SECONDS,
+    TIMEOUT_SECONDS,
+    Delivery,
+    DeliveryState,
+    Endpoint,
+)
+from gateway.webhooks.service import Sealer, WebhookOutbox
+
+BATCH = 20
+IDLE_SECONDS = 30.0
+KEPT_SECONDS = 7 * 86_400
+_log = structlog.get_logger(__name__)
+
+
+def sign(secret: bytes, *, identifier: str, timestamp: int, body: bytes) -> str:
+    """Return `v1,` and base64 of HMAC-SHA-256 over "id.timestamp.body". `secret` is `whsec_` and base64 text."""
+    key = base64.b64decode(secret.removeprefix(b"whsec_"), validate=True)
+    message = f"{identifier}.{timestamp}.".encode() + body
+    return "v1," + base64.b64encode(hmac.digest(key, message, hashlib.sha256)).decode("ascii")
+
+
+class WebhookSender:
+    """The sending task. Run `run()` until cancelled."""
+
+    def __init__(
+        self,
+        *,
+        storage: Storage,
+        sealer: Sealer,
+        journal: Journal,
+        outbox: WebhookOutbox,
+        clock: Clock,
+        random: RandomSource,
+        is_inside_allowed: bool,
+    ) -> None:
+        self._storage = storage
+        self._sealer = sealer
+        self._journal = journal
+        self._clock = clock
+        self._random = random
+        self._is_inside_allowed = is_inside_allowed
+        self._wake = asyncio.Event()
+        outbox.on_wake = self._wake.set
+
+    async def run(self) -> None:
+        """Send until cancelled; a failing database is waited for."""
+        resolver: AbstractResolver | None = None if self._is_inside_allowed else PublicResolver()
+        connector = aiohttp.TCPConnector(resolver=resolver, limit=BATCH, ttl_dns_cache=0, use_dns_cache=False)
+        timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
+        async with aiohttp.ClientSession(connector=connector, timeout=timeout) as http:
+            while True:
+                self._wake.clear()
+                wait = IDLE_SECONDS
+                try:
+                    wait = await self._send_due(http)
+                except Exception as error:
+                    _log.warning("webhook sender waits", error=type(error).__name__)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), wait)
+
+    async def _send_due(self, http: aiohttp.ClientSession) -> float:
+        """Send everything that is due; return the seconds until more is."""
+        while True:
+            now_ms = to_millis(self._clock.now())
+            claimed = await self._claim(now_ms)
+            if not claimed:
+                due = await self._storage.read(store.next_due)
+                return IDLE_SECONDS if due is None else min(IDLE_SECONDS, max(0.05, (due - now_ms) / 1000))
+            await asyncio.gather(*(self._send(http, delivery) for delivery in claimed))
+
+    async def _claim(self, now_ms: int) -> Sequence[Delivery]:
+        if await self._storage.read(lambda tx: (store.next_due(tx) or now_ms + 1) > now_ms):
+            return ()
+
+        def unit(tx: Transaction) -> Sequence[Delivery]:
+            store.prune_delivered(tx, before_ms=now_ms - KEPT_SECONDS * 1000)
+            until = now_ms + CLAIM_SECONDS * 1000
+            return store.claim_due(tx, now_ms=now_ms, until_ms=until, most=BATCH)
+
+        return await self._storage.write(unit)
+
+    async def _send(self, http: aiohttp.ClientSession, delivery: Delivery) -> None:
+        endpoint = await self._storage.read(
+            lambda tx: store.find_endpoint(tx, tenant_id=delivery.tenant_id, endpoint_id=delivery.endpoint_id)
+        )
+        error = "the endpoint was deleted" if endpoint is None else await self._post(http, endpoint, delivery)
+        await self._settle(delivery, error)
+
+    async def _post(self, http: aiohttp.ClientSession, endpoint: Endpoint, delivery: Delivery) -> str | None:
+        """Post once; return what went wrong, or None."""
+        secret = await self._sealer.open(
+            endpoint.secret, table="webhook_endpoints", column="secret", row=endpoint.id
+        )
+        body = delivery.body.encode()
+        timestamp = int(self._clock.now())
+        headers = {
+            "Content-Type": "application/json",
+            "User-Agent": "tessera-webhooks/1",
+            "webhook-id": delivery.id,
+            "webhook-timestamp": str(timestamp),
+            "webhook-signature": sign(secret, identifier=delivery.id, timestamp=timestamp, body=body),
+        }
+        try:
+            if not self._is_inside_allowed:
+                check_host(URL(endpoint.url).host or "")
+            async with http.post(endpoint.url, data=body, headers=headers, allow_redirects=False) as answer:
+                return None if 200 <= answer.status < 300 else f"HTTP {answer.status}"
+        except TimeoutError:
+            return f"no answer within {TIMEOUT_SECONDS} s"
+        except AddressRefused:
+            return "the address is not public"
+        except (aiohttp.ClientError, OSError) as error:
+            return type(error).__name__
+
+    async def _settle(self, delivery: Delivery, error: str | None) -> None:
+        attempts = delivery.attempts + 1
+        now_ms = to_millis(self._clock.now())
+        is_over = attempts > len(BACKOFF_SECONDS)
+        if error is None:
+            to, next_ms = DeliveryState.DELIVERED, now_ms
+        elif is_over:
+            to, next_ms = DeliveryState.FAILED, now_ms
+        else:
+            to, next_ms = DeliveryState.PENDING, now_ms + self._backoff_ms(attempts)
+
+        def unit(tx: Transaction) -> None:
+            is_ours = store.settle(tx, delivery, to=to, attempts=attempts, next_ms=next_ms, error=error)
+            if is_ours and to is DeliveryState.FAILED:
+                data = {"endpoint": delivery.endpoint_id, "kind": delivery.kind, "error": error}
+                self._journal.record(
+                    tx, Fact(delivery.tenant_id, AuditWord.GATEWAY_WEBHOOK_FAIL, delivery.id, data)
+                )
+
+        await self._storage.write(unit)
+        if error is not None:
+            _log.info("webhook not delivered", delivery=delivery.id, attempts=attempts, error=error)
+
+    def _backoff_ms(self, attempts: int) -> int:
+        """The wait after that many attempts, with ±20 % jitter: a bank that was down is not met by all at once."""
+        share = int.from_bytes(self._random(2)) / 0xFFFF
+        return int(BACKOFF_SECONDS[attempts - 1] * 1000 * (0.8 + 0.4 * share))

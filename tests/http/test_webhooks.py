@@ -1,0 +1,260 @@
+"""Webhooks: outbox, sender and list on a real SQLite, with a receiving server on loopback. The receiver checks
+signatures with the demo bank's verifier, which was written from the specification apart from the sender."""
+
+import asyncio
+import contextlib
+import json
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from gateway.core.clock import ManualClock
+from gateway.core.errors import Problem, ProblemCode
+from gateway.core.events import Fact
+from gateway.core.transaction import Transaction
+from gateway.demo.webhook import WebhookVerifier
+from gateway.storage.engine import Storage
+from gateway.storage.schema import metadata, to_millis
+from gateway.webhooks import store
+from gateway.webhooks.models import BACKOFF_SECONDS, TRANSITIONS, DeliveryState
+from gateway.webhooks.sender import WebhookSender
+from gateway.webhooks.service import WebhookOutbox, WebhookService
+
+TENANT = "ten_test"
+
+
+class CellSealer:
+    """Stands for gateway/keys: opens only for the cell that was sealed."""
+
+    async def seal(self, plaintext: bytes, *, table: str, column: str, row: str) -> bytes:
+        return f"{table}|{column}|{row}|".encode() + plaintext
+
+    async def open(self, blob: bytes, *, table: str, column: str, row: str) -> bytes:
+        prefix = f"{table}|{column}|{row}|".encode()
+        assert blob.startswith(prefix)
+        return blob.removeprefix(prefix)
+
+
+class ListJournal:
+    """Keeps facts."""
+
+    def __init__(self) -> None:
+        self.facts: list[Fact] = []
+
+    def record(self, tx: Transaction, fact: Fact) -> None:
+        self.facts.append(fact)
+
+
+class Receiver:
+    """The bank's webhook address; answers what it is told to, first to last, then 204."""
+
+    def __init__(self) -> None:
+        self.got: list[tuple[dict[str, str], bytes]] = []
+        self.answers: list[int] = []
+
+    async def receive(self, request: web.Request) -> web.Response:
+        self.got.append((dict(request.headers), await request.read()))
+        status = self.answers.pop(0) if self.answers else 204
+        headers = {"Location": "/elsewhere"} if status == 302 else {}
+        return web.Response(status=status, headers=headers)
+
+
+class Bench:
+    """Everything a test needs, wired."""
+
+    def __init__(self, storage: Storage, receiver: Receiver, url: str) -> None:
+        self.storage, self.receiver, self.url = storage, receiver, url
+        self.clock = ManualClock()
+        self.journal = ListJournal()
+        self.outbox = WebhookOutbox(random=os.urandom)
+        common: dict[str, Any] = {
+            "storage": storage,
+            "sealer": CellSealer(),
+            "journal": self.journal,
+            "outbox": self.outbox,
+            "clock": self.clock,
+            "random": os.urandom,
+            "is_inside_allowed": True,
+        }
+        self.service = WebhookService(**common)
+        self.make_sender = lambda: WebhookSender(**common)
+
+    async def tell(self, kind: str = "activation.active", **data: str) -> None:
+        def unit(tx: Transaction) -> None:
+            now = to_millis(self.clock.now())
+            if self.outbox.enqueue(tx, tenant_id=TENANT, kind=kind, data=data, at_ms=now):
+                tx.on_commit(self.outbox.wake)
+
+        await self.storage.write(unit)
+
+    async def states(self) -> list[tuple[DeliveryState, int]]:
+        found = await self.service.deliveries(tenant_id=TENANT, state=None, before=None, limit=50)
+        return [(delivery.state, delivery.attempts) for delivery in found]
+
+    async def until(self, condition: Any) -> None:
+        async with asyncio.timeout(20):
+            while not (await condition()):
+                await asyncio.sleep(0.01)
+
+    @contextlib.asynccontextmanager
+    async def sending(self) -> AsyncIterator[None]:
+        task = asyncio.create_task(self.make_sender().run())
+        try:
+            yield
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+    storage = Storage(f"sqlite:///{tmp_path}/test.db")
+    await storage.write(lambda tx: metadata.create_all(tx._connection))  # type: ignore[attr-defined]
+    receiver = Receiver()
+    app = web.Application()
+    app.router.add_post("/in", receiver.receive)
+    app.router.add_route("*", "/elsewhere", receiver.receive)
+    server = TestServer(app)
+    await server.start_server()
+    yield Bench(storage, receiver, str(server.make_url("/in")))
+    await server.close()
+    await storage.close()
+
+
+async def test_delivery_carries_a_signature_that_the_bank_can_check(bench: Bench) -> None:
+    _, secret = await bench.service.create(tenant_id=TENANT, url=bench.url, events=())
+    async with bench.sending():
+        await bench.tell(user="claire")
+
+        async def delivered() -> bool:
+            return await bench.states() == [(DeliveryState.DELIVERED, 1)]
+
+        await bench.until(delivered)
+    headers, body = bench.receiver.got[0]
+    verifier = WebhookVerifier(secret.reveal().decode())
+    verifier.verify({key.lower(): value for key, value in headers.items()}, body, now=bench.clock.now())
+    content = json.loads(body)
+    assert content["type"] == "activation.active"
+    assert content["data"] == {"user": "claire"}
+    assert content["timestamp"].endswith("Z")
+
+
+async def test_only_events_that_the_endpoint_wants_are_sent(bench: Bench) -> None:
+    await bench.service.create(tenant_id=TENANT, url=bench.url, events=("binding.removed",))
+    await bench.tell("activation.active")
+    await bench.tell("binding.removed")
+    assert len(await bench.states()) == 1
+
+
+@pytest.mark.parametrize("status", [500, 302, 404])
+async def test_failed_attempts_are_repeated_with_growing_waits_under_one_id(
+    bench: Bench, status: int
+) -> None:
+    await bench.service.create(tenant_id=TENANT, url=bench.url, events=())
+    bench.receiver.answers = [status, status]
+    await bench.tell()
+    for attempt in (1, 2):
+        async with bench.sending():
+
+            async def tried(attempt: int = attempt) -> bool:
+                return await bench.states() == [(DeliveryState.PENDING, attempt)]
+
+            await bench.until(tried)
+        due = await bench.storage.read(store.next_due)
+        assert due is not None
+        wait = due / 1000 - bench.clock.now()
+        assert 0.79 * BACKOFF_SECONDS[attempt - 1] <= wait <= 1.21 * BACKOFF_SECONDS[attempt - 1]
+        bench.clock.advance(wait + 0.01)
+    async with bench.sending():
+
+        async def delivered() -> bool:
+            return await bench.states() == [(DeliveryState.DELIVERED, 3)]
+
+        await bench.until(delivered)
+    assert len({headers["webhook-id"] for headers, _ in bench.receiver.got}) == 1
+
+
+async def test_given_up_delivery_is_told_to_the_audit_log_and_can_be_sent_again(bench: Bench) -> None:
+    await bench.service.create(tenant_id=TENANT, url=bench.url, events=())
+    bench.receiver.answers = [500] * (len(BACKOFF_SECONDS) + 1)
+    await bench.tell()
+    for _ in range(len(BACKOFF_SECONDS) + 1):
+        before = await bench.states()
+        async with bench.sending():
+
+            async def moved(before: Any = before) -> bool:
+                now = await bench.states()
+                return now != before and now[0][0] is not DeliveryState.SENDING
+
+            await bench.until(moved)
+        bench.clock.advance(200_000)
+    assert [fact.word for fact in bench.journal.facts][-1] == "gateway:webhook:fail"
+    failed = await bench.service.deliveries(
+        tenant_id=TENANT, state=DeliveryState.FAILED, before=None, limit=5
+    )
+    assert len(failed) == 1
+    async with bench.sending():
+        await bench.service.redeliver(tenant_id=TENANT, delivery_id=failed[0].id)
+
+        async def delivered() -> bool:
+            return await bench.states() == [(DeliveryState.DELIVERED, 1)]
+
+        await bench.until(delivered)
+
+
+async def test_claim_of_a_node_that_died_is_taken_up_by_another(bench: Bench) -> None:
+    await bench.service.create(tenant_id=TENANT, url=bench.url, events=())
+    await bench.tell()
+    now = to_millis(bench.clock.now())
+    claim = lambda at: bench.storage.write(  # noqa: E731
+        lambda tx: store.claim_due(tx, now_ms=at, until_ms=at + 60_000, most=5)
+    )
+    assert len(await claim(now)) == 1
+    assert await claim(now + 59_000) == []
+    assert len(await claim(now + 61_000)) == 1
+
+
+async def test_two_nodes_never_claim_the_same_delivery(bench: Bench) -> None:
+    await bench.service.create(tenant_id=TENANT, url=bench.url, events=())
+    for _ in range(30):
+        await bench.tell()
+    now = to_millis(bench.clock.now())
+    claims = await asyncio.gather(
+        *(
+            bench.storage.write(lambda tx: store.claim_due(tx, now_ms=now, until_ms=now + 60_000, most=20))
+            for _ in range(4)
+        )
+    )
+    ids = [delivery.id for claim in claims for delivery in claim]
+    assert len(ids) == len(set(ids)) == 30
+
+
+async def test_another_tenants_delivery_is_not_found(bench: Bench) -> None:
+    await bench.service.create(tenant_id=TENANT, url=bench.url, events=())
+    await bench.tell()
+    [delivery] = await bench.service.deliveries(tenant_id=TENANT, state=None, before=None, limit=5)
+    with pytest.raises(Problem) as refusal:
+        await bench.service.redeliver(tenant_id="ten_other", delivery_id=delivery.id)
+    assert refusal.value.kind is ProblemCode.NOT_FOUND
+    with pytest.raises(Problem) as refusal:
+        await bench.service.redeliver(tenant_id=TENANT, delivery_id=delivery.id)
+    assert refusal.value.kind is ProblemCode.CONFLICT
+
+
+async def test_deleted_endpoint_takes_its_open_deliveries_along(bench: Bench) -> None:
+    endpoint, _ = await bench.service.create(tenant_id=TENANT, url=bench.url, events=())
+    await bench.tell()
+    await bench.service.delete(tenant_id=TENANT, endpoint_id=endpoint.id)
+    assert await bench.states() == []
+
+
+def test_readme_draws_every_transition() -> None:
+    text = (Path(__file__).parents[2] / "gateway/webhooks/README.md").read_text()
+    for origin, event, target in TRANSITIONS:
+        assert origin.value in text and event in text and target.value in text
