@@ -1,0 +1,296 @@
+"""The SQL of the audit log. `append` runs inside the transaction of what it tells of, on the hot path: one update
+of the head and one insert. The head is changed by compare-and-set, so that two processes can never both follow
+the same entry. Nothing here changes or removes an entry, and triggers in the database refuse it to everybody."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import (
+    DDL,
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    Text,
+    bindparam,
+    desc,
+    event,
+    insert,
+    select,
+    text,
+    update,
+)
+
+from gateway.audit.models import (
+    GENESIS,
+    MAX_SUBJECT,
+    MAX_WORD,
+    AuditData,
+    AuditEntry,
+    Checkpoint,
+    canonical_json,
+    entry_hash,
+)
+from gateway.core.transaction import Transaction
+from gateway.storage.schema import Digest, IdText, Millis, growing_key, metadata
+
+audit_entries = Table(
+    "audit_entries",
+    metadata,
+    Column("sequence", growing_key(), primary_key=True, autoincrement=False),
+    Column("tenant_id", IdText, nullable=False),
+    Column("recorded_at", Millis, nullable=False),
+    Column("word", String(MAX_WORD), nullable=False),
+    Column("subject", String(MAX_SUBJECT), nullable=False),
+    Column("data", Text, nullable=False),
+    Column("hash", Digest, nullable=False),
+    Index("ix_audit_entries_tenant_id", "tenant_id", "sequence"),
+    Index("ix_audit_entries_subject", "tenant_id", "subject", "sequence"),
+)
+
+audit_head = Table(
+    "audit_head",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("hash", Digest, nullable=False),
+    Column("checkpoint_sequence", BigInteger, nullable=False),
+    CheckConstraint("id = 1", name="one_row"),
+)
+
+audit_checkpoints = Table(
+    "audit_checkpoints",
+    metadata,
+    Column("sequence", growing_key(), primary_key=True, autoincrement=False),
+    Column("previous", BigInteger, nullable=False),
+    Column("hash", Digest, nullable=False),
+    Column("made_at", Millis, nullable=False),
+    Column("key_label", String(64), nullable=False),
+    Column("signature", LargeBinary(64), nullable=False),
+)
+
+_REFUSE = (
+    "CREATE OR REPLACE FUNCTION tessera_audit_refuse() RETURNS trigger LANGUAGE plpgsql AS "
+    "$$ BEGIN RAISE EXCEPTION 'the audit log is append-only'; END $$"
+)
+
+
+def _append_only(table: str) -> dict[str, list[str]]:
+    return {
+        "sqlite": [
+            f"CREATE TRIGGER IF NOT EXISTS {table}_no_{action.lower()} BEFORE {action} ON {table} "
+            f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
+            for action in ("UPDATE", "DELETE")
+        ],
+        "postgresql": [
+            _REFUSE,
+            f"CREATE OR REPLACE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {table} "
+            "FOR EACH STATEMENT EXECUTE FUNCTION tessera_audit_refuse()",
+        ],
+    }
+
+
+_BACKWARD = "NEW.sequence < OLD.sequence OR NEW.checkpoint_sequence < OLD.checkpoint_sequence"
+TRIGGERS: Mapping[str, Mapping[str, Sequence[str]]] = {
+    "audit_entries": _append_only("audit_entries"),
+    "audit_checkpoints": _append_only("audit_checkpoints"),
+    "audit_head": {
+        "sqlite": [
+            "CREATE TRIGGER IF NOT EXISTS audit_head_no_delete BEFORE DELETE ON audit_head "
+            "BEGIN SELECT RAISE(ABORT, 'audit_head stays'); END",
+            f"CREATE TRIGGER IF NOT EXISTS audit_head_forward BEFORE UPDATE ON audit_head WHEN {_BACKWARD} "
+            "BEGIN SELECT RAISE(ABORT, 'audit_head only moves forward'); END",
+        ],
+        "postgresql": [
+            _REFUSE,
+            "CREATE OR REPLACE TRIGGER audit_head_stays BEFORE DELETE OR TRUNCATE ON audit_head "
+            "FOR EACH STATEMENT EXECUTE FUNCTION tessera_audit_refuse()",
+            f"CREATE OR REPLACE TRIGGER audit_head_forward BEFORE UPDATE ON audit_head FOR EACH ROW WHEN ({_BACKWARD}) "
+            "EXECUTE FUNCTION tessera_audit_refuse()",
+        ],
+    },
+}
+"""Statements by table and dialect that make the log append-only, for the migration and `metadata.create_all`. They
+stop mistakes and stolen application credentials. Whoever owns the schema can drop them: hence the chain."""
+
+for _table, _dialects in TRIGGERS.items():
+    for _dialect, _statements in _dialects.items():
+        for _statement in _statements:
+            _ddl = DDL(_statement.replace("%", "%%"))  # type: ignore[no-untyped-call]
+            event.listen(metadata.tables[_table], "after_create", _ddl.execute_if(dialect=_dialect))
+
+_INSERT = insert(audit_entries)
+_NEW_HEAD = text(
+    "INSERT INTO audit_head (id, sequence, hash, checkpoint_sequence) VALUES (1, 0, :hash, 0) ON CONFLICT DO NOTHING"
+)
+_READ_HEAD = select(audit_head.c.sequence, audit_head.c.hash, audit_head.c.checkpoint_sequence)
+_LOCK_HEAD = _READ_HEAD.with_for_update()
+_ADVANCE = (
+    update(audit_head)
+    .where(audit_head.c.sequence == bindparam("old_sequence"), audit_head.c.hash == bindparam("old_hash"))
+    .values(sequence=bindparam("new_sequence"), hash=bindparam("new_hash"))
+)
+_MARK = (
+    update(audit_head)
+    .where(audit_head.c.checkpoint_sequence == bindparam("old_checkpoint"))
+    .values(checkpoint_sequence=bindparam("new_checkpoint"))
+)
+_INSERT_CHECKPOINT = insert(audit_checkpoints)
+
+
+class AuditChain:
+    """Appends to the chain. It remembers the head that it wrote last, which saves a read; the compare-and-set tells
+    when that is no longer the head (another process, a unit rolled back), and then it is read anew, locked."""
+
+    def __init__(self) -> None:
+        self._head: tuple[int, bytes] | None = None
+
+    def append(
+        self, tx: Transaction, *, tenant_id: str, word: str, subject: str, data: AuditData, at_ms: int
+    ) -> None:
+        """Write the next entry. `at_ms` is Unix milliseconds. Raises ValueError for what cannot be an entry."""
+        if not (0 < len(word) <= MAX_WORD and 0 < len(subject) <= MAX_SUBJECT and tenant_id):
+            raise ValueError("an audit entry needs a tenant, a word and a subject, each within its length")
+        encoded = canonical_json(data)
+        sequence, previous = self._head or _lock_head(tx)
+        while True:
+            sequence += 1
+            digest = entry_hash(
+                previous,
+                sequence=sequence,
+                at_ms=at_ms,
+                tenant_id=tenant_id,
+                word=word,
+                subject=subject,
+                data=encoded,
+            )
+            moved = tx.execute(
+                _ADVANCE,
+                {
+                    "old_sequence": sequence - 1,
+                    "old_hash": previous,
+                    "new_sequence": sequence,
+                    "new_hash": digest,
+                },
+            )
+            if moved.rowcount == 1:
+                break
+            sequence, previous = _lock_head(tx)
+        tx.execute(
+            _INSERT,
+            {
+                "sequence": sequence,
+                "tenant_id": tenant_id,
+                "recorded_at": at_ms,
+                "word": word,
+                "subject": subject,
+                "data": encoded,
+                "hash": digest,
+            },
+        )
+        self._head = (sequence, digest)
+
+
+_chain = AuditChain()
+append = _chain.append
+"""Write the next entry (`AuditChain.append`) by the process's own chain."""
+
+
+def _lock_head(tx: Transaction) -> tuple[int, bytes]:
+    row = tx.execute(_LOCK_HEAD).one_or_none()
+    if row is None:
+        tx.execute(_NEW_HEAD, {"hash": GENESIS})
+        row = tx.execute(_LOCK_HEAD).one()
+    return row.sequence, bytes(row.hash)
+
+
+def read_head(tx: Transaction) -> tuple[int, bytes, int]:
+    """Return sequence and hash of the last entry, and the sequence of the last checkpoint; zeros for an empty log."""
+    row = tx.execute(_READ_HEAD).one_or_none()
+    return (row.sequence, bytes(row.hash), row.checkpoint_sequence) if row is not None else (0, GENESIS, 0)
+
+
+def insert_checkpoint(tx: Transaction, checkpoint: Checkpoint) -> bool:
+    """Write a checkpoint after the one it names as previous. Returns False, and writes nothing, when another process
+    has made one since."""
+    marked = tx.execute(_MARK, {"old_checkpoint": checkpoint.previous, "new_checkpoint": checkpoint.sequence})
+    if marked.rowcount != 1:
+        return False
+    tx.execute(
+        _INSERT_CHECKPOINT,
+        {
+            "sequence": checkpoint.sequence,
+            "previous": checkpoint.previous,
+            "hash": checkpoint.hash,
+            "made_at": checkpoint.made_at,
+            "key_label": checkpoint.key_label,
+            "signature": checkpoint.signature,
+        },
+    )
+    return True
+
+
+def list_entries(
+    tx: Transaction,
+    tenant_id: str,
+    *,
+    before: int | None,
+    limit: int,
+    subject: str | None = None,
+    word: str | None = None,
+) -> list[AuditEntry]:
+    """Return a tenant's entries, newest first, with sequences below `before`."""
+    query = select(audit_entries).where(audit_entries.c.tenant_id == tenant_id)
+    if before is not None:
+        query = query.where(audit_entries.c.sequence < before)
+    if subject is not None:
+        query = query.where(audit_entries.c.subject == subject)
+    if word is not None:
+        query = query.where(audit_entries.c.word == word)
+    rows = tx.execute(query.order_by(desc(audit_entries.c.sequence)).limit(limit))
+    return [
+        AuditEntry(
+            sequence=row.sequence,
+            tenant_id=row.tenant_id,
+            at_ms=row.recorded_at,
+            word=row.word,
+            subject=row.subject,
+            data=row.data,
+            hash=bytes(row.hash),
+        )
+        for row in rows
+    ]
+
+
+# For the verifier: values as the database holds them, past the column types, since an altered row may hold anything.
+_RAW_ENTRIES = text(
+    "SELECT sequence, tenant_id, recorded_at, word, subject, data, hash FROM audit_entries "
+    "WHERE sequence > :after AND sequence <= :until ORDER BY sequence LIMIT :limit"
+)
+_RAW_CHECKPOINTS = text(
+    "SELECT sequence, previous, hash, made_at, key_label, signature FROM audit_checkpoints "
+    "WHERE sequence > :after AND sequence <= :until ORDER BY sequence LIMIT :limit"
+)
+_RAW_HEAD = text("SELECT sequence, hash, checkpoint_sequence FROM audit_head")
+
+
+def raw_entries(tx: Transaction, *, after: int, until: int, limit: int) -> list[tuple[Any, ...]]:
+    """Return rows of entries in order of `sequence`, in the order of AuditEntry's fields."""
+    rows = tx.execute(_RAW_ENTRIES, {"after": after, "until": until, "limit": limit})
+    return [tuple(row) for row in rows]
+
+
+def raw_checkpoints(tx: Transaction, *, after: int, until: int, limit: int) -> list[tuple[Any, ...]]:
+    """Return rows of checkpoints in order of `sequence`, in the order of Checkpoint's fields."""
+    rows = tx.execute(_RAW_CHECKPOINTS, {"after": after, "until": until, "limit": limit})
+    return [tuple(row) for row in rows]
+
+
+def raw_head(tx: Transaction) -> tuple[Any, ...] | None:
+    """Return the head's row, or None."""
+    row = tx.execute(_RAW_HEAD).one_or_none()
+    return tuple(row) if row is not None else None
