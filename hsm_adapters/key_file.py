@@ -1,10 +1,11 @@
-"""The software adapter's key file, version 1: bytes in, keys out, and back. `software.py` calls it; it touches no file.
+"""The software adapter's key file, version 1: bytes in, keys out, and back. `software.py` calls it; it touches no
+file.
 
     magic "TSRAKEYS" 8 | version u8 = 1 | kdf u8 | memory KiB u32 | passes u16 | lanes u16 | salt 16 | nonce 12
     AES-256-GCM(file key, nonce, aad = the 46 bytes above, plaintext = JSON of the keys)
 
-kdf 1: file key = Argon2id (RFC 9106, version 0x13) of a passphrase. kdf 2: HKDF-SHA256 (RFC 5869) of a 32-byte key, and
-the three costs are zero. Integers are big-endian."""
+kdf 1: file key = Argon2id (RFC 9106, version 0x13) of a passphrase. kdf 2: HKDF-SHA256 (RFC 5869) of a 32-byte
+key, and the three costs are zero. Integers are big-endian."""
 
 import re
 import secrets

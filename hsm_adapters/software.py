@@ -1,10 +1,10 @@
-"""Keys in an encrypted file (`software:file=PATH?passphrase-source=…` or `?key-source=…`), for development, for small
-installations, and as the measure of the contract suite. The registry opens it. In clear the keys exist only inside this
-process, as handles of `cryptography`; no method gives their bytes.
+"""Keys in an encrypted file (`software:file=PATH?passphrase-source=…` or `?key-source=…`), for development, for
+small installations, and as the measure of the contract suite. The registry opens it. In clear the keys exist only
+inside this process, as handles of `cryptography`; no method gives their bytes.
 
-Operations take 5 to 100 µs and run in the event loop itself. Writing (generate, destroy) and key derivation run in a
-thread. Several processes may share a file: a writer takes its lock, reads it anew, changes and replaces it, and the
-others see that within a second."""
+Operations take 5 to 100 µs and run in the event loop itself. Writing (generate, destroy) and key derivation run
+in a thread. Several processes may share a file: a writer takes its lock, reads it anew, changes and replaces it,
+and the others see that within a second."""
 
 import asyncio
 import builtins

@@ -1,5 +1,5 @@
-"""Names of the gateway's keys in the key store. A name carries a generation, so that a key can be rotated: the highest
-one is in force, older ones open what they sealed."""
+"""Names of the gateway's keys in the key store. A name carries a generation, so that a key can be rotated: the
+highest one is in force, older ones open what they sealed."""
 
 import re
 from dataclasses import dataclass

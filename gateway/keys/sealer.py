@@ -1,4 +1,4 @@
-"""Secrets at rest: sealed under the wrapping key, each bound to the table, column and row where it lies, so that a value
+"""Secrets at rest: sealed under the wrapping key, each bound to the table, column and row where it lies, so that one
 moved elsewhere in the database does not open. Services call it outside of transactions.
 
     blob = version u8 = 1 | generation u16 | what the key store's wrap made

@@ -1,5 +1,5 @@
-"""Sees to it that the keys the gateway needs are in the key store. The composition root calls `ensure_keys` at start,
-whoever makes a tenant calls `ensure_tenant_key`. It only ever adds keys."""
+"""Sees to it that the keys the gateway needs are in the key store. The composition root calls `ensure_keys` at
+start, whoever makes a tenant calls `ensure_tenant_key`. It only ever adds keys."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

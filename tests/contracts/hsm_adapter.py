@@ -1,5 +1,6 @@
-"""What every key store must do, whatever stands behind it. A back-end's test module subclasses `HsmAdapterContract` and
-gives two fixtures: `adapter`, an open and empty store, and `open_again`, which opens the same store once more."""
+"""What every key store must do, whatever stands behind it. A back-end's test module subclasses
+`HsmAdapterContract` and gives two fixtures: `adapter`, an open and empty store, and `open_again`, which opens the
+same store once more."""
 
 import asyncio
 import hashlib
