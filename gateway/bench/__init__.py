@@ -3,6 +3,7 @@ runs them. A figure never stands alone: it comes with a bound taken in the same 
 (another implementation, the bare primitive, the bare database), with a bar that the project set itself, or
 with both. Product code never imports this package."""
 
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -88,8 +89,8 @@ def interleaved_medians(
 
 
 def percentile(values: Iterable[float], share: float) -> float:
-    """Return the value below which `share` (0 to 1) of `values` lie, nearest rank."""
+    """Return the least of `values` that `share` of them (above 0, at most 1) do not exceed: nearest rank."""
     ranked = sorted(values)
     if not ranked:
         raise ValueError("no values")
-    return ranked[min(len(ranked) - 1, int(share * len(ranked)))]
+    return ranked[max(0, math.ceil(share * len(ranked)) - 1)]

@@ -109,8 +109,8 @@ def _perspective(corners: NDArray[np.float64], side: int) -> list[float]:
 
 
 def _add_glare(
-    light: NDArray[np.float32], strength: float, random: np.random.Generator
-) -> NDArray[np.float32]:
+    light: NDArray[np.float64], strength: float, random: np.random.Generator
+) -> NDArray[np.float64]:
     width, height = FRAME
     x, y = random.uniform((0.35 * width, 0.35 * height), (0.65 * width, 0.65 * height))
     columns, rows = np.arange(width)[None, :], np.arange(height)[:, None]
