@@ -29,6 +29,7 @@ class Backend(ABC):
     """One database engine's manners. `engine` hands out unpooled connections in the driver's autocommit
     mode; the transaction statements below are sent as they stand."""
 
+    name: str
     begin_write: tuple[str, ...]
     begin_read: str
     set_read_only: str
@@ -79,6 +80,7 @@ class Backend(ABC):
 class SqliteBackend(Backend):
     """SQLite in WAL mode; every commit reaches the disk (synchronous=FULL)."""
 
+    name = "sqlite"
     begin_write = ("BEGIN IMMEDIATE",)
     begin_read = "BEGIN"
     set_read_only = "PRAGMA query_only=ON"
@@ -125,6 +127,7 @@ class PostgresqlBackend(Backend):
     """PostgreSQL by psycopg. A batch first takes one advisory lock, so the batches of all nodes follow one
     another: ids of the event log become visible in order and the audit chain has one head."""
 
+    name = "postgresql"
     begin_write = ("BEGIN", f"SELECT pg_advisory_xact_lock({WRITER_LOCK})")
     begin_read = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
     set_read_only = "SET default_transaction_read_only = on"

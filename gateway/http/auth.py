@@ -1,0 +1,98 @@
+"""Who calls: bearer API keys (`tsk_…`) and page tokens (`ptk_…`). Endpoints call `Authenticator.authenticate`; the
+stores behind it see only SHA-256 digests. A credential found good is believed for a few seconds without asking the
+database again, and never past its own end; so a revoked key dies within that time on every node."""
+
+import hashlib
+import re
+from collections import OrderedDict
+from typing import Protocol
+
+from gateway.core.clock import Clock
+from gateway.core.errors import Problem, ProblemCode
+from gateway.http.routing import ApiKeyPrincipal, Auth, PagePrincipal, Principal, Route
+
+BELIEVED_S = 5.0
+MAX_BELIEVED = 20_000
+_BEARER = re.compile(r"\A[Bb]earer ((tsk|ptk)_[A-Za-z0-9_-]{43})\Z")
+
+
+class ApiKeys(Protocol):
+    """Port of the tenants: API keys by digest."""
+
+    async def find_principal(self, digest: bytes) -> tuple[ApiKeyPrincipal, int | None] | None:
+        """Return the key's owner and scopes and its end (Unix milliseconds or None); None when there is no
+        such key, or it is revoked or over."""
+        ...
+
+
+class PageTokens(Protocol):
+    """Port of the activations: page tokens by digest."""
+
+    async def find_principal(self, digest: bytes) -> PagePrincipal | None:
+        """Return whom the token speaks for; None when there is no such token or it is over."""
+        ...
+
+
+def digest_token(token: str) -> bytes:
+    """Return what is stored of a bearer credential: SHA-256, 32 bytes. It holds 256 random bits, so no salt."""
+    return hashlib.sha256(token.encode("ascii")).digest()
+
+
+class Authenticator:
+    """Turns an Authorization header into a principal."""
+
+    def __init__(self, *, api_keys: ApiKeys, page_tokens: PageTokens, clock: Clock) -> None:
+        self._api_keys = api_keys
+        self._page_tokens = page_tokens
+        self._clock = clock
+        self._believed: OrderedDict[bytes, tuple[Principal, float]] = OrderedDict()
+
+    async def authenticate(self, header: str | None, route: Route) -> Principal:
+        """Return the caller. Raises Problem(UNAUTHENTICATED) without a good credential, Problem(FORBIDDEN) when the
+        route wants another kind or a scope that the key lacks."""
+        match = _BEARER.match(header) if header is not None else None
+        if match is None:
+            raise Problem(ProblemCode.UNAUTHENTICATED, "send Authorization: Bearer and a key or page token")
+        digest = digest_token(match.group(1))
+        now = self._clock.now()
+        known = self._believed.get(digest)
+        if known is not None and known[1] > now:
+            principal = known[0]
+        else:
+            principal = await self._ask(digest, kind=match.group(2), now=now)
+        self._check(principal, route)
+        return principal
+
+    def forget(self, digest: bytes) -> None:
+        """Believe this credential no longer: it was revoked here."""
+        self._believed.pop(digest, None)
+
+    async def _ask(self, digest: bytes, *, kind: str, now: float) -> Principal:
+        self._believed.pop(digest, None)
+        ends: float | None = None
+        principal: Principal | None = None
+        if kind == "tsk":
+            found = await self._api_keys.find_principal(digest)
+            if found is not None:
+                principal, ends = found
+        else:
+            page = await self._page_tokens.find_principal(digest)
+            if page is not None:
+                principal, ends = page, page.expires_at
+        if principal is None or (ends is not None and ends / 1000 <= now):
+            raise Problem(ProblemCode.UNAUTHENTICATED, "the credential is unknown, revoked or over")
+        until = now + BELIEVED_S if ends is None else min(now + BELIEVED_S, ends / 1000)
+        self._believed[digest] = (principal, until)
+        if len(self._believed) > MAX_BELIEVED:
+            self._believed.popitem(last=False)
+        return principal
+
+    def _check(self, principal: Principal, route: Route) -> None:
+        if isinstance(principal, PagePrincipal):
+            if route.auth is Auth.API_KEY:
+                raise Problem(ProblemCode.FORBIDDEN, "this needs an API key")
+            return
+        if route.auth is Auth.PAGE_TOKEN:
+            raise Problem(ProblemCode.FORBIDDEN, "this needs a page token")
+        if route.scope and route.scope not in principal.scopes and "*" not in principal.scopes:
+            raise Problem(ProblemCode.FORBIDDEN, f"the key lacks the scope {route.scope}")

@@ -1,0 +1,127 @@
+"""The outermost layer of every request: request id, one access log line, metrics, and a problem answer for whatever
+fails, including what no route matches. One middleware, because each costs time on every request. It logs the route's
+pattern, never the path or the query, which may hold identifiers of customers."""
+
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Mapping
+
+import structlog
+from aiohttp import web
+
+from gateway.core.errors import Problem, ProblemCode
+from gateway.http.metrics import Metrics
+from gateway.http.problems import problem_of_http_exception, problem_response
+from hsm_adapters.errors import HsmError
+
+REQUEST_ID = web.RequestKey("request_id", str)
+ANSWER_HEADERS = web.RequestKey("answer_headers", dict[str, str])
+"""Headers that an endpoint wants on its answer, also when that is a problem (CORS, limits)."""
+LOGGED = web.RequestKey("logged", dict[str, str])
+"""Members that an endpoint adds to the access log line."""
+
+API_CSP = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'"
+PAGE_CSP = (
+    "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' data: blob:; "
+    "media-src 'self' blob:; connect-src 'self'; worker-src 'self'; manifest-src 'self'; object-src 'none'; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+_STARTED = web.RequestKey("started", bool)
+_QUIET = frozenset({"GET /healthz", "GET /readyz", "GET /metrics"})
+
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_log = structlog.get_logger("http")
+
+
+class Edge:
+    """The middleware, and the signal that puts the security headers on every answer."""
+
+    def __init__(self, *, metrics: Metrics, own_pages: tuple[str, ...], secure: bool) -> None:
+        """`own_pages` are path prefixes whose refusals are their own (the demo bank); `secure` sends HSTS."""
+        self._metrics = metrics
+        self._own_pages = own_pages
+        self._headers: Mapping[str, str] = {
+            "X-Content-Type-Options": "nosniff",
+            "Referrer-Policy": "no-referrer",
+            "Cross-Origin-Opener-Policy": "same-origin",
+            "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
+        } | ({"Strict-Transport-Security": "max-age=63072000; includeSubDomains"} if secure else {})
+
+    def install(self, app: web.Application) -> None:
+        """Add the middleware and the signal to an application."""
+        app.middlewares.append(self.middleware)
+        app.on_response_prepare.append(self.add_headers)
+
+    async def add_headers(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Set what the answer has not set itself, just before it is sent (streams too)."""
+        headers = response.headers
+        headers.update(self._headers)
+        headers["X-Request-Id"] = request.get(REQUEST_ID, "")
+        if "Content-Security-Policy" not in headers:
+            headers["Content-Security-Policy"] = PAGE_CSP if response.content_type == "text/html" else API_CSP
+        if "Cache-Control" not in headers:
+            headers["Cache-Control"] = "no-store"
+        if "Cross-Origin-Resource-Policy" not in headers:
+            headers["Cross-Origin-Resource-Policy"] = "same-origin"
+        headers.pop("Server", None)
+        request[_STARTED] = True
+
+    @web.middleware
+    async def middleware(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
+        """Answer, count, log."""
+        started = time.perf_counter()
+        request_id = request[REQUEST_ID] = secrets.token_hex(8)
+        try:
+            response = await handler(request)
+        except Exception as error:
+            if _STARTED in request:  # a stream: its head has been sent, so the connection can only be dropped
+                self._note_broken_stream(request, request_id, error)
+                raise ConnectionResetError from error
+            response = self._answer_failure(request, request_id, error)
+        taken = time.perf_counter() - started
+        route = _route_name(request)
+        is_stream = not isinstance(response, web.Response)
+        self._metrics.count(route, response.status, None if is_stream else taken)
+        if route not in _QUIET:
+            _log.info(
+                "request",
+                request_id=request_id,
+                route=route,
+                status=response.status,
+                ms=round(taken * 1000, 2),
+                remote=request.remote,
+                **request.get(LOGGED, {}),
+            )
+        return response
+
+    def _note_broken_stream(self, request: web.Request, request_id: str, error: Exception) -> None:
+        route = _route_name(request)
+        self._metrics.count(route, 499, None)
+        if not isinstance(error, ConnectionError):
+            _log.error("stream failed", request_id=request_id, route=route, exc_info=error)
+
+    def _answer_failure(self, request: web.Request, request_id: str, error: Exception) -> web.StreamResponse:
+        headers = request.get(ANSWER_HEADERS, {})
+        if isinstance(error, web.HTTPException):
+            if error.status < 400 or request.path.startswith(self._own_pages):
+                return error
+            problem = problem_of_http_exception(error)
+            if allow := error.headers.get("Allow"):
+                headers = {**headers, "Allow": allow}
+            return problem_response(problem, request_id, headers)
+        if isinstance(error, Problem):
+            problem = error
+        elif isinstance(error, HsmError):
+            _log.error("key store failed", request_id=request_id, code=error.code)
+            problem = Problem(ProblemCode.UNAVAILABLE, "the key store does not answer")
+        elif isinstance(error, ConnectionError):
+            problem = Problem(ProblemCode.INTERNAL, "the connection was lost")
+        else:
+            _log.error("request failed", request_id=request_id, route=_route_name(request), exc_info=error)
+            problem = Problem(ProblemCode.INTERNAL)
+        return problem_response(problem, request_id, headers)
+
+
+def _route_name(request: web.Request) -> str:
+    resource = request.match_info.route.resource
+    return f"{request.method} {resource.canonical}" if resource is not None else "no route"

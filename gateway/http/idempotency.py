@@ -1,0 +1,202 @@
+"""Idempotency keys of POST requests (draft-ietf-httpapi-idempotency-key-header): the first answer is kept for a day
+and given again to the same caller with the same key and body. Endpoints call `begin` and then `finish` or `abandon`.
+Answers may hold a page token, so they are sealed under a key derived from the caller's own credential: the database
+alone cannot read them."""
+
+import hashlib
+import hmac
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Index,
+    LargeBinary,
+    String,
+    Table,
+    bindparam,
+    delete,
+    select,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql import Executable
+
+from gateway.core.clock import Clock
+from gateway.core.errors import Problem, ProblemCode
+from gateway.core.secrets import RandomSource
+from gateway.storage.engine import Storage, Transaction
+from gateway.storage.schema import Digest, IdText, Millis, metadata, to_millis
+
+KEPT_S = 86_400
+LEASE_S = 60
+"""After that long without an answer the first request is taken for dead (its node crashed), and a retry runs anew."""
+MAX_KEY = 255
+PRUNE = 500
+_NONCE = 12
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("digest", Digest, primary_key=True),
+    Column("tenant_id", IdText, nullable=False),
+    Column("request_digest", Digest, nullable=False),
+    Column("state", String(8), nullable=False),
+    Column("attempt", BigInteger, nullable=False),
+    Column("answer", LargeBinary, nullable=True),
+    Column("created_at", Millis, nullable=False),
+    Column("lease_at", Millis, nullable=False),
+    Index("ix_idempotency_keys_created_at", "created_at"),
+)
+
+_t = idempotency_keys.c
+_VALUES = {
+    name: bindparam(name) for name in ("digest", "tenant_id", "request_digest", "created_at", "lease_at")
+} | {"state": "started", "attempt": 1}
+_INSERT: dict[str, Executable] = {
+    "sqlite": sqlite.insert(idempotency_keys).values(_VALUES).on_conflict_do_nothing(),
+    "postgresql": postgresql.insert(idempotency_keys).values(_VALUES).on_conflict_do_nothing(),
+}
+_SELECT = select(_t.request_digest, _t.state, _t.attempt, _t.answer, _t.lease_at, _t.created_at).where(
+    _t.digest == bindparam("digest")
+)
+_TAKE_OVER = (
+    update(idempotency_keys)
+    .where(_t.digest == bindparam("k"), _t.attempt == bindparam("seen"))
+    .values(
+        attempt=_t.attempt + 1,
+        state="started",
+        answer=None,
+        request_digest=bindparam("request"),
+        created_at=bindparam("now"),
+        lease_at=bindparam("lease"),
+    )
+)
+_FINISH = (
+    update(idempotency_keys)
+    .where(_t.digest == bindparam("k"), _t.attempt == bindparam("seen"), _t.state == "started")
+    .values(state="done", answer=bindparam("sealed"))
+)
+_ABANDON = delete(idempotency_keys).where(
+    _t.digest == bindparam("k"), _t.attempt == bindparam("seen"), _t.state == "started"
+)
+_OLD = select(_t.digest).where(_t.created_at < bindparam("before")).limit(PRUNE)
+_DELETE = delete(idempotency_keys).where(_t.digest.in_(bindparam("digests", expanding=True)))
+
+
+class Answer(msgspec.Struct, frozen=True, array_like=True):
+    """What was answered: status, media type, body."""
+
+    status: int
+    media_type: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to run a request: held by one request at a time."""
+
+    digest: bytes
+    attempt: int
+    sealing_key: bytes
+
+
+class Idempotency:
+    """The store of answers. One a process."""
+
+    def __init__(self, *, storage: Storage, clock: Clock, random: RandomSource) -> None:
+        self._storage = storage
+        self._clock = clock
+        self._random = random
+
+    async def begin(
+        self, *, key: str, credential: str, tenant_id: str, route: str, path: str, body: bytes
+    ) -> Claim | Answer:
+        """Return the kept answer, or the claim to make one. Raises Problem(IDEMPOTENCY_MISMATCH) when the key came
+        with another request, Problem(CONFLICT) while the first one still runs."""
+        if not 1 <= len(key) <= MAX_KEY or not key.isascii() or not key.isprintable():
+            raise Problem(ProblemCode.INVALID_REQUEST, "Idempotency-Key: 1 to 255 printable ASCII characters")
+        secret = hmac.digest(credential.encode(), f"idempotency\0{route}\0{key}".encode(), "sha256")
+        digest = hmac.digest(secret, b"row", "sha256")
+        sealing_key = hmac.digest(secret, b"seal", "sha256")
+        request = hashlib.sha256(path.encode() + b"\0" + body).digest()
+        now = to_millis(self._clock.now())
+        row: dict[str, Any] = {
+            "digest": digest,
+            "tenant_id": tenant_id,
+            "request_digest": request,
+            "created_at": now,
+            "lease_at": now + LEASE_S * 1000,
+        }
+        found = await self._storage.write(lambda tx: self._claim(tx, row))
+        if isinstance(found, int):
+            return Claim(digest, found, sealing_key)
+        return _open(found, digest, sealing_key)
+
+    async def finish(self, claim: Claim, answer: Answer) -> None:
+        """Keep the answer."""
+        nonce = self._random(_NONCE)
+        sealed = nonce + AESGCM(claim.sealing_key).encrypt(
+            nonce, msgspec.msgpack.encode(answer), claim.digest
+        )
+        values = {"k": claim.digest, "seen": claim.attempt, "sealed": sealed}
+        await self._storage.write(lambda tx: tx.execute(_FINISH, values).rowcount)
+
+    async def abandon(self, claim: Claim) -> None:
+        """Give the claim back: the request failed here, and may be sent again."""
+        values = {"k": claim.digest, "seen": claim.attempt}
+        await self._storage.write(lambda tx: tx.execute(_ABANDON, values).rowcount)
+
+    async def prune(self) -> None:
+        """Forget answers older than a day."""
+        before = to_millis(self._clock.now() - KEPT_S)
+        while await self._storage.write(lambda tx: _prune(tx, before)) == PRUNE:
+            pass
+
+    def _claim(self, tx: Transaction, row: dict[str, Any]) -> int | bytes:
+        """Return the attempt number of a fresh claim, or the sealed answer."""
+        if tx.execute(_INSERT[self._storage.backend.name], row).rowcount == 1:
+            return 1
+        kept = tx.execute(_SELECT, {"digest": row["digest"]}).one()
+        now = int(row["created_at"])
+        is_over = kept.created_at < now - KEPT_S * 1000
+        if not is_over and not hmac.compare_digest(kept.request_digest, row["request_digest"]):
+            raise Problem(ProblemCode.IDEMPOTENCY_MISMATCH)
+        if not is_over and kept.state == "done":
+            answer: bytes = kept.answer
+            return answer
+        if not is_over and kept.lease_at > now:
+            raise Problem(
+                ProblemCode.CONFLICT, "the first request with this key is still running", retry_after=1
+            )
+        values = {
+            "k": row["digest"],
+            "seen": kept.attempt,
+            "request": row["request_digest"],
+            "now": now,
+            "lease": row["lease_at"],
+        }
+        if tx.execute(_TAKE_OVER, values).rowcount != 1:
+            raise Problem(
+                ProblemCode.CONFLICT, "the first request with this key is still running", retry_after=1
+            )
+        return int(kept.attempt) + 1
+
+
+def _open(sealed: bytes, digest: bytes, sealing_key: bytes) -> Answer:
+    try:
+        plain = AESGCM(sealing_key).decrypt(sealed[:_NONCE], sealed[_NONCE:], digest)
+        return msgspec.msgpack.decode(plain, type=Answer)
+    except (InvalidTag, msgspec.DecodeError) as error:
+        raise Problem(ProblemCode.UNAVAILABLE, "the kept answer cannot be read") from error
+
+
+def _prune(tx: Transaction, before: int) -> int:
+    digests = tx.execute(_OLD, {"before": before}).scalars().all()
+    if digests:
+        tx.execute(_DELETE, {"digests": list(digests)})
+    return len(digests)

@@ -1,0 +1,127 @@
+"""Structured logs: one JSON object a line on standard error, by structlog. The command line configures them once.
+Nothing secret leaves through here: members with telling names are dropped, and anything shaped like a credential is
+blotted out of the finished line, whoever wrote it."""
+
+import logging
+import re
+import sys
+import traceback
+from collections.abc import MutableMapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import msgspec
+import structlog
+
+from gateway.core.clock import Clock
+
+_SECRET_NAMES = frozenset(
+    {
+        "authorization",
+        "cookie",
+        "token",
+        "page_token",
+        "api_key",
+        "secret",
+        "password",
+        "code",
+        "device_code",
+        "typed",
+    }
+    | {"pin", "psk", "otk", "seed", "link", "body", "payload", "plaintext", "signature"}
+)
+_SECRET_SHAPES = re.compile(rb"(tsk|ptk|whsec)_[A-Za-z0-9_+/=-]{8,}|(?i:bearer) [A-Za-z0-9._~+/=-]{8,}")
+TRACE_FRAMES = 12
+_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+_encode = msgspec.json.Encoder(enc_hook=repr).encode
+
+
+def configure(*, level: str, clock: Clock, stream: BinaryIO | None = None) -> None:
+    """Send structlog and the standard library's logging to `stream` (default: standard error)."""
+    target = stream or sys.stderr.buffer
+
+    def stamp(_: object, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        event["level"] = method
+        event["at"] = round(clock.now(), 3)
+        return event
+
+    structlog.configure(
+        processors=[stamp, redact, trace, render],
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
+        logger_factory=_LineLoggerFactory(target),
+        cache_logger_on_first_use=True,
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [_Bridge()]
+    root.setLevel(max(_LEVELS[level], logging.WARNING) if level != "debug" else logging.INFO)
+
+
+def redact(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Blot out members whose name tells of a secret."""
+    for name in _SECRET_NAMES & event.keys():
+        event[name] = "[redacted]"
+    return event
+
+
+def trace(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Replace `exc_info` by the exception's type and where it came from. Its text is left out: a library may quote
+    a value in it."""
+    info = event.pop("exc_info", None)
+    if info:
+        error = (
+            info
+            if isinstance(info, BaseException)
+            else info[1]
+            if isinstance(info, tuple)
+            else sys.exc_info()[1]
+        )
+        if error is not None:
+            event["exception"] = type(error).__name__
+            frames = traceback.extract_tb(error.__traceback__)
+            event["trace"] = [f"{Path(f.filename).name}:{f.lineno} {f.name}" for f in frames[-TRACE_FRAMES:]]
+    return event
+
+
+def render(_: object, __: str, event: MutableMapping[str, Any]) -> bytes:
+    """Return the line: JSON with the message first, credentials blotted out."""
+    line = {"event": event.pop("event", None), **event}
+    return _SECRET_SHAPES.sub(b"[redacted]", _encode(line))
+
+
+class _LineLogger:
+    """Writes finished lines."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+
+    def msg(self, line: bytes) -> None:
+        self._stream.write(line + b"\n")
+        self._stream.flush()
+
+    debug = info = warning = error = critical = exception = msg
+
+
+class _LineLoggerFactory:
+    """Gives every logger the same stream."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._logger = _LineLogger(stream)
+
+    def __call__(self, *_: object) -> _LineLogger:
+        return self._logger
+
+
+class _Bridge(logging.Handler):
+    """Hands records of the standard library's logging to structlog."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        logger = structlog.get_logger("library")
+        level = (
+            "error"
+            if record.levelno >= logging.ERROR
+            else "warning"
+            if record.levelno >= logging.WARNING
+            else "info"
+        )
+        getattr(logger, level)(record.getMessage(), source=record.name, exc_info=record.exc_info)
