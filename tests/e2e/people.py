@@ -1,0 +1,254 @@
+"""The two sides of an activation as a person meets them: `Desktop` is the customer at the demo bank, `Phone` the phone app
+whose camera plays what the desktop shows. Both find things by what is written on them, in the customer's language."""
+
+import io
+import re
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+from camera import write_film
+from PIL import Image
+from playwright.sync_api import BrowserContext, Locator, Page, Playwright, expect
+
+Lang = Literal["fr", "en"]
+Form = Literal["colour", "qr"]
+CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+GOOD_PIN = "739154"
+
+TEXT: dict[str, dict[Lang, str]] = {
+    "login": {"en": "Log in", "fr": "Se connecter"},
+    "devices": {"en": "My devices", "fr": "Mes appareils"},
+    "add": {"en": "Add a phone", "fr": "Ajouter un téléphone"},
+    "back": {"en": "Back to my devices", "fr": "Retour à mes appareils"},
+    "testers": {"en": "For testers", "fr": "Pour les testeurs"},
+    "two step": {"en": "Two steps: scan a second code", "fr": "Deux étapes : scanner un second code"},
+    "classical": {"en": "Classical handshake, without ML-KEM", "fr": "Établissement classique, sans ML-KEM"},
+    "qr": {"en": "Black and white", "fr": "Noir et blanc"},
+    "other ways": {"en": "I cannot scan", "fr": "Je ne peux pas scanner"},
+    "confirm": {"en": "Confirm", "fr": "Confirmer"},
+    "ready": {"en": "Your phone is ready", "fr": "Votre téléphone est prêt"},
+    "restart": {"en": "Start again", "fr": "Recommencer"},
+    "pin on phone": {
+        "en": "Now choose a PIN on your phone",
+        "fr": "Choisissez maintenant un code PIN sur votre téléphone",
+    },
+    "scan": {"en": "Scan the code", "fr": "Scanner le code"},
+    "add bank": {"en": "Add a bank", "fr": "Ajouter une banque"},
+    "type a code": {"en": "Type a code", "fr": "Saisir un code"},
+    "use code": {"en": "Use this code", "fr": "Utiliser ce code"},
+    "yes": {"en": "Yes, bind this phone", "fr": "Oui, lier ce téléphone"},
+    "code2 scan": {"en": "Scan the second code", "fr": "Scanner le second code"},
+    "code2 type": {"en": "Type it instead", "fr": "Le saisir plutôt"},
+    "choose": {"en": "Choose a PIN", "fr": "Choisissez un code PIN"},
+    "again": {"en": "Type it once more", "fr": "Saisissez-le encore une fois"},
+    "bound": {"en": "This phone is bound", "fr": "Ce téléphone est lié"},
+    "done": {"en": "Done", "fr": "Terminé"},
+    "your banks": {"en": "Your banks", "fr": "Vos banques"},
+    "active": {"en": "Active", "fr": "Actif"},
+    "suspended": {"en": "Suspended", "fr": "Suspendu"},
+}
+
+
+class Person:
+    """One language, one page."""
+
+    def __init__(self, page: Page, lang: Lang) -> None:
+        self.page = page
+        self.lang = lang
+
+    def text(self, key: str) -> str:
+        """Return what is written there in this person's language."""
+        return TEXT[key][self.lang]
+
+    def button(self, key: str) -> Locator:
+        """Find a button by its text."""
+        return self.page.get_by_role("button", name=self.text(key), exact=True)
+
+    def heading(self, key: str) -> Locator:
+        """Find a heading by its text."""
+        return self.page.get_by_role("heading", name=self.text(key), exact=True)
+
+
+class Desktop(Person):
+    """The customer's desktop browser at the demo bank."""
+
+    def log_in(self, origin: str, user: str = "Claire Martin") -> None:
+        """Open the demo bank and log in."""
+        self.page.goto(f"{origin}/demo/")
+        self.page.get_by_label(user).check()
+        self.page.locator("#password").fill("tessera")
+        self.button("login").click()
+        self.page.get_by_role("link", name=self.text("devices")).click()
+
+    def add_phone(self, *, form: Form = "colour", two_step: bool = False, classical: bool = False) -> None:
+        """Press "Add a phone" and wait for the code in the wanted form."""
+        if two_step or classical:
+            self.page.get_by_text(self.text("testers"), exact=True).click()
+            self.page.get_by_label(self.text("two step")).set_checked(two_step)
+            self.page.get_by_label(self.text("classical")).set_checked(classical)
+        self.page.get_by_role("link", name=self.text("add"), exact=True).click()
+        self.show(form)
+
+    def show(self, form: Form) -> None:
+        """Have the code shown in that form."""
+        if form == "qr":
+            self.page.get_by_text(self.text("qr"), exact=True).click()
+        expect(self.symbol(form)).to_be_visible(timeout=15_000)
+
+    def symbol(self, form: Form) -> Locator:
+        """The white square with the code."""
+        return self.page.locator(f"[data-symbol={form}]:has(svg)")
+
+    def photograph(self, form: Form = "colour", *, wait_for_turn: bool = True) -> bytes:
+        """Return a PNG of the code; of one that has only just turned, so that it lives as long as can be."""
+        symbol = self.symbol(form)
+        expect(symbol).to_be_visible(timeout=15_000)
+        rotation = symbol.get_attribute("data-rotation")
+        if wait_for_turn and rotation is not None:
+            expect(symbol).not_to_have_attribute("data-rotation", rotation, timeout=20_000)
+            expect(symbol).to_be_visible()
+        return symbol.screenshot(scale="device")
+
+    def link(self) -> str:
+        """Return the link that "Continue on this phone" holds."""
+        self.page.get_by_text(self.text("other ways"), exact=True).click()
+        return self.page.locator("[data-link]").get_attribute("href") or ""
+
+    def typed(self) -> str:
+        """Return the code for typing."""
+        self.page.get_by_text(self.text("other ways"), exact=True).click()
+        typed = self.page.locator("[data-typed]")
+        expect(typed).not_to_have_text("…")
+        return typed.inner_text()
+
+    def type_device_code(self, code: str) -> None:
+        """Type the eight digits and confirm."""
+        field = self.page.locator("#digits")
+        expect(field).to_be_visible(timeout=20_000)
+        field.fill(code)
+        self.button("confirm").click()
+
+    def back_to_devices(self) -> None:
+        """Return to the list of devices."""
+        self.page.get_by_role("link", name=self.text("back")).click()
+
+
+class Phone(Person):
+    """A phone: a Chromium profile of its own, portrait, with a camera."""
+
+    def __init__(
+        self,
+        playwright: Playwright,
+        folder: Path,
+        lang: Lang,
+        *,
+        has_camera: bool = True,
+        scheme: Literal["light", "dark"] = "light",
+    ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.film = folder / "camera.y4m"
+        write_film(self.film, None)
+        camera = [
+            "--use-fake-device-for-media-stream",
+            "--use-fake-ui-for-media-stream",
+            f"--use-file-for-fake-video-capture={self.film}",
+        ]
+        self._launch: Callable[[], BrowserContext] = lambda: playwright.chromium.launch_persistent_context(
+            folder / "profile",
+            executable_path=CHROMIUM,
+            args=FLAGS + (camera if has_camera else []),
+            locale=lang,
+            viewport={"width": 390, "height": 844},
+            device_scale_factor=2,
+            has_touch=True,
+            color_scheme=scheme,
+        )
+        self.context = self._launch()
+        super().__init__(self.context.pages[0], lang)
+        self.origin = ""
+
+    def open(self, origin: str) -> None:
+        """Open the phone app."""
+        self.origin = origin
+        self.page.goto(f"{origin}/phone/")
+        expect(self.page.get_by_role("heading", level=1)).to_be_visible()
+
+    def close_and_come_back(self) -> None:
+        """Close the browser and open it again on the same profile."""
+        self.context.close()
+        self.context = self._launch()
+        self.page = self.context.pages[0]
+        self.open(self.origin)
+
+    def scan(self, picture: bytes) -> None:
+        """Point the camera at a picture and press "Scan"."""
+        write_film(self.film, picture)
+        home = self.button("scan").or_(self.button("add bank"))
+        home.first.click()
+
+    def bind_to_code(self) -> str:
+        """Agree to bind; return the eight digits."""
+        self.button("yes").click(timeout=25_000)
+        return self.device_code()
+
+    def device_code(self) -> str:
+        """Return the eight digits on the screen."""
+        code = self.page.locator("[data-code]").get_attribute("data-code", timeout=20_000) or ""
+        assert re.fullmatch(r"\d{4} \d{4}", code), code
+        return code
+
+    def type_pin(self, pin: str) -> None:
+        """Type a PIN into the field under the pad."""
+        self.page.locator("ts-pin-pad input").press_sequentially(pin)
+
+    def choose_pin(self, pin: str = GOOD_PIN) -> None:
+        """Choose a PIN and type it once more."""
+        expect(self.heading("choose")).to_be_visible(timeout=20_000)
+        self.type_pin(pin)
+        expect(self.heading("again")).to_be_visible()
+        self.type_pin(pin)
+
+    def finish(self) -> None:
+        """See that the phone is bound and go to the start."""
+        expect(self.heading("bound")).to_be_visible(timeout=20_000)
+        self.button("done").click()
+        expect(self.heading("your banks")).to_be_visible()
+
+
+def bind(desktop: Desktop, phone: Phone, *, form: Form = "colour", two_step: bool = False) -> None:
+    """Take both through a whole activation from the code on the screen."""
+    phone.scan(desktop.photograph(form))
+    desktop.type_device_code(phone.bind_to_code())
+    if two_step:
+        phone.button("code2 scan").wait_for(timeout=20_000)
+        write_film(phone.film, desktop.photograph(form, wait_for_turn=False))
+        phone.button("code2 scan").click()
+    phone.choose_pin()
+    expect(desktop.heading("ready")).to_be_visible(timeout=20_000)
+    phone.finish()
+
+
+def whiteness(picture: bytes) -> float:
+    """Return the mean brightness of a PNG, 0 to 255: a dark page shows low."""
+    grey = Image.open(io.BytesIO(picture)).convert("L").resize((32, 32))
+    return sum(grey.getdata()) / 1024
+
+
+def wait_until(condition: Callable[[], bool], *, seconds: float = 20) -> None:
+    """Wait for something that no page shows."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.1)

@@ -1,0 +1,149 @@
+"""A customer binds a phone: two real browsers, the phone's camera fed from the desktop's screen, the whole way."""
+
+import re
+from collections.abc import Callable
+
+import pytest
+from gateway_process import GatewayProcess
+from people import GOOD_PIN, Desktop, Form, Lang, Phone, bind
+from playwright.sync_api import expect
+
+MakeDesktop = Callable[..., Desktop]
+MakePhone = Callable[..., Phone]
+
+
+@pytest.mark.parametrize(
+    ("lang", "form", "two_step", "classical"),
+    [
+        ("fr", "colour", False, False),
+        ("en", "qr", False, True),
+        ("fr", "qr", True, False),
+        ("en", "colour", True, True),
+    ],
+)
+def test_customer_binds_a_phone(
+    gateway: GatewayProcess,
+    make_desktop: MakeDesktop,
+    make_phone: MakePhone,
+    lang: Lang,
+    form: Form,
+    two_step: bool,
+    classical: bool,
+) -> None:
+    desktop, phone = make_desktop(lang), make_phone(lang)
+    desktop.log_in(gateway.address)
+    phone.open(gateway.address)
+    desktop.add_phone(form=form, two_step=two_step, classical=classical)
+    bind(desktop, phone, form=form, two_step=two_step)
+    desktop.back_to_devices()
+    expect(desktop.page.locator("[data-binding]").first).to_contain_text(desktop.text("active"))
+    phone.close_and_come_back()
+    expect(phone.page.get_by_text("Claire Martin")).to_be_visible()
+    expect(phone.page.get_by_text(phone.text("active"), exact=True)).to_be_visible(timeout=15_000)
+
+
+def test_bank_is_told_by_webhook(
+    gateway: GatewayProcess, make_desktop: MakeDesktop, make_phone: MakePhone
+) -> None:
+    desktop, phone = make_desktop("en"), make_phone("en")
+    desktop.log_in(gateway.address, "Thomas Leroy")
+    phone.open(gateway.address)
+    desktop.add_phone()
+    bind(desktop, phone)
+    desktop.back_to_devices()
+    expect(desktop.page.get_by_text("was added")).to_be_visible(timeout=20_000)
+
+
+def test_typed_code_needs_two_steps_and_binds(
+    gateway: GatewayProcess, make_desktop: MakeDesktop, make_phone: MakePhone
+) -> None:
+    desktop, phone = make_desktop("en"), make_phone("en")
+    desktop.log_in(gateway.address)
+    phone.open(gateway.address)
+    desktop.add_phone()
+    phone.button("type a code").click()
+    phone.page.get_by_role("textbox").first.press_sequentially(re.sub(r"\W", "", desktop.typed()))
+    phone.button("use code").click()
+    desktop.type_device_code(phone.bind_to_code())
+    phone.button("code2 type").click(timeout=20_000)
+    phone.page.get_by_role("textbox").first.press_sequentially(re.sub(r"\W", "", desktop.typed()))
+    phone.button("use code").click()
+    phone.choose_pin()
+    expect(desktop.heading("ready")).to_be_visible(timeout=20_000)
+    phone.finish()
+
+
+def test_same_device_link_opens_the_phone_app_and_binds(
+    gateway: GatewayProcess, make_desktop: MakeDesktop, make_phone: MakePhone
+) -> None:
+    desktop, phone = make_desktop("en"), make_phone("en")
+    desktop.log_in(gateway.address)
+    phone.open(gateway.address)
+    desktop.add_phone()
+    desktop.photograph()
+    link = desktop.link()
+    assert f"{gateway.port}/a#" in link
+    phone.page.goto(link.replace("https://", "http://"))
+    desktop.type_device_code(phone.bind_to_code())
+    phone.choose_pin()
+    phone.finish()
+
+
+def test_phone_changes_its_pin_and_is_removed_on_the_phone(
+    gateway: GatewayProcess, make_desktop: MakeDesktop, make_phone: MakePhone
+) -> None:
+    desktop, phone = make_desktop("en"), make_phone("en")
+    desktop.log_in(gateway.address, "Amelia Clarke")
+    phone.open(gateway.address)
+    desktop.add_phone()
+    bind(desktop, phone)
+    desktop.back_to_devices()
+    expect(desktop.page.locator("[data-binding]")).to_have_count(1)
+    page = phone.page
+    page.get_by_text("Amelia Clarke").click()
+    page.get_by_role("button", name="Change the PIN").click()
+    phone.type_pin(GOOD_PIN)
+    expect(page.get_by_role("heading", name="Choose a new PIN")).to_be_visible(timeout=15_000)
+    phone.type_pin("518273")
+    phone.type_pin("518273")
+    expect(page.get_by_text("Your PIN is changed.")).to_be_visible(timeout=15_000)
+    if not page.get_by_role("button", name="Remove this bank").is_visible():
+        page.get_by_role("button", name=re.compile("Done|Back")).first.click()
+    page.get_by_role("button", name="Remove this bank").click()
+    page.get_by_role("button", name="Remove", exact=True).click()
+    expect(phone.button("scan")).to_be_visible(timeout=15_000)
+    expect(desktop.page.locator("[data-binding]")).to_have_count(0, timeout=15_000)
+
+
+def test_desktop_renames_suspends_resumes_and_removes(
+    gateway: GatewayProcess, make_desktop: MakeDesktop, make_phone: MakePhone
+) -> None:
+    desktop, phone = make_desktop("en"), make_phone("en")
+    desktop.log_in(gateway.address, "Amelia Clarke")
+    phone.open(gateway.address)
+    desktop.add_phone()
+    bind(desktop, phone)
+    desktop.back_to_devices()
+    page = desktop.page
+    device = page.locator("[data-binding]")
+    expect(device).to_have_count(1)
+    device.get_by_role("button", name=re.compile("^Rename")).click()
+    page.get_by_label("Name of the phone").fill("Kitchen phone")
+    page.get_by_role("button", name="Save").click()
+    expect(device.get_by_role("heading", name="Kitchen phone")).to_be_visible()
+
+    device.locator("[data-act=suspend]").click()
+    page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
+    expect(device.get_by_text("Active", exact=True)).to_be_visible()
+    device.locator("[data-act=suspend]").click()
+    page.locator("[data-confirm]").click()
+    expect(device.get_by_text("Suspended", exact=True)).to_be_visible()
+    expect(phone.page.get_by_text("Suspended", exact=True)).to_be_visible(timeout=15_000)
+
+    device.locator("[data-act=resume]").click()
+    page.locator("[data-confirm]").click()
+    expect(device.get_by_text("Active", exact=True)).to_be_visible()
+
+    device.locator("[data-act=remove]").click()
+    page.locator("[data-confirm]").click()
+    expect(page.get_by_text("No phone yet")).to_be_visible()
