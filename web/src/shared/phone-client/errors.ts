@@ -17,13 +17,14 @@ export type NextStep =
   | "open-own-site" // the code belongs to `details.host`: open the phone page there
   | "update-app"
   | "go-online"
+  | "close-tabs" // it is open in another tab of this browser
   | "free-storage";
 
 const NEXT_STEPS = {
   // the code
   "code-invalid": "scan-again", // not one of our codes, or damaged
   "code-foreign-host": "open-own-site",
-  "code-expired": "new-activation", // by the phone's corrected clock, before anything is sent
+  "code-expired": "new-activation", // the gateway says so, and the phone's clock agrees
   "typed-invalid": "type-again", // the check character does not fit
   "typed-unknown": "type-again", // the gateway knows no such typed code
   // the handshake, as the gateway's error frame says
@@ -56,6 +57,7 @@ const NEXT_STEPS = {
   storage: "free-storage", // IndexedDB refused, or the browser cleared it
   unsupported: "other-phone", // no WebCrypto, IndexedDB or secure context here
   "name-invalid": "type-again",
+  "other-tab": "close-tabs", // another tab of this browser holds this activation or binding
   closed: "retry", // this object was closed by its owner
 } as const satisfies Readonly<Record<string, NextStep>>;
 

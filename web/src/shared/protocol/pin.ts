@@ -10,23 +10,19 @@ import { hkdfExpandSha256 } from "./primitives";
 
 export type WeakReason = "all-equal" | "run" | "repeated" | "date" | "common";
 
-/** Six digits that stand high in published lists of chosen PINs, and that no rule below finds. */
-const COMMON = new Set(["112233", "159753", "147258", "258369", "147852", "159357", "123654", "112211", "123321"]);
+/** The short list of section 6: what people choose and the other rules do not catch. Part of the specification. */
+const COMMON = new Set(
+  `0007 0852 1004 1122 1313 1342 1379 1998 2001 2468 2580 4321 5683 6969 7410 7531 8520 9510
+   102030 112233 123321 123654 142536 147258 147852 159357 159753 192837 258456 258852 321654 332211
+   369258 456123 456321 456852 654123 741852 753951 789123 789456 852456 951753 963852 987456
+   11223344 12344321 12341234 14725836 78945612 87654321`.split(/\s+/),
+);
 
-/** Whether the year, month and day at these places of a six-digit PIN could be a date. */
-const DATE_FORMS = [
-  { day: 0, month: 2 },
-  { day: 2, month: 0 },
-  { day: 4, month: 2 },
-];
-const DAYS = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
-
+/** Whether six digits read as DDMMYY, MMDDYY or YYMMDD: a day of 01 to 31 and a month of 01 to 12. */
 function isDate(pin: string): boolean {
-  return DATE_FORMS.some(({ day, month }) => {
-    const length = DAYS[Number(pin.slice(month, month + 2)) - 1];
-    const value = Number(pin.slice(day, day + 2));
-    return length !== undefined && value >= 1 && value <= length;
-  });
+  const [first, second, third] = [0, 2, 4].map((place) => Number(pin.slice(place, place + 2))) as [number, number, number];
+  const fits = (day: number, month: number): boolean => day >= 1 && day <= 31 && month >= 1 && month <= 12;
+  return fits(first, second) || fits(second, first) || fits(third, second);
 }
 
 function isRun(digits: readonly number[], step: number): boolean {
