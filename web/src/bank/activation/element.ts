@@ -1,246 +1,310 @@
 /**
- * <tessera-activation activation token gateway lang>: adds a phone. Keeps the code fresh, listens for the phone, takes the
- * digits, tells the end. What it draws stands in views.ts; what follows from what in model.ts. It never shows a code that the
- * gateway did not just hand out, and it never sends the digits anywhere but to the gateway.
+ * <tessera-activation activation="act_…" token="ptk_…" gateway="https://…" lang="fr">: takes a customer from the code on the
+ * screen to a bound phone. Events (bubbling, composed): tessera-step {step}, tessera-active {binding}, tessera-ended {reason},
+ * tessera-restart, tessera-error {code}. Parts: frame, steps, symbol, button, field.
  */
-import type { TemplateResult, PropertyValues } from "lit";
-import { customElement, property, query, state } from "lit/decorators.js";
-import { ApiError, type Activation, type CodeForm, type CodeView } from "../../shared/api/index.js";
+import { LitElement, html, nothing, type PropertyValues, type TemplateResult } from "lit";
+import { ApiError, explain, isEnded, type Activation, type ActivationState, type EndState } from "../../shared/api/index.js";
+import { formatCountdown, groupText, langOf, type Lang } from "../../shared/i18n/index.js";
+import { icons } from "../../shared/ui/icons.js";
 import { shared } from "../../shared/ui/styles.js";
-import { GatewayElement } from "../gateway-element.js";
-import { endOf, groupDigits, stepOf, wantedCode, type Step } from "./model.js";
-import { activationStyles } from "./styles.js";
-import { renderActivation, stepTitle, type View } from "./views.js";
+import { symbolOf } from "../symbol.js";
+import { messages, type Words } from "./messages.js";
+import { ActivationSession, type SessionHost } from "./session.js";
+import { styles } from "./styles.js";
 
-const TICK_MS = 250;
-const CODE_RETRY_MS = 2_000;
+const DIGITS = 8;
+const RING = 2 * Math.PI * 8;
 
-@customElement("tessera-activation")
-export class TesseraActivation extends GatewayElement {
-  static override styles = [...shared, activationStyles];
+export class TesseraActivation extends LitElement implements SessionHost {
+  static override readonly styles = [...shared, styles];
+  static override readonly properties = {
+    activation: { type: String },
+    token: { type: String },
+    gateway: { type: String },
+    lang: { type: String, reflect: true },
+    _digits: { state: true },
+    _error: { state: true },
+  };
 
-  /** The activation's id, `act_…`. */
-  @property() activation = "";
-  @state() private facts: Activation | null = null;
-  @state() private code: CodeView | null = null;
-  @state() private form: CodeForm = "colour";
-  @state() private now = Date.now();
-  @state() private digits = "";
-  @state() private busy = false;
-  @state() private left: number | null = null;
-  @state() private away = false;
-  @state() private failure: unknown = null;
-  @state() private incomplete = false;
-  @query("#digits") private readonly input!: HTMLInputElement | null;
+  declare activation: string;
+  declare token: string;
+  /** The gateway's origin; empty when the page has the same. */
+  declare gateway: string;
+  declare _digits: string;
+  declare _error: string;
 
-  private changesAt: number | null = null;
-  private period = 10_000;
-  private codeTimer: ReturnType<typeof setTimeout> | null = null;
-  private ticker: ReturnType<typeof setInterval> | null = null;
-  private shown: Step = "loading";
-  private fetching = false;
+  readonly #session = new ActivationSession(this);
+  #drawn: { readonly svg: string; readonly lang: Lang; readonly image: SVGElement | null } | null = null;
+  #focusNext = false;
 
-  override connectedCallback(): void {
-    super.connectedCallback();
-    this.ticker = setInterval(() => {
-      this.now = Date.now();
-    }, TICK_MS);
+  constructor() {
+    super();
+    this.activation = this.token = this.gateway = this._digits = this._error = "";
   }
 
-  override disconnectedCallback(): void {
-    super.disconnectedCallback();
-    if (this.ticker !== null) clearInterval(this.ticker);
+  override willUpdate(changed: PropertyValues<this>): void {
+    const identity = changed.has("activation") || changed.has("token") || changed.has("gateway");
+    if (identity && this.activation !== "" && this.token !== "") {
+      this._digits = this._error = "";
+      this.#session.start(this.gateway, this.activation, this.token);
+    }
+  }
+
+  override updated(): void {
+    if (!this.#focusNext) return;
+    this.#focusNext = false;
+    const target = this.renderRoot.querySelector<HTMLElement>("[data-focus]");
+    if (document.activeElement === document.body || document.activeElement === this) target?.focus();
+  }
+
+  onStep(state: ActivationState, activation: Activation): void {
+    this._digits = this._error = "";
+    this.#focusNext = state !== "waiting";
+    this.#tell("tessera-step", { step: state });
+    if (state === "active") this.#tell("tessera-active", { binding: activation.binding });
+    if (isEnded(state)) this.#tell("tessera-ended", { reason: activation.ended_reason ?? state });
+  }
+
+  onFailure(error: unknown): void {
+    const { title, nextStep } = explain(error, langOf(this));
+    this._error = `${title}. ${nextStep}`;
+    this.#tell("tessera-error", { code: error instanceof ApiError ? error.code : "internal" });
+  }
+
+  #tell(type: string, detail: object): void {
+    this.dispatchEvent(new CustomEvent(type, { detail, bubbles: true, composed: true }));
   }
 
   override render(): TemplateResult {
-    return renderActivation(this.view());
+    const lang = langOf(this);
+    const words = messages[lang];
+    const { activation, failure, stream } = this.#session;
+    return html`<section class="frame" part="frame" lang=${lang}>
+      ${activation !== null && !isEnded(activation.state) ? this.#steps(words, activation) : nothing}
+      ${stream === "lost" && failure === null ? this.#notice("warn", words.lost) : nothing}
+      <div aria-live="polite" class="sr">${activation?.state === "present" ? words.announcePresent : ""}</div>
+      ${failure !== null ? this.#failed(words) : activation === null ? this.#loading(words) : this.#step(words, lang, activation)}
+    </section>`;
   }
 
-  protected override updated(changed: PropertyValues<this>): void {
-    if (changed.has("activation") || changed.has("token") || changed.has("gateway")) this.begin();
-    const step = stepOf(this.facts);
-    if (step === this.shown) return;
-    this.shown = step;
-    this.enter(step);
+  #step(words: Words, lang: Lang, activation: Activation): TemplateResult {
+    const { state } = activation;
+    if (state === "waiting") return this.#waiting(words, lang, activation);
+    if (state === "present") return this.#present(words, activation);
+    if (state === "confirmed") return activation.two_step ? this.#second(words, lang) : this.#pin(words);
+    if (state === "active") return this.#active(words, activation);
+    return this.#ended(words, state);
   }
 
-  protected configured(): boolean {
-    return this.activation !== "" && this.token !== "";
+  #steps(words: Words, { state }: Activation): TemplateResult {
+    const at = { waiting: 0, present: 1, confirmed: 2, active: 3 }[state as "waiting" | "present" | "confirmed" | "active"];
+    return html`<ol class="steps" part="steps" aria-label=${words.steps}>
+      ${[words.step1, words.step2, words.step3].map(
+        (name, index) =>
+          html`<li class=${index < at ? "done" : ""} aria-current=${index === at ? "step" : nothing}>${name}</li>`,
+      )}
+    </ol>`;
   }
 
-  protected override begin(): void {
-    this.facts = null;
-    this.code = null;
-    this.digits = "";
-    this.left = null;
-    this.away = false;
-    this.failure = null;
-    this.shown = "loading";
-    super.begin();
+  #loading(words: Words): TemplateResult {
+    return html`<div class="centre" role="status"><span class="spinner"></span><p>${words.loading}</p></div>`;
   }
 
-  protected override end(): void {
-    super.end();
-    if (this.codeTimer !== null) clearTimeout(this.codeTimer);
+  #notice(kind: "warn" | "bad", text: string): TemplateResult {
+    return html`<p class="notice ${kind}" role="status">${icons.warn()}<span>${text}</span></p>`;
   }
 
-  protected async refresh(): Promise<void> {
-    if (this.client === null) return;
-    const facts = await this.client.activation(this.activation);
-    this.facts = facts;
-    if (facts.state !== "waiting" && facts.state !== "present") this.left = null;
-    if (wantedCode(stepOf(facts)) !== null && this.code?.kind !== wantedCode(stepOf(facts))) void this.renewCode();
+  #failed(words: Words): TemplateResult {
+    return html`<div class="centre" role="alert">
+      <span class="bubble bad">${icons.warn(40)}</span>
+      <p>${this._error}</p>
+      <button part="button" @click=${this.#onRetry}>${icons.refresh(20)} ${words.retry}</button>
+    </div>`;
   }
 
-  protected onServerEvent(type: string, data: Readonly<Record<string, unknown>>): void {
-    if (!type.startsWith("activation.")) return;
-    if (type === "activation.away") this.away = true;
-    if (type === "activation.present") {
-      this.away = false;
-      this.digits = "";
-    }
-    if (type === "activation.code-wrong" && typeof data["left"] === "number") this.left = data["left"];
-    this.tryRefresh(); // the gateway's own word on where things stand; an event only says when to ask
+  #symbol(words: Words, lang: Lang): TemplateResult {
+    const { code, form } = this.#session;
+    return html`<div class="symbol" part="symbol">
+      <div class="paper" data-symbol=${code?.form ?? nothing} data-kind=${code?.kind ?? nothing} data-rotation=${code?.rotation ?? nothing}>
+        ${code === null ? html`<span class="spinner" role="status" aria-label=${words.loading}></span>` : this.#image(code.svg, code.alt[lang], lang)}
+      </div>
+      <fieldset class="forms" aria-label=${words.formLabel}>
+        ${(["colour", "qr"] as const).map(
+          (kind) =>
+            html`<label
+              ><input type="radio" name="form" .value=${kind} .checked=${form === kind} @change=${() => {
+                this.#session.setForm(kind);
+              }} />${words[kind]}</label
+            >`,
+        )}
+      </fieldset>
+    </div>`;
   }
 
-  private enter(step: Step): void {
-    this.tell("tessera-step", { step, activation: this.activation });
-    const facts = this.facts;
-    if (facts !== null && step === "active") this.tell("tessera-active", { activation: facts.id, binding: facts.binding, name: facts.device?.name ?? "" });
-    if (facts !== null && step === "ended") this.tell("tessera-ended", { activation: facts.id, reason: endOf(facts) });
-    if (step === "active" || step === "ended") this.end();
-    const wanted = wantedCode(step);
-    if (wanted === null || this.code?.kind !== wanted) this.code = null;
-    if (wanted !== null) void this.renewCode();
-    else if (this.codeTimer !== null) clearTimeout(this.codeTimer);
-    // Focus follows the step, unless the person is busy elsewhere on the bank's page.
-    if (step === "confirm" && (this.matches(":focus-within") || document.activeElement === document.body)) {
-      void this.updateComplete.then(() => {
-        this.input?.focus();
-      });
-    }
+  #image(svg: string, alternative: string, lang: Lang): SVGElement | null {
+    if (this.#drawn?.svg !== svg || this.#drawn.lang !== lang) this.#drawn = { svg, lang, image: symbolOf(svg, alternative) };
+    return this.#drawn.image;
   }
 
-  /** Fetches the code to show and plans the next fetch for when the gateway says that it changes. */
-  private async renewCode(): Promise<void> {
-    const { client } = this;
-    const wanted = wantedCode(stepOf(this.facts));
-    if (client === null || wanted === null || this.fetching) return;
-    this.fetching = true;
-    let wait = CODE_RETRY_MS;
-    try {
-      const code = await client.code(this.activation, this.form);
-      if (client !== this.client) return;
-      this.code = code.kind === wanted ? code : null;
-      if (code.kind !== wanted) this.tryRefresh();
-      this.changesAt = code.next_in_ms === null ? null : Date.now() + code.next_in_ms;
-      if (code.next_in_ms !== null) {
-        this.period = Math.max(this.period, code.next_in_ms);
-        wait = code.next_in_ms + 60;
-      } else if (this.code !== null) {
-        wait = 0;
-      }
-    } catch (error) {
-      if (error instanceof ApiError && error.retryAfter !== null) wait = error.retryAfter * 1000;
-      // A code that ran out must not stay on the screen: it leads nowhere any more.
-      if (this.changesAt !== null && Date.now() > this.changesAt + this.period) this.code = null;
-      if (error instanceof ApiError && !error.transient && error.status !== 409) this.tryRefresh();
-    } finally {
-      this.fetching = false;
-    }
-    if (this.codeTimer !== null) clearTimeout(this.codeTimer);
-    if (wait > 0) this.codeTimer = setTimeout(() => void this.renewCode(), wait);
+  #waiting(words: Words, lang: Lang, activation: Activation): TemplateResult {
+    const { code } = this.#session;
+    const left = formatCountdown(new Date(activation.expires_at).getTime() - Date.now());
+    return html`<div class="split">
+      <div class="stack">${this.#symbol(words, lang)}${this.#meter(words.timeLeft(left))}</div>
+      <div class="stack">
+        <h2>${words.scanTitle}</h2>
+        <ol class="how">
+          <li><span>${words.scan1}</span></li>
+          <li><span>${words.scan2}</span></li>
+          <li><span>${words.scan3}</span></li>
+        </ol>
+        <p class="soft small">${words.codeFresh}</p>
+        <details>
+          <summary>${icons.keyboard(20)} ${words.otherWays}</summary>
+          <div class="stack">
+            <p>${words.typedTitle}</p>
+            <p class="typed" data-typed>${code?.typed ?? "…"}</p>
+            <p class="soft small">${words.typedHelp}</p>
+            <p>${words.sameDeviceHelp}</p>
+            <a class="button secondary" part="button" href=${code?.link ?? nothing} data-link>${icons.phone(20)} ${words.sameDevice}</a>
+          </div>
+        </details>
+      </div>
+    </div>`;
   }
 
-  private async confirm(): Promise<void> {
-    const { client } = this;
-    if (client === null || this.busy) return;
-    this.incomplete = this.digits.length < 8;
-    if (this.incomplete) {
-      this.input?.focus();
+  #meter(text: string): TemplateResult {
+    const { turnsAt, turnLasts } = this.#session;
+    const share = turnsAt === null ? 0 : Math.min(1, Math.max(0, (turnsAt - performance.now()) / turnLasts));
+    return html`<p class="meter symbol">
+      <span class="row">
+        ${turnsAt === null
+          ? nothing
+          : html`<svg class="ring" viewBox="0 0 20 20" aria-hidden="true">
+              <circle cx="10" cy="10" r="8"></circle>
+              <circle cx="10" cy="10" r="8" stroke-dasharray=${RING} stroke-dashoffset=${RING * (1 - share)}></circle>
+            </svg>`}
+        <span>${text}</span>
+      </span>
+    </p>`;
+  }
+
+  #present(words: Words, activation: Activation): TemplateResult {
+    const { busy, wrongLeft, phoneAway } = this.#session;
+    const error = wrongLeft === null ? this._error : words.codeWrong(wrongLeft);
+    return html`<form class="stack" @submit=${this.#onSubmit} novalidate>
+      <h2>${words.presentTitle}</h2>
+      ${this.#device(words, activation)} ${phoneAway ? this.#notice("warn", words.away) : nothing}
+      <p>${words.presentLead}</p>
+      <div class="field">
+        <label for="digits">${words.codeLabel}</label>
+        <input
+          id="digits"
+          class="digits"
+          part="field"
+          data-focus
+          inputmode="numeric"
+          autocomplete="one-time-code"
+          maxlength="16"
+          placeholder="0000 0000"
+          aria-describedby="hint problem"
+          aria-invalid=${error === "" ? "false" : "true"}
+          .value=${groupText(this._digits, [4, 4])}
+          @input=${this.#onInput}
+        />
+        <p id="problem" class="error" role="alert">${error}</p>
+        <p id="hint" class="soft small">${words.codeHint}</p>
+      </div>
+      <div class="row"><button class="big" part="button" ?disabled=${busy}>${busy ? words.confirming : words.confirm}</button></div>
+    </form>`;
+  }
+
+  #device(words: Words, { device }: Activation): TemplateResult {
+    if (device === null) return html``;
+    const place = device.place === null ? nothing : html`<dt>${words.place}</dt><dd>${device.place}</dd>`;
+    const name = device.name === "" || device.name === device.model ? device.model : `${device.name} (${device.model})`;
+    return html`<div class="device">
+      ${icons.phone(40)}
+      <dl>
+        <dt>${words.device}</dt>
+        <dd>${name}</dd>
+        <dt>${words.platform}</dt>
+        <dd>${device.os === "" ? device.platform : device.os}</dd>
+        ${place}
+      </dl>
+    </div>`;
+  }
+
+  #second(words: Words, lang: Lang): TemplateResult {
+    return html`<div class="split">
+      ${this.#symbol(words, lang)}
+      <div class="stack">
+        <h2 tabindex="-1" data-focus>${words.code2Title}</h2>
+        <p>${words.code2Lead}</p>
+        <details>
+          <summary>${icons.keyboard(20)} ${words.otherWays}</summary>
+          <div class="stack">
+            <p>${words.code2Typed}</p>
+            <p class="typed" data-typed>${this.#session.code?.typed ?? "…"}</p>
+          </div>
+        </details>
+        <p class="notice">${icons.lock()}<span>${words.pinTitle}. ${words.pinLead}</span></p>
+      </div>
+    </div>`;
+  }
+
+  #pin(words: Words): TemplateResult {
+    return html`<div class="centre">
+      <span class="bubble">${icons.lock(40)}</span>
+      <h2 tabindex="-1" data-focus>${words.pinTitle}</h2>
+      <p>${words.pinLead}</p>
+      ${this.#session.phoneAway ? this.#notice("warn", words.away) : nothing}
+    </div>`;
+  }
+
+  #active(words: Words, { device }: Activation): TemplateResult {
+    return html`<div class="centre">
+      <span class="bubble ok">${icons.check(44)}</span>
+      <h2 tabindex="-1" data-focus>${words.activeTitle}</h2>
+      ${device === null ? nothing : html`<p><strong>${device.name === "" ? device.model : device.name}</strong></p>`}
+      <p>${words.activeLead}</p>
+    </div>`;
+  }
+
+  #ended(words: Words, state: EndState): TemplateResult {
+    return html`<div class="centre" role="alert">
+      <span class="bubble bad">${icons.warn(40)}</span>
+      <h2 tabindex="-1" data-focus>${words[`endTitle_${state}`]}</h2>
+      <p>${words[`endNext_${state}`]}</p>
+      <button part="button" @click=${this.#onRestart}>${icons.refresh(20)} ${words.restart}</button>
+    </div>`;
+  }
+
+  readonly #onInput = (event: Event): void => {
+    const field = event.target as HTMLInputElement;
+    this._digits = field.value.replace(/\D/g, "").slice(0, DIGITS);
+    this._error = "";
+    field.value = groupText(this._digits, [4, 4]);
+  };
+
+  readonly #onSubmit = (event: Event): void => {
+    event.preventDefault();
+    if (this._digits.length !== DIGITS) {
+      this._error = messages[langOf(this)].codeShort;
       return;
     }
-    this.busy = true;
-    this.failure = null;
-    try {
-      this.facts = await client.confirm(this.activation, this.digits);
-      this.digits = "";
-      this.left = null;
-    } catch (error) {
-      this.take(error);
-    } finally {
-      this.busy = false;
-    }
-  }
-
-  private take(error: unknown): void {
-    const wrong = error instanceof ApiError && error.code === "device-code-wrong";
-    if (wrong) {
-      this.left = error.number("left");
-      this.digits = "";
-      void this.updateComplete.then(() => {
-        this.input?.focus();
-      });
-    } else {
-      this.failure = error;
-    }
-    if (error instanceof ApiError && !error.transient) this.tryRefresh();
-  }
-
-  private view(): View {
-    return {
-      lang: this.speech,
-      step: stepOf(this.facts),
-      facts: this.facts,
-      code: this.code,
-      form: this.form,
-      changesAt: this.changesAt,
-      period: this.period,
-      now: this.now,
-      digits: this.digits,
-      busy: this.busy,
-      left: this.left,
-      away: this.away,
-      lost: this.stream === "lost",
-      incomplete: this.incomplete,
-      failure: this.failure,
-      broken: this.broken,
-      onThisPhone: globalThis.matchMedia("(pointer: coarse) and (max-width: 50rem)").matches,
-      title: stepTitle(stepOf(this.facts), this.facts, this.speech),
-      gateway: this.client?.base === "" ? location.origin : (this.client?.base ?? ""),
-      chooseForm: (form) => {
-        this.form = form;
-        void this.renewCode();
-      },
-      typeDigits: this.onDigits,
-      submit: this.onSubmit,
-      retry: () => {
-        this.begin();
-      },
-      restart: () => {
-        this.tell("tessera-restart", { activation: this.activation });
-      },
-    };
-  }
-
-  private readonly onDigits = (event: Event): void => {
-    const input = event.target as HTMLInputElement;
-    const typed = groupDigits(input.value, input.selectionStart ?? input.value.length);
-    input.value = typed.text;
-    input.setSelectionRange(typed.caret, typed.caret);
-    this.digits = typed.digits;
-    this.incomplete = false;
-    if (typed.digits.length === 8) this.left = null;
+    const digits = this._digits;
+    this._digits = this._error = "";
+    void this.#session.confirm(digits);
   };
 
-  private readonly onSubmit = (event: Event): void => {
-    event.preventDefault();
-    void this.confirm();
+  readonly #onRetry = (): void => {
+    this._error = "";
+    this.#session.retry();
   };
-}
 
-declare global {
-  interface HTMLElementTagNameMap {
-    "tessera-activation": TesseraActivation;
-  }
+  readonly #onRestart = (): void => {
+    this.#tell("tessera-restart", {});
+  };
 }

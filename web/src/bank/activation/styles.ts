@@ -1,138 +1,163 @@
-/** How <tessera-activation> looks. It lays itself out by its own width, wherever a bank puts it. */
+/** The looks of <tessera-activation>; colours and sizes come from the shared tokens. */
 import { css } from "lit";
 
-export const activationStyles = css`
-  :host {
+export const styles = css`
+  .frame {
     container-type: inline-size;
+    background: var(--ts-surface);
+    border: 1px solid var(--ts-line);
+    border-radius: var(--ts-radius);
+    padding: var(--ts-space-5);
   }
-  .panel {
+  .steps {
+    display: flex;
+    gap: var(--ts-space-2);
+    margin-bottom: var(--ts-space-5);
+  }
+  .steps li {
+    flex: 1;
+    display: grid;
+    gap: var(--ts-space-2);
+    color: var(--ts-text-soft);
+    font-size: var(--ts-text-s);
+    font-weight: 600;
+  }
+  .steps li::before {
+    content: "";
+    height: 4px;
+    border-radius: 2px;
+    background: var(--ts-line);
+  }
+  .steps li.done::before,
+  .steps li[aria-current]::before {
+    background: var(--ts-accent);
+  }
+  .steps li[aria-current] {
+    color: var(--ts-text);
+  }
+  .split {
     display: grid;
     gap: var(--ts-space-5);
-    padding: var(--ts-space-5);
-    border: 1px solid var(--ts-line);
-    border-radius: var(--ts-radius);
-    background: var(--ts-surface);
   }
-  .columns {
-    display: grid;
-    gap: var(--ts-space-5) var(--ts-space-7);
-    align-items: start;
+  @container (min-width: 40rem) {
+    .split {
+      grid-template-columns: minmax(15rem, 19rem) 1fr;
+      gap: var(--ts-space-6);
+    }
   }
-  figure {
+  .symbol {
     display: grid;
     gap: var(--ts-space-3);
+    align-content: start;
     justify-items: center;
-    width: min(100%, 22rem);
-    margin-inline: auto;
   }
-  .tile {
+  .paper {
+    width: min(100%, 19rem);
+    aspect-ratio: 1;
     display: grid;
     place-items: center;
-    width: min(100%, 20rem);
-    aspect-ratio: 1;
-    padding: var(--ts-space-3);
-    border-radius: var(--ts-radius);
+    padding: var(--ts-space-2);
+    background: #fff;
     border: 1px solid var(--ts-line);
-    /* A code is read best on white, in dark pages too. */
-    background: #ffffff;
+    border-radius: var(--ts-radius-s);
   }
-  .tile svg {
+  .paper > svg {
     width: 100%;
     height: 100%;
   }
-  .tile .spinner {
-    border-color: #dbd8d0;
-    border-top-color: #0b5563;
-  }
-  .turn {
-    display: inline-flex;
-    gap: var(--ts-space-2);
+  .meter {
+    display: flex;
     align-items: center;
-    min-height: 1.75rem;
+    gap: var(--ts-space-2);
     color: var(--ts-text-soft);
     font-size: var(--ts-text-s);
     font-variant-numeric: tabular-nums;
   }
-  .ring .rail {
+  .ring {
+    width: 20px;
+    height: 20px;
+    transform: rotate(-90deg);
+  }
+  .ring circle {
+    fill: none;
+    stroke-width: 3;
     stroke: var(--ts-line);
   }
-  .ring .rest {
+  .ring circle:last-child {
     stroke: var(--ts-accent);
-    transition: stroke-dashoffset 250ms linear;
+    transition: stroke-dashoffset 500ms linear;
   }
   .forms {
-    display: grid;
-    grid-auto-flow: column;
-    grid-auto-columns: 1fr;
-    padding: 3px;
-    border-radius: calc(var(--ts-radius-s) + 3px);
-    background: var(--ts-surface-sunk);
+    display: inline-flex;
+    border: 1px solid var(--ts-line-strong);
+    border-radius: var(--ts-radius-s);
+    overflow: hidden;
   }
-  .forms button {
-    padding: var(--ts-space-1) var(--ts-space-4);
-    background: transparent;
-    color: var(--ts-text-soft);
+  .forms label {
+    position: relative;
+    min-height: var(--ts-target);
+    display: grid;
+    place-items: center;
+    padding: 0 var(--ts-space-4);
     font-size: var(--ts-text-s);
+    cursor: pointer;
   }
-  .forms button:hover {
-    color: var(--ts-text);
+  .forms input {
+    position: absolute;
+    inset: 0;
+    opacity: 0;
+    cursor: pointer;
   }
-  .forms button[aria-pressed="true"] {
-    background: var(--ts-surface);
-    border-color: var(--ts-line-strong);
-    color: var(--ts-text);
+  .forms label:has(:checked) {
+    background: var(--ts-accent);
+    color: var(--ts-on-accent);
   }
-  .steps {
+  .forms label:has(:focus-visible) {
+    outline: 3px solid var(--ts-focus);
+    outline-offset: -3px;
+  }
+  .how {
     display: grid;
     gap: var(--ts-space-4);
+    counter-reset: how;
   }
-  .steps li {
+  .how li {
     display: grid;
-    grid-template-columns: auto 1fr;
-    gap: var(--ts-space-4);
-    align-items: center;
+    grid-template-columns: 2rem 1fr;
+    gap: var(--ts-space-3);
+    counter-increment: how;
   }
-  .steps strong {
-    display: block;
-    font-weight: 600;
+  .how li::before {
+    content: counter(how);
+    width: 2rem;
+    height: 2rem;
+    display: grid;
+    place-items: center;
+    border-radius: 50%;
+    background: var(--ts-accent-soft);
+    color: var(--ts-accent-strong);
+    font-weight: 700;
   }
-  .art .disc {
-    fill: var(--ts-accent-soft);
+  details {
+    border-top: 1px solid var(--ts-line);
+    padding-top: var(--ts-space-3);
   }
-  .art .sheet {
-    fill: var(--ts-surface);
-    stroke: var(--ts-text-soft);
-  }
-  .art .ink {
-    stroke: var(--ts-text-soft);
-  }
-  .art .accent {
-    fill: var(--ts-accent);
-  }
-  .art .amber {
-    fill: var(--ts-amber);
-  }
-  .art .beam {
-    stroke: var(--ts-accent);
-  }
-  .foot {
+  summary {
+    min-height: var(--ts-target);
     display: flex;
-    flex-wrap: wrap;
-    gap: var(--ts-space-3) var(--ts-space-5);
     align-items: center;
-    justify-content: space-between;
+    gap: var(--ts-space-2);
+    color: var(--ts-accent);
+    font-weight: 600;
+    cursor: pointer;
   }
   .typed {
-    display: grid;
-    gap: var(--ts-space-2);
-    padding: var(--ts-space-4);
+    padding: var(--ts-space-3);
     border-radius: var(--ts-radius-s);
     background: var(--ts-surface-sunk);
-  }
-  .typed .code {
-    font-size: clamp(1rem, 5cqi, 1.375rem);
-    font-weight: 600;
-    letter-spacing: 0.04em;
+    font: 600 var(--ts-text-l) / 1.6 var(--ts-font-code);
+    letter-spacing: 0.06em;
+    text-align: center;
     overflow-wrap: anywhere;
     user-select: all;
   }
@@ -142,68 +167,55 @@ export const activationStyles = css`
     gap: var(--ts-space-4);
     align-items: center;
     padding: var(--ts-space-4);
-    border: 1px solid var(--ts-line);
     border-radius: var(--ts-radius-s);
+    background: var(--ts-surface-sunk);
   }
-  .device .mark,
-  .closing .mark {
+  .device dl {
+    display: grid;
+    grid-template-columns: auto 1fr;
+    gap: 0 var(--ts-space-3);
+  }
+  .device dt {
+    color: var(--ts-text-soft);
+  }
+  .device dd {
+    font-weight: 600;
+  }
+  .digits {
+    max-width: 17rem;
+    min-height: 60px;
+    font: 600 1.75rem / 1 var(--ts-font-code);
+    letter-spacing: 0.12em;
+    text-align: center;
+  }
+  .centre {
+    display: grid;
+    gap: var(--ts-space-3);
+    justify-items: center;
+    text-align: center;
+    padding: var(--ts-space-5) 0;
+  }
+  .centre p {
+    max-width: 34rem;
+  }
+  .bubble {
+    width: 84px;
+    height: 84px;
     display: grid;
     place-items: center;
-    width: 52px;
-    height: 52px;
     border-radius: 50%;
     background: var(--ts-accent-soft);
     color: var(--ts-accent);
   }
-  .device strong {
-    font-size: var(--ts-text-l);
-  }
-  .digits {
-    max-width: 19rem;
-    min-height: 64px;
-    font-family: var(--ts-font-code);
-    font-size: 2rem;
-    font-weight: 600;
-    letter-spacing: 0.08em;
-    text-align: center;
-  }
-  .closing {
-    display: grid;
-    gap: var(--ts-space-3);
-    justify-items: center;
-    padding-block: var(--ts-space-5);
-    text-align: center;
-  }
-  .closing .mark {
-    width: 72px;
-    height: 72px;
-  }
-  .closing.ok .mark {
+  .bubble.ok {
     background: var(--ts-ok-soft);
     color: var(--ts-ok);
   }
-  .closing.bad .mark {
-    background: var(--ts-warn-soft);
-    color: var(--ts-warn);
+  .bubble.bad {
+    background: var(--ts-danger-soft);
+    color: var(--ts-danger);
   }
-  .closing p {
-    max-width: 34rem;
-    text-wrap: pretty;
-  }
-  details summary {
-    min-height: var(--ts-target);
-    display: flex;
-    align-items: center;
-    color: var(--ts-accent);
-    font-weight: 600;
-    cursor: pointer;
-  }
-  @container (min-width: 40rem) {
-    .panel {
-      padding: var(--ts-space-6);
-    }
-    .columns {
-      grid-template-columns: minmax(16rem, 20rem) 1fr;
-    }
+  .notice {
+    margin-bottom: var(--ts-space-4);
   }
 `;
