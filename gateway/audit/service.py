@@ -120,15 +120,15 @@ async def verify_log(
     """Verify the whole log, page by page, while others may write to it. `known` are checkpoints kept elsewhere;
     `progress` is told how many entries of how many are done. Raises `AuditBroken`, `Problem`."""
     check = ChainCheck(audit_keys, known)
-    after, checkpoint_after = -_ALL, -_ALL
+    start, checkpoint_start = -_ALL - 1, -_ALL - 1
     while True:
-        page = _Page(after, checkpoint_after)
+        page = _Page(start, checkpoint_start)
         await storage.read(page.read)
         check.page(page.entries, page.checkpoints, page.head)
         if page.entries:
-            after = page.entries[-1][0]
+            start = page.entries[-1][0] + 1
         if page.checkpoints:
-            checkpoint_after = page.checkpoints[-1][0]
+            checkpoint_start = page.checkpoints[-1][0] + 1
         if progress is not None and page.head is not None:
             progress(check.entries, page.head[0])
         if page.is_last:
@@ -143,9 +143,9 @@ async def verify_log(
 class _Page:
     """One snapshot: the next entries, the checkpoints up to the last of them, and the head."""
 
-    def __init__(self, after: int, checkpoint_after: int) -> None:
-        self._after = after
-        self._checkpoint_after = checkpoint_after
+    def __init__(self, start: int, checkpoint_start: int) -> None:
+        self._start = start
+        self._checkpoint_start = checkpoint_start
         self.entries: list[Row] = []
         self.checkpoints: list[Row] = []
         self.head: Row | None = None
@@ -153,16 +153,16 @@ class _Page:
 
     def read(self, tx: Transaction) -> None:
         """Fill the page."""
-        self.entries = store.raw_entries(tx, after=self._after, until=_ALL, limit=PAGE)
-        self.is_last = len(self.entries) < PAGE
+        self.entries = store.raw_entries(tx, start=self._start, until=_ALL, limit=PAGE)
+        self.is_last = len(self.entries) < PAGE or self.entries[-1][0] == _ALL
         until = _ALL if self.is_last else self.entries[-1][0]
-        after = self._checkpoint_after
-        while True:
-            found = store.raw_checkpoints(tx, after=after, until=until, limit=PAGE)
+        start = self._checkpoint_start
+        while start <= until:
+            found = store.raw_checkpoints(tx, start=start, until=until, limit=PAGE)
             self.checkpoints += found
             if len(found) < PAGE:
                 break
-            after = found[-1][0]
+            start = found[-1][0] + 1
         self.head = store.raw_head(tx)
 
 

@@ -79,13 +79,23 @@ _REFUSE = (
 )
 
 
+def _no_replace(table: str, key: str) -> str:
+    # INSERT OR REPLACE removes a row without firing DELETE triggers.
+    return (
+        f"CREATE TRIGGER IF NOT EXISTS {table}_no_replace BEFORE INSERT ON {table} "  # noqa: S608
+        f"WHEN EXISTS (SELECT 1 FROM {table} WHERE {key} = NEW.{key}) "
+        f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
+    )
+
+
 def _append_only(table: str) -> dict[str, list[str]]:
     return {
         "sqlite": [
             f"CREATE TRIGGER IF NOT EXISTS {table}_no_{action.lower()} BEFORE {action} ON {table} "
             f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
             for action in ("UPDATE", "DELETE")
-        ],
+        ]
+        + [_no_replace(table, "sequence")],
         "postgresql": [
             _REFUSE,
             f"CREATE OR REPLACE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {table} "
@@ -104,6 +114,7 @@ TRIGGERS: Mapping[str, Mapping[str, Sequence[str]]] = {
             "BEGIN SELECT RAISE(ABORT, 'audit_head stays'); END",
             f"CREATE TRIGGER IF NOT EXISTS audit_head_forward BEFORE UPDATE ON audit_head WHEN {_BACKWARD} "
             "BEGIN SELECT RAISE(ABORT, 'audit_head only moves forward'); END",
+            _no_replace("audit_head", "id"),
         ],
         "postgresql": [
             _REFUSE,
@@ -269,24 +280,24 @@ def list_entries(
 # For the verifier: values as the database holds them, past the column types, since an altered row may hold anything.
 _RAW_ENTRIES = text(
     "SELECT sequence, tenant_id, recorded_at, word, subject, data, hash FROM audit_entries "
-    "WHERE sequence > :after AND sequence <= :until ORDER BY sequence LIMIT :limit"
+    "WHERE sequence BETWEEN :start AND :until ORDER BY sequence LIMIT :limit"
 )
 _RAW_CHECKPOINTS = text(
     "SELECT sequence, previous, hash, made_at, key_label, signature FROM audit_checkpoints "
-    "WHERE sequence > :after AND sequence <= :until ORDER BY sequence LIMIT :limit"
+    "WHERE sequence BETWEEN :start AND :until ORDER BY sequence LIMIT :limit"
 )
 _RAW_HEAD = text("SELECT sequence, hash, checkpoint_sequence FROM audit_head")
 
 
-def raw_entries(tx: Transaction, *, after: int, until: int, limit: int) -> list[tuple[Any, ...]]:
+def raw_entries(tx: Transaction, *, start: int, until: int, limit: int) -> list[tuple[Any, ...]]:
     """Return rows of entries in order of `sequence`, in the order of AuditEntry's fields."""
-    rows = tx.execute(_RAW_ENTRIES, {"after": after, "until": until, "limit": limit})
+    rows = tx.execute(_RAW_ENTRIES, {"start": start, "until": until, "limit": limit})
     return [tuple(row) for row in rows]
 
 
-def raw_checkpoints(tx: Transaction, *, after: int, until: int, limit: int) -> list[tuple[Any, ...]]:
+def raw_checkpoints(tx: Transaction, *, start: int, until: int, limit: int) -> list[tuple[Any, ...]]:
     """Return rows of checkpoints in order of `sequence`, in the order of Checkpoint's fields."""
-    rows = tx.execute(_RAW_CHECKPOINTS, {"after": after, "until": until, "limit": limit})
+    rows = tx.execute(_RAW_CHECKPOINTS, {"start": start, "until": until, "limit": limit})
     return [tuple(row) for row in rows]
 
 
