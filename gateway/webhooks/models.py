@@ -7,9 +7,8 @@ MAX_ENDPOINTS = 10
 """Endpoints a tenant may have."""
 
 BACKOFF_SECONDS = (5, 30, 120, 600, 3_600, 14_400, 43_200, 86_400)
-"""Waits after the first, second … failed attempt; when they are used up the delivery has failed."""
+"""Waits after the first, second … failed attempt; the last one is repeated."""
 
-TIMEOUT_SECONDS = 10
 CLAIM_SECONDS = 60
 """How long a node may hold a delivery before another takes it for dead."""
 

@@ -25,7 +25,6 @@ from gateway.webhooks.addresses import AddressRefused, PublicResolver, check_hos
 from gateway.webhooks.models import (
     BACKOFF_SECONDS,
     CLAIM_SECONDS,
-    TIMEOUT_SECONDS,
     Delivery,
     DeliveryState,
     Endpoint,
@@ -58,13 +57,18 @@ class WebhookSender:
         clock: Clock,
         random: RandomSource,
         is_inside_allowed: bool,
+        timeout_s: int = 10,
+        attempts: int = 9,
     ) -> None:
+        """`timeout_s` is how long a receiver has to answer, `attempts` how often it is asked."""
         self._storage = storage
         self._sealer = sealer
         self._journal = journal
         self._clock = clock
         self._random = random
         self._is_inside_allowed = is_inside_allowed
+        self._timeout_s = timeout_s
+        self._attempts = attempts
         self._wake = asyncio.Event()
         outbox.on_wake = self._wake.set
 
@@ -72,7 +76,7 @@ class WebhookSender:
         """Send until cancelled; a failing database is waited for."""
         resolver: AbstractResolver | None = None if self._is_inside_allowed else PublicResolver()
         connector = aiohttp.TCPConnector(resolver=resolver, limit=BATCH, ttl_dns_cache=0, use_dns_cache=False)
-        timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
+        timeout = aiohttp.ClientTimeout(total=self._timeout_s)
         async with aiohttp.ClientSession(connector=connector, timeout=timeout) as http:
             while True:
                 self._wake.clear()
@@ -132,7 +136,7 @@ class WebhookSender:
             async with http.post(endpoint.url, data=body, headers=headers, allow_redirects=False) as answer:
                 return None if 200 <= answer.status < 300 else f"HTTP {answer.status}"
         except TimeoutError:
-            return f"no answer within {TIMEOUT_SECONDS} s"
+            return f"no answer within {self._timeout_s} s"
         except AddressRefused:
             return "the address is not public"
         except (aiohttp.ClientError, OSError) as error:
@@ -141,7 +145,7 @@ class WebhookSender:
     async def _settle(self, delivery: Delivery, error: str | None) -> None:
         attempts = delivery.attempts + 1
         now_ms = to_millis(self._clock.now())
-        is_over = attempts > len(BACKOFF_SECONDS)
+        is_over = attempts >= self._attempts
         if error is None:
             to, next_ms = DeliveryState.DELIVERED, now_ms
         elif is_over:
@@ -164,4 +168,4 @@ class WebhookSender:
     def _backoff_ms(self, attempts: int) -> int:
         """The wait after that many attempts, with ±20 % jitter: a bank that was down is not met by all at once."""
         share = int.from_bytes(self._random(2)) / 0xFFFF
-        return int(BACKOFF_SECONDS[attempts - 1] * 1000 * (0.8 + 0.4 * share))
+        return int(BACKOFF_SECONDS[min(attempts, len(BACKOFF_SECONDS)) - 1] * 1000 * (0.8 + 0.4 * share))

@@ -1,4 +1,4 @@
-"""Browsers, gateways and screenshots for the end-to-end tests. They skip, with the reason, where Chromium is missing."""
+"""Browsers, gateways and screenshots for the end-to-end tests. They skip, with the reason, without Chromium."""
 
 import shutil
 from collections.abc import Callable, Iterator

@@ -1,5 +1,5 @@
-"""The two sides of an activation as a person meets them: `Desktop` is the customer at the demo bank, `Phone` the phone app
-whose camera plays what the desktop shows. Both find things by what is written on them, in the customer's language."""
+"""The two sides of an activation as a person meets them: `Desktop` is the customer at the demo bank, `Phone` the phone
+app whose camera plays what the desktop shows. Both find things by what is written on them, in either language."""
 
 import io
 import re

@@ -13,6 +13,13 @@ import { styles } from "./styles.js";
 type View = "accounts" | "devices" | "add";
 const VIEWS: Readonly<Record<string, View>> = { "#/accounts": "accounts", "#/devices": "devices", "#/devices/add": "add" };
 const NOTICES_EVERY_MS = 4_000;
+const UNDERWAY = "demo.activation";
+
+/** Returns the activation that this tab was in when it was reloaded, or null. */
+function underway(): Started | null {
+  const kept = sessionStorage.getItem(UNDERWAY);
+  return kept === null ? null : (JSON.parse(kept) as Started);
+}
 
 export class DemoBank extends LitElement {
   static override readonly styles = [...shared, styles];
@@ -86,16 +93,25 @@ export class DemoBank extends LitElement {
       });
       void this.#readNotices();
     }
-    if (this._view === "add") void this.#start();
-    else this._started = null;
+    if (this._view !== "add") this.#leave();
+    else if (this._started === null) {
+      this._started = underway();
+      if (this._started === null) void this.#start();
+    }
   };
 
   async #start(): Promise<void> {
-    this._started = null;
+    this.#leave();
     await this.#guard(async () => {
       const suite = this._classical ? "classical" : "hybrid";
       this._started = await this.#api.startActivation({ two_step: this._twoStep, suite });
+      sessionStorage.setItem(UNDERWAY, JSON.stringify(this._started));
     });
+  }
+
+  #leave(): void {
+    this._started = null;
+    sessionStorage.removeItem(UNDERWAY);
   }
 
   async #readNotices(): Promise<void> {
@@ -241,11 +257,18 @@ export class DemoBank extends LitElement {
             activation=${this._started.activation.id}
             token=${this._started.page_token}
             @tessera-restart=${this.#onRestart}
+            @tessera-active=${this.#onOver}
+            @tessera-ended=${this.#onOver}
+            @tessera-error=${this.#onOver}
           ></tessera-activation>`}`;
   }
 
   readonly #onRestart = (): void => {
     void this.#start();
+  };
+
+  readonly #onOver = (): void => {
+    sessionStorage.removeItem(UNDERWAY);
   };
 
   readonly #onSkip = (event: Event): void => {
@@ -275,7 +298,7 @@ export class DemoBank extends LitElement {
     void this.#guard(async () => {
       await this.#api.logout();
       location.hash = "";
-      this._started = null;
+      this.#leave();
       this._notices = [];
       this._session = await this.#api.session();
     });

@@ -1,0 +1,244 @@
+"""The ways an activation goes wrong, in two real browsers: each ends in a clear message with a next step, or goes on by
+itself, and nothing half-bound is left."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+from camera import write_film
+from gateway_process import GatewayProcess
+from people import Desktop, Phone
+from playwright.sync_api import WebSocketRoute, expect
+
+MakeDesktop = Callable[..., Desktop]
+MakePhone = Callable[..., Phone]
+OwnGateway = Callable[..., GatewayProcess]
+
+
+@pytest.fixture(scope="module")
+def slow_turning(tmp_path_factory: pytest.TempPathFactory) -> "object":
+    """A gateway whose codes live a minute, so that these tests need not hurry."""
+    process = GatewayProcess(tmp_path_factory.mktemp("slow"), TESSERA_ROTATION_S="60")
+    process.start()
+    yield process
+    process.stop()
+
+
+def begin(gateway: GatewayProcess, make_desktop: MakeDesktop, make_phone: MakePhone) -> tuple[Desktop, Phone]:
+    """Bring both to the code on the screen."""
+    desktop, phone = make_desktop("en"), make_phone("en")
+    desktop.log_in(gateway.address)
+    phone.open(gateway.address)
+    desktop.add_phone()
+    return desktop, phone
+
+
+def test_code_that_has_turned_is_refused_and_the_activation_lives_on(
+    own_gateway: OwnGateway, make_desktop: MakeDesktop, make_phone: MakePhone
+) -> None:
+    desktop, phone = begin(own_gateway(TESSERA_ROTATION_S="2"), make_desktop, make_phone)
+    picture = desktop.photograph()
+    time.sleep(5)
+    phone.scan(picture)
+    expect(phone.page.get_by_role("heading", name="This code has moved on")).to_be_visible(timeout=20_000)
+    expect(desktop.symbol("colour")).to_be_visible()
+
+
+def test_second_phone_ends_the_activation_on_every_screen(
+    slow_turning: GatewayProcess, make_desktop: MakeDesktop, make_phone: MakePhone
+) -> None:
+    desktop, phone = begin(slow_turning, make_desktop, make_phone)
+    thief = make_phone("en")
+    thief.open(slow_turning.address)
+    picture = desktop.photograph(wait_for_turn=False)
+    phone.scan(picture)
+    phone.bind_to_code()
+    thief.scan(picture)
+    expect(desktop.page.get_by_role("heading", name="A second phone scanned this code")).to_be_visible(
+        timeout=25_000
+    )
+    for screen in (phone, thief):
+        expect(screen.page.get_by_role("button", name="Back to start")).to_be_visible(timeout=20_000)
+    desktop.button("restart").click()
+    expect(desktop.symbol("colour")).to_be_visible(timeout=15_000)
+
+
+def test_three_wrong_device_codes_end_it_on_both_screens(
+    slow_turning: GatewayProcess, make_desktop: MakeDesktop, make_phone: MakePhone
+) -> None:
+    desktop, phone = begin(slow_turning, make_desktop, make_phone)
+    phone.scan(desktop.photograph(wait_for_turn=False))
+    right = phone.bind_to_code().replace(" ", "")
+    wrong = f"{(int(right) + 1) % 10**8:08d}"
+    for left in ("2 tries left", "One try left"):
+        desktop.type_device_code(wrong)
+        expect(desktop.page.get_by_text(left)).to_be_visible()
+    expect(phone.page.get_by_text("1 try left")).to_be_visible()
+    desktop.type_device_code(wrong)
+    expect(desktop.page.get_by_role("heading", name="Three wrong codes")).to_be_visible()
+    expect(phone.page.get_by_role("button", name="Back to start")).to_be_visible(timeout=15_000)
+    expect(phone.page.locator("[data-code]")).to_have_count(0)
+
+
+def test_activation_that_nobody_scans_ends_by_itself(
+    own_gateway: OwnGateway, make_desktop: MakeDesktop, make_phone: MakePhone
+) -> None:
+    gateway = own_gateway(TESSERA_ACTIVATION_LIFE_S="60", TESSERA_ROTATION_S="60")
+    desktop, phone = begin(gateway, make_desktop, make_phone)
+    picture = desktop.photograph(wait_for_turn=False)
+    expect(desktop.page.get_by_role("heading", name="The time is up")).to_be_visible(timeout=90_000)
+    phone.scan(picture)
+    expect(phone.page.get_by_role("button", name="Back to start")).to_be_visible(timeout=25_000)
+    desktop.button("restart").click()
+    expect(desktop.symbol("colour")).to_be_visible(timeout=15_000)
+
+
+def test_camera_that_is_absent_or_refused_leaves_other_ways(
+    slow_turning: GatewayProcess, make_phone: MakePhone
+) -> None:
+    without = make_phone("en", has_camera=False)
+    without.open(slow_turning.address)
+    without.button("scan").click()
+    expect(without.page.get_by_role("heading", level=1)).to_be_visible()
+    expect(without.page.get_by_text("camera").first).to_be_visible(timeout=15_000)
+    expect(
+        without.page.get_by_role("button", name="Type a code").or_(
+            without.page.get_by_role("button", name="Type the code")
+        )
+    ).to_be_visible()
+
+    refused = make_phone("fr")
+    refused.open(slow_turning.address)
+    session = refused.context.new_cdp_session(refused.page)
+    session.send(
+        "Browser.setPermission",
+        {"permission": {"name": "camera"}, "setting": "denied", "origin": slow_turning.address},
+    )
+    refused.button("scan").click()
+    expect(refused.page.get_by_role("button", name="Réessayer")).to_be_visible(timeout=15_000)
+
+
+def test_weak_and_mistyped_pins_are_refused_with_the_reason(
+    slow_turning: GatewayProcess, make_desktop: MakeDesktop, make_phone: MakePhone
+) -> None:
+    desktop, phone = begin(slow_turning, make_desktop, make_phone)
+    phone.scan(desktop.photograph(wait_for_turn=False))
+    desktop.type_device_code(phone.bind_to_code())
+    expect(phone.heading("choose")).to_be_visible(timeout=20_000)
+    for pin, reason in (
+        ("123456", "Digits in a row"),
+        ("000000", "All digits are the same"),
+        ("121212", "A repeated pair"),
+        ("240687", "reads as a date"),
+    ):
+        phone.type_pin(pin)
+        expect(phone.page.get_by_text(reason)).to_be_visible()
+    phone.type_pin("739154")
+    expect(phone.heading("again")).to_be_visible()
+    phone.type_pin("739155")
+    expect(phone.page.get_by_text("The two are not the same")).to_be_visible()
+    phone.choose_pin()
+    phone.finish()
+
+
+@pytest.mark.parametrize("moment", ["code on the screen", "device code shown", "device code typed"])
+def test_gateway_killed_in_the_middle_takes_up_where_it_was(
+    own_gateway: OwnGateway, make_desktop: MakeDesktop, make_phone: MakePhone, moment: str
+) -> None:
+    gateway = own_gateway(TESSERA_ROTATION_S="60")
+    desktop, phone = begin(gateway, make_desktop, make_phone)
+    if moment == "code on the screen":
+        gateway.restart()
+    phone.scan(desktop.photograph(wait_for_turn=False))
+    code = phone.bind_to_code()
+    if moment == "device code shown":
+        gateway.restart()
+        expect(phone.page.locator("[data-code]")).not_to_have_attribute("data-code", code, timeout=40_000)
+        code = phone.device_code()
+        expect(desktop.page.locator("#digits")).to_be_visible(timeout=20_000)
+    desktop.type_device_code(code)
+    if moment == "device code typed":
+        expect(phone.heading("choose")).to_be_visible(timeout=20_000)
+        gateway.restart()
+    phone.choose_pin()
+    expect(desktop.heading("ready")).to_be_visible(timeout=45_000)
+    phone.finish()
+
+
+class Cutter:
+    """Stands between the phone and its gateway's channel; cuts the connection once, at the given message."""
+
+    def __init__(self, direction: str, number: int) -> None:
+        self.direction, self.number = direction, number
+        self.has_cut = False
+
+    def route(self, near: WebSocketRoute) -> None:
+        """Carry one connection."""
+        far = near.connect_to_server()
+        count = {"sent": 0, "received": 0}
+
+        def passes(direction: str) -> bool:
+            count[direction] += 1
+            if self.has_cut or direction != self.direction or count[direction] != self.number:
+                return True
+            self.has_cut = True
+            near.close(code=1011)
+            far.close(code=1011)
+            return False
+
+        near.on_message(lambda message: far.send(message) if passes("sent") else None)
+        far.on_message(lambda message: near.send(message) if passes("received") else None)
+
+
+@pytest.mark.parametrize(
+    ("direction", "number"),
+    [(direction, number) for direction in ("sent", "received") for number in (1, 2, 3, 4)]
+    + [("received", 5)],
+)
+def test_network_lost_at_any_message_binds_all_the_same(
+    slow_turning: GatewayProcess,
+    make_desktop: MakeDesktop,
+    make_phone: MakePhone,
+    direction: str,
+    number: int,
+) -> None:
+    desktop, phone = make_desktop("en"), make_phone("en")
+    cutter = Cutter(direction, number)
+    phone.page.route_web_socket("**/phone/v1/channel", cutter.route)
+    desktop.log_in(slow_turning.address)
+    phone.open(slow_turning.address)
+    desktop.add_phone()
+    phone.scan(desktop.photograph(wait_for_turn=False))
+    phone.bind_to_code()
+    expect(phone.page.get_by_text("Reconnecting")).to_have_count(0, timeout=20_000)
+    desktop.type_device_code(phone.device_code())
+    phone.choose_pin()
+    expect(desktop.heading("ready")).to_be_visible(timeout=40_000)
+    phone.finish()
+    assert cutter.has_cut
+
+
+def test_phone_app_opens_without_a_network_once_loaded(
+    slow_turning: GatewayProcess, make_phone: MakePhone
+) -> None:
+    phone = make_phone("fr")
+    phone.open(slow_turning.address)
+    phone.page.evaluate("() => navigator.serviceWorker.ready.then(() => true)")
+    phone.page.reload()
+    phone.context.set_offline(True)
+    phone.page.reload()
+    expect(phone.button("scan")).to_be_visible()
+    phone.context.set_offline(False)
+
+
+def test_reload_in_the_middle_carries_on(
+    slow_turning: GatewayProcess, make_desktop: MakeDesktop, make_phone: MakePhone
+) -> None:
+    desktop, phone = begin(slow_turning, make_desktop, make_phone)
+    write_film(phone.film, None)
+    phone.scan(desktop.photograph(wait_for_turn=False))
+    phone.bind_to_code()
+    desktop.page.reload()
+    phone.page.reload()
+    phone.page.get_by_role("button", name="Carry on").click()
+    phone.bind_to_code()
