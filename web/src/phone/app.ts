@@ -1,0 +1,167 @@
+/** The phone app's root element: header, banners and the screen in front. Screens get the model and know one another only by name. */
+import { LitElement, css, html, nothing, type TemplateResult } from "lit";
+import { customElement, state } from "lit/decorators.js";
+import { LangController, locale } from "../shared/i18n/index.js";
+import { icons, logo } from "../shared/ui/icons.js";
+import { shared } from "../shared/ui/styles.js";
+import { PhoneModel } from "./model.js";
+import { notice } from "./parts/notice.js";
+import { common } from "./text/common.js";
+import { explainFailure } from "./text/errors.js";
+import { applyUpdate, onUpdate, updateReady } from "./updates.js";
+import "./screens/change-pin.js";
+import "./screens/contact.js";
+import "./screens/detail.js";
+import "./screens/home.js";
+import "./screens/paste.js";
+import "./screens/scan.js";
+import "./screens/typed.js";
+
+@customElement("tessera-phone")
+export class PhoneApp extends LitElement {
+  static override styles = [
+    ...shared,
+    css`
+      :host {
+        display: grid;
+        grid-template-rows: auto 1fr;
+        min-height: 100vh;
+        min-height: 100dvh;
+        max-width: 32rem;
+        margin-inline: auto;
+        padding: 0 max(var(--ts-space-4), env(safe-area-inset-right)) env(safe-area-inset-bottom) max(var(--ts-space-4), env(safe-area-inset-left));
+      }
+      header {
+        display: flex;
+        align-items: center;
+        gap: var(--ts-space-2);
+        min-height: 60px;
+        padding-top: env(safe-area-inset-top);
+      }
+      header .name {
+        display: flex;
+        align-items: center;
+        gap: var(--ts-space-2);
+        font-size: var(--ts-text-l);
+        font-weight: 650;
+      }
+      header .switch {
+        margin-inline-start: auto;
+      }
+      header .back {
+        padding-inline: var(--ts-space-2) var(--ts-space-3);
+        margin-inline-start: calc(-1 * var(--ts-space-2));
+      }
+      main {
+        display: grid;
+        align-content: start;
+        gap: var(--ts-space-4);
+        padding-block: var(--ts-space-2) var(--ts-space-5);
+      }
+      main > .screen {
+        display: block;
+      }
+    `,
+  ];
+
+  private readonly model = new PhoneModel();
+  private readonly i18n = new LangController(this);
+  @state() private online = navigator.onLine;
+  @state() private newer = updateReady();
+
+  constructor() {
+    super();
+    this.model.subscribe(() => {
+      this.requestUpdate();
+    });
+    onUpdate(() => {
+      this.newer = true;
+    });
+    for (const name of ["online", "offline"]) {
+      window.addEventListener(name, () => {
+        this.online = navigator.onLine;
+      });
+    }
+    void this.model.boot();
+  }
+
+  override render(): TemplateResult {
+    const text = common[this.i18n.lang];
+    const atHome = this.model.screen.name === "home";
+    return html`
+      <header>
+        ${atHome
+          ? html`<span class="name">${logo(34)} ${text.appName}</span>`
+          : html`<button type="button" class="quiet back" @click=${this.onBack}>${icons.back(22)} ${text.back}</button>`}
+        <button type="button" class="quiet switch" lang=${this.i18n.lang === "fr" ? "en" : "fr"} @click=${this.onSwitch}>${text.switchTo}</button>
+      </header>
+      <main>${this.banners()} ${this.screen()}</main>
+    `;
+  }
+
+  private banners(): TemplateResult {
+    const text = common[this.i18n.lang];
+    const { linkError } = this.model;
+    const calm = this.model.screen.name === "home" || this.model.screen.name === "detail";
+    return html`
+      ${this.online ? nothing : html`<div class="notice warn" role="status">${icons.offline(22)}<span>${text.offline}</span></div>`}
+      ${this.newer && calm
+        ? notice({
+            kind: "info",
+            title: text.updateReady,
+            action: html`<button type="button" class="secondary" @click=${applyUpdate}>${text.update}</button>`,
+          })
+        : nothing}
+      ${linkError === null ? nothing : this.linkNotice(linkError)}
+    `;
+  }
+
+  private linkNotice(error: unknown): TemplateResult {
+    const text = common[this.i18n.lang];
+    const failure = explainFailure(error, this.i18n.lang);
+    return notice({
+      kind: "bad",
+      title: failure.title,
+      text: failure.text,
+      action: html`<button type="button" class="secondary" @click=${this.onDismiss}>${text.close}</button>`,
+    });
+  }
+
+  private screen(): TemplateResult {
+    const { model } = this;
+    const { screen } = model;
+    if (!model.ready) return html`<div class="row" role="status"><span class="spinner"></span>${common[this.i18n.lang].loading}</div>`;
+    if (model.blocked !== null) {
+      const failure = explainFailure(model.blocked, this.i18n.lang);
+      return notice({ kind: "bad", title: failure.title, text: failure.text });
+    }
+    switch (screen.name) {
+      case "home":
+        return html`<ts-home class="screen" .model=${model}></ts-home>`;
+      case "scan":
+        return html`<ts-scan class="screen" .model=${model} ?second=${screen.second}></ts-scan>`;
+      case "typed":
+        return html`<ts-typed class="screen" .model=${model} ?second=${screen.second}></ts-typed>`;
+      case "paste":
+        return html`<ts-paste class="screen" .model=${model}></ts-paste>`;
+      case "contact":
+        return html`<ts-contact class="screen" .model=${model} .flow=${model.flow}></ts-contact>`;
+      case "detail":
+        return html`<ts-detail class="screen" .model=${model} bindingid=${screen.id}></ts-detail>`;
+      case "change-pin":
+        return html`<ts-change-pin class="screen" .model=${model} bindingid=${screen.id}></ts-change-pin>`;
+    }
+  }
+
+  private readonly onBack = (): void => {
+    this.model.back();
+  };
+
+  private readonly onSwitch = (): void => {
+    locale.set(this.i18n.lang === "fr" ? "en" : "fr");
+  };
+
+  private readonly onDismiss = (): void => {
+    this.model.clearLinkError();
+  };
+}

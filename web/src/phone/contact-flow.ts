@@ -1,0 +1,173 @@
+/**
+ * One activation as the phone's screens see it: from the code that was taken in to the bound phone, or to what went wrong.
+ * Drives a `FirstContact` of the phone client and turns its promises and events into one view at a time. No DOM.
+ *
+ *   connecting → confirm → code → [code2] → pin → active        any → failed
+ */
+import type { Binding, Code2, FirstContact } from "../shared/phone-client/index.js";
+import { PhoneClientError } from "../shared/phone-client/index.js";
+
+export type FlowStep = "connecting" | "confirm" | "code" | "code2" | "pin" | "active" | "failed";
+
+export interface FlowOptions {
+  readonly start: () => Promise<FirstContact>;
+  /** Whether the person has already agreed to this activation before a reload. */
+  readonly agreed: (activation: string) => boolean;
+  readonly onAgree: (activation: string) => void;
+}
+
+/** Errors after which the same step can be done again. */
+function isRepeatable(error: unknown): boolean {
+  return (
+    error instanceof PhoneClientError &&
+    ["code2-invalid", "code2-wrong", "code2-missing", "pin-format", "pin-weak", "offline", "connection-lost", "timeout", "busy", "problem", "storage"].includes(error.code)
+  );
+}
+
+export class ContactFlow {
+  step: FlowStep = "connecting";
+  contact: FirstContact | null = null;
+  binding: Binding | null = null;
+  /** What went wrong for good (step "failed"), or with the last try of the present step. */
+  error: unknown = null;
+  /** Tries left after a wrong device code, else null. */
+  left: number | null = null;
+  lost = false;
+  /** The device code changed because the connection was taken up again. */
+  changed = false;
+  busy = false;
+
+  readonly #options: FlowOptions;
+  readonly #listeners = new Set<() => void>();
+  #offs: (() => void)[] = [];
+  #closed = false;
+
+  constructor(options: FlowOptions) {
+    this.#options = options;
+  }
+
+  subscribe(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Begins, or begins again after a failure that allows it. */
+  async start(): Promise<void> {
+    this.#set({ step: "connecting", error: null, left: null, lost: false });
+    try {
+      const contact = await this.#options.start();
+      if (this.#closed) {
+        contact.close();
+        return;
+      }
+      this.contact = contact;
+      this.#listen(contact);
+      this.#enter(contact);
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  agree(): void {
+    if (this.contact === null || this.step !== "confirm") return;
+    this.#options.onAgree(this.contact.activation);
+    this.#enter(this.contact);
+  }
+
+  async code2(code: Uint8Array | Code2 | string): Promise<void> {
+    const contact = this.contact;
+    if (contact === null) return;
+    await this.#attempt(async () => {
+      await contact.code2(code);
+      this.#set({ step: "pin" });
+    });
+  }
+
+  async choosePin(pin: string): Promise<void> {
+    const contact = this.contact;
+    if (contact === null) return;
+    await this.#attempt(async () => {
+      const binding = await contact.choosePin(pin);
+      this.#set({ step: "active", binding });
+    });
+  }
+
+  /** Leaves; the activation can be taken up again until it expires. */
+  close(): void {
+    this.#closed = true;
+    this.#stop();
+    if (this.step !== "active") this.contact?.close();
+  }
+
+  /** Leaves and forgets the keys of this activation. */
+  async cancel(): Promise<void> {
+    this.#closed = true;
+    this.#stop();
+    await this.contact?.cancel();
+  }
+
+  async #attempt(work: () => Promise<void>): Promise<void> {
+    this.#set({ busy: true, error: null });
+    try {
+      await work();
+    } catch (error) {
+      if (!isRepeatable(error)) {
+        this.#fail(error);
+        return;
+      }
+      const back = error instanceof PhoneClientError && error.code === "code2-missing";
+      this.#set({ error, ...(back ? { step: "code2" as const } : {}) });
+    } finally {
+      this.#set({ busy: false });
+    }
+  }
+
+  #enter(contact: FirstContact): void {
+    if (contact.step === "waiting") {
+      this.#set({ step: this.#options.agreed(contact.activation) ? "code" : "confirm" });
+    } else if (contact.step === "code2" || contact.step === "pin") {
+      this.#set({ step: contact.step });
+    }
+  }
+
+  #listen(contact: FirstContact): void {
+    this.#stop();
+    this.#offs = [
+      contact.on("wrong-code", ({ left }) => {
+        this.#set({ left });
+      }),
+      contact.on("confirmed", ({ step }) => {
+        // Whoever typed the digits had them from the code screen, which opens on the person's yes alone.
+        this.#set({ step, left: null, changed: false });
+      }),
+      contact.on("ended", ({ error }) => {
+        if (this.step !== "active") this.#fail(error);
+      }),
+      contact.on("disconnected", () => {
+        this.#set({ lost: true });
+      }),
+      contact.on("reconnected", ({ step }) => {
+        const changed = this.step === "code";
+        this.#set({ lost: false, changed, left: null });
+        const onward = step === "code2" || step === "pin";
+        if (onward && !this.busy && this.step !== "active") this.#set({ step });
+      }),
+    ];
+  }
+
+  #fail(error: unknown): void {
+    if (this.#closed) return;
+    this.#set({ step: "failed", error, busy: false, lost: false });
+  }
+
+  #stop(): void {
+    for (const off of this.#offs) off();
+    this.#offs = [];
+  }
+
+  #set(change: Partial<Pick<ContactFlow, "step" | "binding" | "error" | "left" | "lost" | "changed" | "busy">>): void {
+    Object.assign(this, change);
+    if (this.#closed) return;
+    for (const listener of this.#listeners) listener();
+  }
+}

@@ -1,0 +1,112 @@
+/**
+ * The open channels to the banks this phone is bound to: one a binding, opened when the app shows it, kept while the app is open,
+ * tried again when the network comes back. The home and detail screens read `view(id)`. No DOM beside the network's events.
+ */
+import type { Channel, ChannelState } from "../shared/phone-client/index.js";
+import { PhoneClientError } from "../shared/phone-client/index.js";
+
+export type LinkStatus = "idle" | "connecting" | "online" | "lost" | "ended";
+
+export interface LinkView {
+  readonly status: LinkStatus;
+  readonly state: ChannelState | null;
+  readonly error: unknown;
+  readonly channel: Channel | null;
+}
+
+const IDLE: LinkView = { status: "idle", state: null, error: null, channel: null };
+const RETRY_MS = 15_000;
+const FINAL = ["suspended", "removed", "unknown", "not-committed", "binding-missing", "platform", "suite", "unsupported"];
+
+export class Links {
+  readonly #open: (bindingId: string) => Promise<Channel>;
+  readonly #views = new Map<string, LinkView>();
+  readonly #timers = new Map<string, ReturnType<typeof setTimeout>>();
+  readonly #listeners = new Set<() => void>();
+
+  constructor(open: (bindingId: string) => Promise<Channel>) {
+    this.#open = open;
+  }
+
+  subscribe(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  view(bindingId: string): LinkView {
+    return this.#views.get(bindingId) ?? IDLE;
+  }
+
+  /** Opens the channel of a binding unless it is open, being opened, or ended for good. */
+  ensure(bindingId: string): void {
+    const { status, channel } = this.view(bindingId);
+    if (status === "idle" || (status === "lost" && channel === null)) void this.#connect(bindingId);
+  }
+
+  /** Takes over the channel that a first contact goes on as. */
+  adopt(bindingId: string, channel: Channel): void {
+    this.#listen(bindingId, channel);
+  }
+
+  /** Tries every broken link at once: the network is back, or the app is in front again. */
+  nudge(): void {
+    for (const [bindingId, view] of this.#views) {
+      if (view.status === "lost" && view.channel === null) void this.#connect(bindingId);
+    }
+  }
+
+  /** Closes and forgets the link of a binding. */
+  drop(bindingId: string): void {
+    clearTimeout(this.#timers.get(bindingId));
+    this.view(bindingId).channel?.close();
+    this.#views.delete(bindingId);
+    this.#tell();
+  }
+
+  async #connect(bindingId: string): Promise<void> {
+    clearTimeout(this.#timers.get(bindingId));
+    const before = this.view(bindingId);
+    this.#set(bindingId, { ...before, status: "connecting" });
+    try {
+      this.#listen(bindingId, await this.#open(bindingId));
+    } catch (error) {
+      const final = error instanceof PhoneClientError && FINAL.includes(error.code);
+      this.#set(bindingId, { ...before, channel: null, status: final ? "ended" : "lost", error });
+      if (!final) this.#retryLater(bindingId);
+    }
+  }
+
+  #retryLater(bindingId: string): void {
+    const timer = setTimeout(() => {
+      this.ensure(bindingId);
+    }, RETRY_MS);
+    this.#timers.set(bindingId, timer);
+  }
+
+  #listen(bindingId: string, channel: Channel): void {
+    this.#set(bindingId, { status: "online", state: channel.state, error: null, channel });
+    channel.on("state", (state) => {
+      this.#set(bindingId, { ...this.view(bindingId), state });
+    });
+    channel.on("disconnected", () => {
+      this.#set(bindingId, { ...this.view(bindingId), status: "lost" });
+    });
+    channel.on("reconnected", (state) => {
+      this.#set(bindingId, { ...this.view(bindingId), status: "online", state });
+    });
+    channel.on("closed", ({ error }) => {
+      const final = error === null || FINAL.includes(error.code);
+      this.#set(bindingId, { ...this.view(bindingId), channel: null, status: final ? "ended" : "lost", error });
+      if (!final) this.#retryLater(bindingId);
+    });
+  }
+
+  #set(bindingId: string, view: LinkView): void {
+    this.#views.set(bindingId, view);
+    this.#tell();
+  }
+
+  #tell(): void {
+    for (const listener of this.#listeners) listener();
+  }
+}

@@ -1,0 +1,166 @@
+/**
+ * A numeric pad of our own over a real password field: touch uses the pad, keyboards and screen readers use the field. Says
+ * `ts-pin` {pin} once all digits are there, then empties itself. Keeps no digit longer than that.
+ */
+import { LitElement, css, html, type TemplateResult } from "lit";
+import { customElement, property, query, state } from "lit/decorators.js";
+import { LangController } from "../../shared/i18n/index.js";
+import { icons } from "../../shared/ui/icons.js";
+import { shared } from "../../shared/ui/styles.js";
+import { pin as words } from "../text/contact.js";
+
+const KEYS = ["1", "2", "3", "4", "5", "6", "7", "8", "9", "", "0", "erase"] as const;
+
+@customElement("ts-pin-pad")
+export class PinPad extends LitElement {
+  static override styles = [
+    ...shared,
+    css`
+      .field {
+        position: relative;
+        justify-items: center;
+        padding-block: var(--ts-space-4);
+      }
+      .dots {
+        display: flex;
+        gap: var(--ts-space-4);
+        padding: var(--ts-space-3) var(--ts-space-4);
+        border-radius: var(--ts-radius-s);
+      }
+      .dots span {
+        width: 16px;
+        height: 16px;
+        border: 2px solid var(--ts-line-strong);
+        border-radius: 50%;
+      }
+      .dots .full {
+        border-color: var(--ts-accent);
+        background: var(--ts-accent);
+      }
+      input {
+        position: absolute;
+        inset: 0;
+        height: 100%;
+        border: 0;
+        opacity: 0;
+      }
+      input:focus-visible + .dots {
+        outline: 3px solid var(--ts-focus);
+        outline-offset: 2px;
+      }
+      .pad {
+        display: grid;
+        grid-template-columns: repeat(3, minmax(64px, 96px));
+        justify-content: center;
+        gap: var(--ts-space-3);
+      }
+      .pad button {
+        min-height: 60px;
+        border-radius: var(--ts-radius);
+        border-color: var(--ts-line);
+        background: var(--ts-surface);
+        color: var(--ts-text);
+        font-size: var(--ts-text-xl);
+        font-variant-numeric: tabular-nums;
+      }
+      .pad button:active {
+        background: var(--ts-accent-soft);
+      }
+      .pad .erase {
+        border-color: transparent;
+        background: transparent;
+        color: var(--ts-text-soft);
+      }
+      @media (max-height: 640px) {
+        .pad button {
+          min-height: 48px;
+        }
+        .field {
+          padding-block: var(--ts-space-2);
+        }
+      }
+    `,
+  ];
+
+  @property({ type: Number }) digits = 6;
+  @property() label = "";
+  @property({ type: Boolean }) disabled = false;
+  @state() private value = "";
+  @query("input") private readonly input!: HTMLInputElement;
+
+  private readonly i18n = new LangController(this);
+
+  override focus(): void {
+    this.input.focus();
+  }
+
+  /** Empties the field. */
+  clear(): void {
+    this.value = "";
+  }
+
+  protected override firstUpdated(): void {
+    this.input.focus({ preventScroll: true });
+  }
+
+  override render(): TemplateResult {
+    const text = words[this.i18n.lang];
+    const dots = Array.from({ length: this.digits }, (_, at) => html`<span class=${at < this.value.length ? "full" : ""}></span>`);
+    return html`
+      <div class="field">
+        <input
+          type="password"
+          inputmode="none"
+          autocomplete="off"
+          aria-label=${this.label === "" ? text.field(this.digits) : this.label}
+          .value=${this.value}
+          ?disabled=${this.disabled}
+          maxlength=${this.digits}
+          @input=${this.onInput}
+        />
+        <div class="dots" aria-hidden="true">${dots}</div>
+        <span class="sr" role="status">${text.entered(this.value.length, this.digits)}</span>
+      </div>
+      <div class="pad">${KEYS.map((key) => this.key(key))}</div>
+    `;
+  }
+
+  private key(key: (typeof KEYS)[number]): TemplateResult {
+    const text = words[this.i18n.lang];
+    if (key === "") return html`<span></span>`;
+    if (key === "erase") {
+      return html`<button type="button" class="erase" aria-label=${text.erase} ?disabled=${this.disabled} @click=${this.onErase}>
+        ${icons.erase(28)}
+      </button>`;
+    }
+    return html`<button
+      type="button"
+      ?disabled=${this.disabled}
+      @click=${() => {
+        this.take(this.value + key);
+      }}
+    >
+      ${key}
+    </button>`;
+  }
+
+  private readonly onInput = (): void => {
+    this.take(this.input.value);
+    this.input.value = this.value;
+  };
+
+  private readonly onErase = (): void => {
+    this.value = this.value.slice(0, -1);
+  };
+
+  private take(raw: string): void {
+    this.value = raw.replace(/\D/g, "").slice(0, this.digits);
+    if (this.value.length < this.digits) return;
+    const pin = this.value;
+    // The last dot is seen to fill before the step changes.
+    setTimeout(() => {
+      this.value = "";
+      this.dispatchEvent(new CustomEvent("ts-pin", { detail: { pin } }));
+    }, 120);
+  }
+}

@@ -1,0 +1,206 @@
+/** An activation under way: confirm, device code, second code, PIN, success, or why it ended. Draws a ContactFlow and calls it. */
+import { html, nothing, type PropertyValues, type TemplateResult } from "lit";
+import { customElement, property, query, state } from "lit/decorators.js";
+import { formatCountdown } from "../../shared/i18n/index.js";
+import type { FirstContact } from "../../shared/phone-client/index.js";
+import { icons } from "../../shared/ui/icons.js";
+import { shared } from "../../shared/ui/styles.js";
+import type { ContactFlow, FlowStep } from "../contact-flow.js";
+import type { ConfirmDialog } from "../parts/confirm-dialog.js";
+import "../parts/confirm-dialog.js";
+import { notice } from "../parts/notice.js";
+import { boundPicture, pictureStyles } from "../parts/pictures.js";
+import "../parts/pin-setup.js";
+import { common } from "../text/common.js";
+import { contact } from "../text/contact.js";
+import { explainFailure } from "../text/errors.js";
+import { ScreenElement } from "./base.js";
+import { contactStyles } from "./contact-styles.js";
+
+@customElement("ts-contact")
+export class ContactScreen extends ScreenElement {
+  static override styles = [...shared, pictureStyles, contactStyles];
+
+  @property({ attribute: false }) flow: ContactFlow | null = null;
+  @state() private now = Date.now();
+  @query("ts-confirm") private readonly dialog!: ConfirmDialog;
+  private ticker: ReturnType<typeof setInterval> | null = null;
+  private shownStep: FlowStep | null = null;
+
+  override connectedCallback(): void {
+    super.connectedCallback();
+    this.ticker = setInterval(() => {
+      this.now = Date.now();
+    }, 1000);
+  }
+
+  override disconnectedCallback(): void {
+    super.disconnectedCallback();
+    if (this.ticker !== null) clearInterval(this.ticker);
+  }
+
+  protected override updated(changed: PropertyValues<this>): void {
+    super.updated(changed);
+    const step = this.flow?.step ?? null;
+    if (step === this.shownStep) return;
+    this.shownStep = step;
+    if (step !== "pin") this.focusHeading();
+    window.scrollTo(0, 0);
+  }
+
+  override render(): TemplateResult {
+    const { flow } = this;
+    const text = contact[this.speech];
+    if (flow === null) return html``;
+    const underway = flow.step === "code" || flow.step === "code2" || flow.step === "pin";
+    return html`<div class="stack">
+      ${flow.lost ? html`<div class="notice warn" role="status">${icons.offline(22)}<span>${text.reconnecting}</span></div>` : nothing}
+      ${this.step(flow)}
+      ${underway ? html`<button type="button" class="quiet danger" @click=${this.onCancel}>${text.cancel}</button>` : nothing}
+      <ts-confirm .heading=${text.cancelTitle} .text=${text.cancelText} .yes=${text.cancel} .no=${text.keepOn}></ts-confirm>
+    </div>`;
+  }
+
+  private step(flow: ContactFlow): TemplateResult {
+    const made = flow.contact;
+    if (flow.step === "failed") return this.failed(flow);
+    if (flow.step === "active") return this.bound(flow);
+    if (flow.step === "connecting" || made === null) return this.connecting();
+    if (flow.step === "confirm") return this.confirm(made);
+    if (flow.step === "code") return this.code(flow, made);
+    if (flow.step === "code2") return this.second(flow, made);
+    return html`${this.progress(made, made.twoStep ? 3 : 2)}
+      <ts-pin-setup
+        .digits=${made.pinDigits}
+        .busy=${flow.busy}
+        .failure=${flow.error}
+        @ts-pin-chosen=${this.onPin}
+      ></ts-pin-setup>`;
+  }
+
+  private connecting(): TemplateResult {
+    const text = contact[this.speech];
+    return html`<section class="stack middle" role="status">
+      <span class="spinner large"></span>
+      <h1 tabindex="-1">${text.connecting}</h1>
+      <p class="soft">${text.connectingText}</p>
+    </section>`;
+  }
+
+  private confirm(made: FirstContact): TemplateResult {
+    const text = contact[this.speech];
+    return html`<section class="stack">
+      <h1 tabindex="-1">${text.confirmTitle}</h1>
+      <dl class="card who">
+        <div><dt>${text.bank}</dt><dd>${made.tenant}</dd></div>
+        <div><dt>${text.customer}</dt><dd>${made.label}</dd></div>
+      </dl>
+      <div class="card stack">
+        <h2>${text.whatHappens}</h2>
+        <ol class="steps">
+          <li>${text.what1}</li>
+          <li>${text.what2}</li>
+          ${made.twoStep ? html`<li>${text.what2b}</li>` : nothing}
+          <li>${text.what3(made.pinDigits)}</li>
+        </ol>
+      </div>
+      ${notice({ kind: "warn", title: text.notMe })}
+      <button type="button" class="big wide" @click=${this.onAgree}>${text.yes}</button>
+      <button type="button" class="big wide secondary" @click=${this.onRefuse}>${text.no}</button>
+    </section>`;
+  }
+
+  private code(flow: ContactFlow, made: FirstContact): TemplateResult {
+    const text = contact[this.speech];
+    const [first, last] = made.deviceCode.split(" ");
+    return html`<section class="stack middle">
+      ${this.progress(made, 1)}
+      <h1 tabindex="-1">${text.codeTitle}</h1>
+      <p class="soft">${text.codeText}</p>
+      <div class="digits code" role="text" aria-label=${text.codeLabel(made.deviceCode.split("").join(" "))} data-code=${made.deviceCode}>
+        <span>${first}</span><span>${last}</span>
+      </div>
+      <p class="live" role="status"><span class="pulse"></span>${text.waiting}</p>
+      <p class="soft small" role="timer">${text.timeLeft(formatCountdown(made.expires - this.now))}</p>
+      ${flow.changed ? notice({ kind: "warn", title: text.newCode }) : nothing}
+      ${flow.left === null ? nothing : notice({ kind: "bad", title: text.wrongCode(flow.left) })}
+      <p class="warning">${icons.lock(20)}<span>${text.codeWarn}</span></p>
+    </section>`;
+  }
+
+  private second(flow: ContactFlow, made: FirstContact): TemplateResult {
+    const text = contact[this.speech];
+    const failure = flow.error === null ? null : explainFailure(flow.error, this.speech);
+    return html`<section class="stack">
+      ${this.progress(made, 2)}
+      <h1 tabindex="-1">${text.code2Title}</h1>
+      <p>${text.code2Text}</p>
+      ${failure === null ? nothing : notice({ kind: "bad", title: failure.title, text: failure.text })}
+      <button type="button" class="big wide" ?disabled=${flow.busy} @click=${this.onScan}>${icons.camera()} ${text.code2Scan}</button>
+      <button type="button" class="big wide secondary" ?disabled=${flow.busy} @click=${this.onType}>${icons.keyboard()} ${text.code2Type}</button>
+    </section>`;
+  }
+
+  private bound(flow: ContactFlow): TemplateResult {
+    const text = contact[this.speech];
+    return html`<section class="stack middle">
+      ${boundPicture()}
+      <h1 tabindex="-1">${text.successTitle}</h1>
+      <p>${text.successText(flow.binding?.tenant ?? "")}</p>
+      <p class="soft">${text.successKeep}</p>
+      <button type="button" class="big wide" @click=${this.onDone}>${common[this.speech].done}</button>
+    </section>`;
+  }
+
+  private failed(flow: ContactFlow): TemplateResult {
+    const words = common[this.speech];
+    const failure = explainFailure(flow.error, this.speech);
+    const again = failure.next === "retry" || failure.next === "go-online";
+    const rescan = failure.next === "scan-again" || failure.next === "type-again";
+    return html`<section class="stack middle">
+      <span class="sign">${icons.warn(40)}</span>
+      <h1 tabindex="-1">${failure.title}</h1>
+      <p>${failure.text}</p>
+      ${again ? html`<button type="button" class="big wide" @click=${this.onAgain}>${words.tryAgain}</button>` : nothing}
+      ${rescan ? html`<button type="button" class="big wide" @click=${this.onRescan}>${words.scanAgain}</button>` : nothing}
+      <button type="button" class="big wide ${again || rescan ? "secondary" : ""}" @click=${this.onDone}>${words.toStart}</button>
+    </section>`;
+  }
+
+  private progress(made: FirstContact, at: number): TemplateResult {
+    const of = made.twoStep ? 3 : 2;
+    const parts = Array.from({ length: of }, (_, index) => html`<i class=${index < at ? "on" : ""}></i>`);
+    return html`<div class="progress">
+      <span class="small soft">${made.tenant} · ${contact[this.speech].step(at, of)}</span><span class="bar" aria-hidden="true">${parts}</span>
+    </div>`;
+  }
+
+  private readonly onAgree = (): void => {
+    this.flow?.agree();
+  };
+  private readonly onRefuse = (): void => {
+    void this.model.cancelContact();
+  };
+  private readonly onPin = (event: CustomEvent<{ pin: string }>): void => {
+    void this.flow?.choosePin(event.detail.pin);
+  };
+  private readonly onScan = (): void => {
+    this.model.go({ name: "scan", second: true });
+  };
+  private readonly onType = (): void => {
+    this.model.go({ name: "typed", second: true });
+  };
+  private readonly onAgain = (): void => {
+    void this.flow?.start();
+  };
+  private readonly onRescan = (): void => {
+    void this.model.leaveContact();
+    this.model.swap({ name: "scan", second: false });
+  };
+  private readonly onDone = (): void => {
+    this.model.toStart();
+  };
+  private readonly onCancel = (): void => {
+    void this.dialog.ask().then((yes) => (yes ? this.model.cancelContact() : undefined));
+  };
+}
