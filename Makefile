@@ -37,8 +37,7 @@ run: setup ## Serve the gateway with the demo bank
 	$(BIN)/tessera serve --demo
 
 test: setup setup-debian ## Run every test there is, with a summary of what was skipped and why
-	cd web && npm run --silent test
-	$(BIN)/python -m pytest
+	@bash tests/run-all.sh
 
 test-fast: setup ## Run the tests that need neither a browser nor a database server
 	$(BIN)/python -m pytest -m "not e2e and not postgresql"

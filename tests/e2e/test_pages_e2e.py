@@ -1,5 +1,5 @@
-"""Every page in both languages, light and dark: axe finds nothing serious, no console error, and a screenshot is left in
-tests/e2e/screenshots for a person to look at."""
+"""Every page in both languages, light and dark: axe finds nothing serious, no policy is broken, and a screenshot is left
+in tests/e2e/screenshots for a person to look at."""
 
 import json
 import re

@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Runs every test there is and ends with one line that counts them. Three runs: TypeScript, Python, browsers. The browser
+# driver keeps an event loop of its own running, which asyncio tests in the same process would stumble over.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+python=.venv/bin/python
+reports=$(mktemp -d)
+trap 'rm -rf "$reports"' EXIT
+status=0
+
+(cd web && npm run --silent test -- --reporter=default --reporter=junit --outputFile="$reports/typescript.xml") || status=1
+"$python" -m pytest --ignore=tests/e2e --junitxml="$reports/python.xml" || status=1
+"$python" -m pytest tests/e2e --junitxml="$reports/browsers.xml" || status=1
+
+"$python" - "$reports" <<'PYTHON' || status=1
+import sys
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+total = dict.fromkeys(("tests", "failures", "errors", "skipped"), 0)
+print("\nwhat ran")
+for report in sorted(Path(sys.argv[1]).glob("*.xml")):
+    suites = ElementTree.parse(report).getroot().iter("testsuite")
+    counts = dict.fromkeys(total, 0)
+    reasons: dict[str, int] = {}
+    for suite in suites:
+        for key in counts:
+            counts[key] += int(suite.get(key, 0))
+        for skipped in suite.iter("skipped"):
+            reason = skipped.get("message") or "no reason given"
+            reasons[reason] = reasons.get(reason, 0) + 1
+    print(f"  {report.stem}: {counts['tests']} tests, {counts['skipped']} skipped")
+    for reason, number in sorted(reasons.items()):
+        print(f"    {number} skipped: {reason}")
+    for key in total:
+        total[key] += counts[key]
+failed = total["failures"] + total["errors"]
+passed = total["tests"] - failed - total["skipped"]
+print(f"\n{passed} passed, {failed} failed, {total['skipped']} skipped")
+sys.exit(1 if failed or not passed else 0)
+PYTHON
+exit $status
