@@ -2,6 +2,7 @@
 fails, including what no route matches. One middleware, because each costs time on every request. It logs the route's
 pattern, never the path or the query, which may hold identifiers of customers."""
 
+import ipaddress
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -36,8 +37,16 @@ _log = structlog.get_logger("http")
 class Edge:
     """The middleware, and the signal that puts the security headers on every answer."""
 
-    def __init__(self, *, metrics: Metrics, own_pages: tuple[str, ...], secure: bool) -> None:
-        """`own_pages` are path prefixes whose refusals are their own (the demo bank); `secure` sends HSTS."""
+    def __init__(
+        self,
+        *,
+        metrics: Metrics,
+        own_pages: tuple[str, ...],
+        is_secure: bool,
+        trusted_proxies: frozenset[str],
+    ) -> None:
+        """`own_pages` are path prefixes whose refusals are their own (the demo bank); `is_secure` sends HSTS."""
+        self._trusted_proxies = trusted_proxies
         self._metrics = metrics
         self._own_pages = own_pages
         self._headers: Mapping[str, str] = {
@@ -45,7 +54,7 @@ class Edge:
             "Referrer-Policy": "no-referrer",
             "Cross-Origin-Opener-Policy": "same-origin",
             "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
-        } | ({"Strict-Transport-Security": "max-age=63072000; includeSubDomains"} if secure else {})
+        } | ({"Strict-Transport-Security": "max-age=63072000; includeSubDomains"} if is_secure else {})
 
     def install(self, app: web.Application) -> None:
         """Add the middleware and the signal to an application."""
@@ -71,6 +80,8 @@ class Edge:
         """Answer, count, log."""
         started = time.perf_counter()
         request_id = request[REQUEST_ID] = secrets.token_hex(8)
+        if self._trusted_proxies and request.remote in self._trusted_proxies:
+            request = _believe_proxy(request)
         try:
             response = await handler(request)
         except Exception as error:
@@ -120,6 +131,17 @@ class Edge:
             _log.error("request failed", request_id=request_id, route=_route_name(request), exc_info=error)
             problem = Problem(ProblemCode.INTERNAL)
         return problem_response(problem, request_id, headers)
+
+
+def _believe_proxy(request: web.Request) -> web.Request:
+    """Take the caller's address from the last X-Forwarded-For entry, the one that the trusted proxy added."""
+    address = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
+    scheme = request.headers.get("X-Forwarded-Proto", request.scheme)
+    try:
+        ipaddress.ip_address(address)
+    except ValueError:
+        return request
+    return request.clone(remote=address, scheme=scheme if scheme in ("http", "https") else request.scheme)
 
 
 def _route_name(request: web.Request) -> str:

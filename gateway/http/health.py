@@ -1,0 +1,77 @@
+"""Health for whoever runs the gateway: `/healthz` says that the process answers, `/readyz` that it can serve (each
+check by name, with the reason when it fails), `/metrics` tells numbers to loopback callers or to a bearer of the
+token."""
+
+import asyncio
+import hmac
+import ipaddress
+from collections.abc import Awaitable, Callable, Mapping
+
+import msgspec
+from aiohttp import web
+
+from gateway.core.errors import Problem, ProblemCode
+from gateway.http.metrics import Metrics
+
+CHECK_TIMEOUT_S = 3.0
+
+Check = Callable[[], Awaitable[None]]
+"""Raises what is wrong."""
+
+
+class Health:
+    """The three handlers."""
+
+    def __init__(self, *, checks: Mapping[str, Check], metrics: Metrics, metrics_token: str | None) -> None:
+        self._checks = checks
+        self._metrics = metrics
+        self._metrics_token = metrics_token
+        self.is_stopping = False
+
+    def install(self, app: web.Application) -> None:
+        """Add the routes."""
+        app.router.add_get("/healthz", self.alive)
+        app.router.add_get("/readyz", self.ready)
+        app.router.add_get("/metrics", self.metrics)
+
+    async def alive(self, _: web.Request) -> web.Response:
+        """GET /healthz."""
+        return web.Response(text="ok\n")
+
+    async def ready(self, _: web.Request) -> web.Response:
+        """GET /readyz: 200 or 503, with every check's state."""
+        found = await asyncio.gather(*(self._try(check) for check in self._checks.values()))
+        states = dict(zip(self._checks, found, strict=True))
+        if self.is_stopping:
+            states["server"] = "stopping"
+        is_ready = all(state == "ok" for state in states.values())
+        body = msgspec.json.encode({"ready": is_ready, "checks": states})
+        return web.Response(body=body, status=200 if is_ready else 503, content_type="application/json")
+
+    async def metrics(self, request: web.Request) -> web.Response:
+        """GET /metrics. Raises Problem(UNAUTHENTICATED) or Problem(FORBIDDEN)."""
+        if self._metrics_token is not None:
+            wanted = f"Bearer {self._metrics_token}".encode()
+            if not hmac.compare_digest(request.headers.get("Authorization", "").encode(), wanted):
+                raise Problem(ProblemCode.UNAUTHENTICATED)
+        elif not _is_loopback(request.remote):
+            raise Problem(ProblemCode.FORBIDDEN, "set metrics_token to read the metrics from elsewhere")
+        return self._metrics.response()
+
+    async def _try(self, check: Check) -> str:
+        try:
+            await asyncio.wait_for(check(), CHECK_TIMEOUT_S)
+        except Problem as problem:
+            return problem.detail or problem.kind.title
+        except TimeoutError:
+            return f"no answer within {CHECK_TIMEOUT_S:g} s"
+        except Exception as error:
+            return f"failed: {type(error).__name__}"
+        return "ok"
+
+
+def _is_loopback(remote: str | None) -> bool:
+    try:
+        return ipaddress.ip_address(remote or "").is_loopback
+    except ValueError:
+        return False
