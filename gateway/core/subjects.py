@@ -26,3 +26,32 @@ class BindingRef:
     def topic(self) -> str:
         """The event topic of the customer's phones."""
         return user_topic(self.tenant_id, self.user)
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceFacts:
+    """What a phone says of itself: shown to people, trusted for nothing. `place` is in words, where known."""
+
+    name: str
+    model: str
+    platform: str
+    os: str
+    app: str
+    lang: str
+    place: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewPhone:
+    """A phone about to be bound. `gateway_label` names the gateway key S of the handshake; `signing_key` is g_D and
+    `static_key` s_D (65 bytes each); `sealed_psk` is bpsk_0, sealed for its cell; `added_at` in Unix milliseconds."""
+
+    ref: BindingRef
+    label: str
+    device: DeviceFacts
+    is_hybrid: bool
+    gateway_label: str
+    signing_key: bytes
+    static_key: bytes
+    sealed_psk: bytes
+    added_at: int

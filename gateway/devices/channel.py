@@ -9,7 +9,7 @@ The steps, by number:
 
 from dataclasses import dataclass
 
-from gateway.core.errors import Problem
+from gateway.core.errors import Problem, ProblemCode
 from gateway.core.ids import encode_id
 from gateway.core.secrets import RandomSource
 from gateway.core.subjects import BindingRef
@@ -42,7 +42,7 @@ from gateway.protocol.noise import run_async
 from gateway.protocol.resume import ResumeResponder, next_key
 from gateway.protocol.session import Session
 from gateway.storage.engine import Storage
-from hsm_adapters.errors import InvalidPeerKey
+from hsm_adapters.errors import HsmError, InvalidPeerKey
 
 STEP_TIMEOUT_S = 30.0
 
@@ -76,9 +76,9 @@ class ResumeContact:
     async def serve(self, socket: PhoneSocket, hello: Hello) -> None:
         """Run the contact. Raises `ContactRefused`, `SocketClosed`."""
         opened = await self._open(socket, hello)
+        del hello  # an open channel may live for days: it keeps nothing of its beginning
         if opened is not None:
-            channel, ref = opened
-            await self._channels.run(channel, ref)
+            await self._channels.run(*opened)
 
     async def _open(self, socket: PhoneSocket, hello: Hello) -> tuple[SecureChannel, BindingRef] | None:
         desk = self._desk
@@ -100,8 +100,12 @@ class ResumeContact:
         if not isinstance(message, messages.Ready):  # (5)
             await channel.tell(messages.Problem(code="out-of-turn"))
             raise SocketClosed
-        pin = await self._turn(channel, binding, hello)
-        tenant = await desk.tenants.find(binding.tenant_id)
+        try:
+            pin = await self._turn(channel, binding, hello)
+            tenant = await desk.tenants.find(binding.tenant_id)
+        except (HsmError, Problem):
+            await channel.tell(messages.Problem(code=ProblemCode.UNAVAILABLE.code))
+            raise SocketClosed from None
         welcome = messages.Welcome(
             next=hello.counter + 1,
             state="active",

@@ -4,6 +4,8 @@ channel call the functions here; nothing reads a clock or a database."""
 from dataclasses import dataclass
 from enum import StrEnum
 
+from gateway.core.subjects import DeviceFacts
+
 
 class BindingState(StrEnum):
     """Where a binding stands."""
@@ -44,19 +46,6 @@ class DevicePolicy:
 
 
 @dataclass(frozen=True, slots=True)
-class Device:
-    """What the phone says of itself: shown to people, trusted for nothing. `place` is in words, where known."""
-
-    name: str
-    model: str
-    platform: str
-    os: str
-    app: str
-    lang: str
-    place: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Binding:
     """One bound phone. `gateway_label` names the gateway key S it was bound under; `signing_key` is g_D and
     `static_key` s_D (65 bytes each). `psk` is the sealed ratchet key of `index`, `psk_next` that of `index` + 1,
@@ -66,7 +55,7 @@ class Binding:
     tenant_id: str
     user: str
     label: str
-    device: Device
+    device: DeviceFacts
     state: BindingState
     is_hybrid: bool
     gateway_label: str

@@ -2,7 +2,7 @@
 states that are pushed. First contact hands over here once the binding is active, the resume handshake once the phone
 is welcome. Thousands are open at once: one task, no queue, a few references each."""
 
-from gateway.core.errors import Problem
+from gateway.core.errors import Problem, ProblemCode
 from gateway.core.events import AuditWord
 from gateway.core.subjects import BindingRef
 from gateway.devices.live import LiveChannels
@@ -13,9 +13,9 @@ from gateway.http.channel import SocketClosed
 from gateway.http.secure_channel import SecureChannel
 from gateway.protocol import messages
 from gateway.protocol.errors import ProtocolError
+from hsm_adapters.errors import HsmError
 
 MAX_PROBLEMS = 3
-IDLE_S = 24 * 3600.0
 
 
 class OpenChannels:
@@ -54,14 +54,16 @@ class OpenChannel:
         """Answer messages until the socket closes, or until three were not valid here."""
         while self._problems < MAX_PROBLEMS:
             try:
-                answer = await self._answer(await self._channel.receive(IDLE_S))
-            except (SocketClosed, TimeoutError):
+                answer = await self._answer(await self._channel.receive())
+            except SocketClosed:
                 return
             except ProtocolError as error:
                 self._problems += 1
                 answer = messages.Problem(code=error.code)
             except Problem as problem:
                 answer = messages.Problem(code=problem.kind.code)
+            except HsmError:
+                answer = messages.Problem(code=ProblemCode.UNAVAILABLE.code)
             await self._channel.tell(answer)
             if isinstance(answer, messages.Removed):
                 return

@@ -18,8 +18,9 @@ from sqlalchemy import (
     select,
 )
 
+from gateway.core.subjects import DeviceFacts
 from gateway.core.transaction import Transaction
-from gateway.devices.models import Binding, BindingState, Device
+from gateway.devices.models import Binding, BindingState
 from gateway.storage.schema import IdText, Millis, metadata
 
 _DEVICE = ("name", "model", "platform", "os", "app", "lang", "place")
@@ -89,7 +90,7 @@ def insert(tx: Transaction, binding: Binding) -> None:
 
 def _binding(row: Mapping[str, Any]) -> Binding:
     values = dict(row)
-    device = Device(**{name: values.pop(name) for name in _DEVICE})
+    device = DeviceFacts(**{name: values.pop(name) for name in _DEVICE})
     values |= {member: values.pop(column) for member, column in _SPELT.items()}
     values["state"] = BindingState(values["state"])
     return Binding(device=device, **values)

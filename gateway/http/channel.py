@@ -121,7 +121,9 @@ class PhoneDoor:
     async def _serve(self, socket: PhoneSocket) -> None:
         try:
             hello = parse_hello(await socket.receive(HELLO_TIMEOUT_S))
-            await self._handlers[hello.kind].serve(socket, hello)
+            serving = self._handlers[hello.kind].serve(socket, hello)
+            del hello  # not kept by this frame while the channel lives
+            await serving
         except (SocketClosed, TimeoutError):
             return
         except ContactRefused as refused:

@@ -89,6 +89,11 @@ class PinService:
         self._random = random
         self.policy = policy
 
+    @property
+    def digits(self) -> int:
+        """How many digits a PIN has."""
+        return self.policy.digits
+
     async def begin_enrolment(self, *, binding_id: str, blinded: bytes) -> Enrolment:
         """Generate an OPRF key and evaluate `blinded` (33 bytes) under it. Nothing is stored yet, and there is no
         PIN key to guess against, so no try is taken. Raises `PinRefused` for a bad point."""

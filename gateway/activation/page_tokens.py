@@ -1,0 +1,88 @@
+"""Page tokens: what lets a page in the customer's browser follow one activation, or one user's phones, for some
+minutes. The activation service and the routes make them, the HTTP face asks whom one speaks for. Only a digest is
+stored."""
+
+from dataclasses import dataclass, field
+
+from gateway.activation import store
+from gateway.activation.models import ActivationPolicy
+from gateway.core.clock import Clock
+from gateway.core.encoding import b64url_encode
+from gateway.core.events import AuditWord, Fact, Journal
+from gateway.core.ids import ID_BYTES, encode_id
+from gateway.core.secrets import RandomSource
+from gateway.core.transaction import Transaction
+from gateway.http.auth import digest_token
+from gateway.http.routing import PagePrincipal
+from gateway.storage.engine import Storage
+
+TOKEN_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedToken:
+    """A fresh token: its text, told once, and whom it speaks for."""
+
+    text: str = field(repr=False)
+    principal: PagePrincipal
+
+
+class PageTokens:
+    """Makes and finds page tokens. One for the process."""
+
+    def __init__(
+        self,
+        *,
+        storage: Storage,
+        journal: Journal,
+        clock: Clock,
+        random: RandomSource,
+        policy: ActivationPolicy,
+    ) -> None:
+        self._storage = storage
+        self._journal = journal
+        self._clock = clock
+        self._random = random
+        self._policy = policy
+
+    def make(
+        self, *, tenant_id: str, activation_id: str | None = None, user: str | None = None
+    ) -> IssuedToken:
+        """Make a token for one activation or one user; `store` puts it in force."""
+        text = f"ptk_{b64url_encode(self._random(TOKEN_BYTES))}"
+        principal = PagePrincipal(
+            tenant_id=tenant_id,
+            token_id=encode_id("ptk", self._random(ID_BYTES)),
+            activation_id=activation_id,
+            user=user,
+            expires_at=int((self._clock.now() + self._policy.page_token_life_s) * 1000),
+        )
+        return IssuedToken(text, principal)
+
+    def store(self, tx: Transaction, token: IssuedToken) -> None:
+        """Put a token in force."""
+        store.insert_page_token(tx, digest_token(token.text), token.principal)
+
+    async def issue_for_user(self, *, tenant_id: str, user: str) -> IssuedToken:
+        """Make a token for a user's phones and put it in force."""
+        token = self.make(tenant_id=tenant_id, user=user)
+        fact = Fact(
+            tenant_id=tenant_id,
+            word=AuditWord.BANK_PAGE_TOKEN_ISSUE,
+            subject=token.principal.token_id,
+            data={"user": user},
+        )
+
+        def unit(tx: Transaction) -> None:
+            self.store(tx, token)
+            self._journal.record(tx, fact)
+
+        await self._storage.write(unit)
+        return token
+
+    async def find_principal(self, digest: bytes) -> PagePrincipal | None:
+        """Return whom the token of that SHA-256 speaks for; None when there is none or it is over."""
+        principal = await self._storage.read(lambda tx: store.find_page_token(tx, digest))
+        if principal is None or principal.expires_at <= self._clock.now() * 1000:
+            return None
+        return principal
