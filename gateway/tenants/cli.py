@@ -1,0 +1,117 @@
+"""`tessera tenant` and `tessera api-key`: what the operator does about banks and their keys. The command line mounts
+these with a runner that opens storage and key store. A key's text is printed once, alone on standard output."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+import click
+
+from gateway.tenants.models import ApiKey, Scope
+from gateway.tenants.service import ApiKeyService, TenantService
+
+
+class Desk(Protocol):
+    """The services, open."""
+
+    @property
+    def tenants(self) -> TenantService: ...
+    @property
+    def api_keys(self) -> ApiKeyService: ...
+
+
+Run = Callable[[Callable[[Desk], Awaitable[Any]]], Any]
+"""Opens the desk, runs the coroutine function with it, closes it, returns what it returned."""
+
+
+def tenant_group(run: Run) -> click.Group:
+    """Return `tessera tenant`."""
+
+    @click.group(name="tenant")
+    def group() -> None:
+        """Banks on this installation."""
+
+    @group.command(name="create")
+    @click.argument("name")
+    def create(name: str) -> None:
+        """Make a tenant and its agreement key; prints the tenant's id."""
+        click.echo(run(lambda desk: desk.tenants.create(name)).id)
+
+    @group.command(name="list")
+    def list_all() -> None:
+        """List tenants."""
+        rows = run(lambda desk: desk.tenants.list())
+        _table(("id", "name", "created"), [(row.id, row.name, _moment(row.created_at)) for row in rows])
+
+    return group
+
+
+def api_key_group(run: Run, now_ms: Callable[[], int]) -> click.Group:
+    """Return `tessera api-key`."""
+
+    @click.group(name="api-key")
+    def group() -> None:
+        """Keys of the banks' back ends."""
+
+    @group.command(name="create")
+    @click.option("--tenant", required=True, help="Tenant id.")
+    @click.option("--name", required=True, help="What the key is for.")
+    @click.option(
+        "--scope",
+        "scopes",
+        multiple=True,
+        required=True,
+        type=click.Choice([s.value for s in Scope]),
+        help="May repeat.",
+    )
+    @click.option("--days", type=click.IntRange(1, 3650), help="Days until it ends. Default: without end.")
+    def create(tenant: str, name: str, scopes: tuple[str, ...], days: int | None) -> None:
+        """Make a key. It is printed this once: only its hash is stored."""
+        key, text = run(
+            lambda desk: desk.api_keys.create(tenant_id=tenant, name=name, scopes=scopes, life_days=days)
+        )
+        click.echo(
+            f"{key.id}: store the line below in the bank's secret store; it is not shown again.", err=True
+        )
+        click.echo(text.reveal().decode())
+
+    @group.command(name="list")
+    @click.option("--tenant", required=True, help="Tenant id.")
+    def list_all(tenant: str) -> None:
+        """List a tenant's keys, with their last use (to the minute)."""
+        rows: list[ApiKey] = run(lambda desk: desk.api_keys.list(tenant))
+        now = now_ms()
+        _table(
+            ("id", "name", "state", "scopes", "created", "expires", "last used"),
+            [
+                (
+                    row.id,
+                    row.name,
+                    row.state_at(now),
+                    ",".join(sorted(row.scopes)),
+                    _moment(row.created_at),
+                    _moment(row.expires_at),
+                    _moment(row.last_used_at),
+                )
+                for row in rows
+            ],
+        )
+
+    @group.command(name="revoke")
+    @click.argument("key_id")
+    def revoke(key_id: str) -> None:
+        """Revoke a key: every node refuses it within seconds."""
+        run(lambda desk: desk.api_keys.revoke(key_id))
+        click.echo(f"{key_id} revoked")
+
+    return group
+
+
+def _moment(ms: int | None) -> str:
+    return "-" if ms is None else datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%dT%H:%MZ")
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    widths = [max(len(row[n]) for row in [head, *rows]) for n in range(len(head))]
+    for row in [head, *rows]:
+        click.echo("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
