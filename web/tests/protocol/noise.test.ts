@@ -76,7 +76,7 @@ const files = listVectors("noise");
 
 describe.skipIf(files.length === 0)("published Noise vectors", () => {
   for (const file of files) {
-    const { vectors } = readVectors(`noise/${file}`) as { vectors: NoiseVector[] };
+    const { vectors } = readVectors(file) as { vectors: NoiseVector[] };
     it.each(vectors.map((vector) => [vector.protocol_name, vector] as const))(`${file}: %s`, async (_, vector) => {
       await run(vector);
     });

@@ -11,10 +11,12 @@ export function readVectors(path: string): unknown {
   return found === undefined ? null : JSON.parse(readFileSync(found, "utf8"));
 }
 
-/** The names of JSON files in a sub-folder of either. */
-export function listVectors(folder: string): string[] {
-  const names = FOLDERS.map((root) => `${root}/${folder}`)
-    .filter((path) => existsSync(path))
-    .flatMap((path) => readdirSync(path).filter((name) => name.endsWith(".json")));
-  return [...new Set(names)].sort();
+/** The paths of all JSON vector files of a kind, such as "noise": `noise-….json`, and those of a folder `noise`. */
+export function listVectors(kind: string): string[] {
+  const own = jsonFiles(FOLDERS[0]!).filter((name) => name.startsWith(`${kind}-`));
+  return [...own, ...jsonFiles(`${FOLDERS[1]!}/${kind}`).map((name) => `${kind}/${name}`)];
+}
+
+function jsonFiles(folder: string): string[] {
+  return existsSync(folder) ? readdirSync(folder).filter((name) => name.endsWith(".json")) : [];
 }
