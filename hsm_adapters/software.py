@@ -124,8 +124,8 @@ class SoftwareAdapter(HsmAdapter, WrappedAgreementKeys, CreatableStore):
         """Open the key file that the URI names. Raises `HsmConfigurationError` for a missing or damaged file, wide
         permissions or a wrong secret."""
         location = _Location.parse(uri)
-        await asyncio.to_thread(check_folder, location.path.parent)
         content, stamp = await asyncio.to_thread(location.read)
+        await asyncio.to_thread(check_folder, location.path.parent)
         kdf = read_kdf(content)
         if kdf.takes_passphrase is not location.takes_passphrase:
             wanted = "passphrase-source" if kdf.takes_passphrase else "key-source"
