@@ -1,0 +1,274 @@
+"""The HTTP face of activations: the bank's API, what a page may do with its token, the event stream, and what a phone
+asks before it opens its channel. Parse, call the service, answer."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from aiohttp import web
+
+from gateway.activation import views
+from gateway.activation.codes import CodeService
+from gateway.activation.page_tokens import PageTokens
+from gateway.activation.ports import GatewayKeys, Tenant
+from gateway.activation.service import ActivationService, StartOrder
+from gateway.core.encoding import b64url_encode
+from gateway.core.errors import Problem, ProblemCode
+from gateway.core.ids import decode_id
+from gateway.core.subjects import activation_topic, user_topic
+from gateway.http.routing import ApiRequest, Auth, PagePrincipal, Route
+from gateway.protocol import crockford
+from gateway.protocol.errors import MalformedCode
+from gateway.protocol.keys import compress
+
+_TAG = "activations"
+_READ, _WRITE = "activations:read", "activations:write"
+_ENDED = (ProblemCode.NOT_FOUND, ProblemCode.ACTIVATION_ENDED, ProblemCode.CONFLICT)
+
+
+class Streams(Protocol):
+    """Event streams of the HTTP face."""
+
+    async def stream_events(
+        self, request: ApiRequest, topics: Sequence[str], *, from_start: bool = False
+    ) -> web.StreamResponse:
+        """Answer with the events of these topics until the caller leaves."""
+        ...
+
+
+class TenantList(Protocol):
+    """All tenants, from memory."""
+
+    async def all(self) -> Sequence[Tenant]:
+        """Return them."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ActivationFace:
+    """What the routes answer with. `accept_phone` upgrades to the phone channel."""
+
+    host: str
+    name: str
+    service: ActivationService
+    codes: CodeService
+    tokens: PageTokens
+    streams: Streams
+    tenants: TenantList
+    keys: GatewayKeys
+    accept_phone: Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def _activation_of(request: ApiRequest) -> str:
+    """Return the activation that the path names. Raises Problem(NOT_FOUND) when a page token is for another."""
+    activation_id = request.match["id"]
+    if isinstance(request.principal, PagePrincipal) and request.principal.activation_id != activation_id:
+        raise Problem(ProblemCode.NOT_FOUND, "there is no such activation")
+    return activation_id
+
+
+def routes(face: ActivationFace) -> list[Route]:
+    """Return the routes of activations, page tokens, the event stream and the phone's door."""
+    return [*_bank_routes(face), *_page_routes(face), *_phone_routes(face)]
+
+
+def _bank_routes(face: ActivationFace) -> list[Route]:
+    async def start(request: ApiRequest) -> views.StartedActivation:
+        wish: views.NewActivation = request.body
+        order = StartOrder(
+            tenant_id=request.tenant_id,
+            user=wish.user,
+            label=wish.label,
+            life_s=wish.life_s,
+            is_two_step=wish.two_step,
+            is_rotating=wish.rotating,
+            platforms=tuple(dict.fromkeys(wish.platforms)),
+            suite=wish.suite,
+        )
+        return views.started_view(*await face.service.start(order))
+
+    async def issue_token(request: ApiRequest) -> views.PageTokenView:
+        wish: views.NewPageToken = request.body
+        token = await face.tokens.issue_for_user(tenant_id=request.tenant_id, user=wish.user)
+        return views.PageTokenView(token.text, views.moment(token.principal.expires_at))
+
+    return [
+        Route(
+            "POST",
+            "/api/v1/activations",
+            start,
+            scope=_WRITE,
+            summary="Start an activation",
+            request=views.NewActivation,
+            response=views.StartedActivation,
+            status=201,
+            limit="start",
+            tag=_TAG,
+        ),
+        Route(
+            "POST",
+            "/api/v1/page-tokens",
+            issue_token,
+            scope="page-tokens:write",
+            summary="Let a page see and change one customer's phones",
+            request=views.NewPageToken,
+            response=views.PageTokenView,
+            status=201,
+            tag="page tokens",
+        ),
+    ]
+
+
+def _page_routes(face: ActivationFace) -> list[Route]:
+    async def read(request: ApiRequest) -> views.ActivationView:
+        return views.view(
+            await face.service.read(tenant_id=request.tenant_id, activation_id=_activation_of(request))
+        )
+
+    async def cancel(request: ApiRequest) -> views.ActivationView:
+        return views.view(
+            await face.service.cancel(tenant_id=request.tenant_id, activation_id=_activation_of(request))
+        )
+
+    async def confirm(request: ApiRequest) -> views.ActivationView:
+        typed: views.TypedDeviceCode = request.body
+        confirmed = await face.service.confirm(
+            tenant_id=request.tenant_id, activation_id=_activation_of(request), code=typed.code
+        )
+        return views.view(confirmed)
+
+    async def show_code(request: ApiRequest) -> views.CodeView:
+        params: views.CodeParams = request.params
+        activation = await face.service.read_live(
+            tenant_id=request.tenant_id, activation_id=_activation_of(request)
+        )
+        request.headers["Cache-Control"] = "no-store"
+        return views.code_view(await face.codes.show(activation, params.form))
+
+    async def follow(request: ApiRequest) -> web.StreamResponse:
+        principal = request.principal
+        if not isinstance(principal, PagePrincipal):
+            raise Problem(ProblemCode.FORBIDDEN, "this needs a page token")
+        if principal.activation_id is not None:
+            topics = [activation_topic(principal.activation_id)]
+        else:
+            topics = [user_topic(principal.tenant_id, principal.user or "")]
+        return await face.streams.stream_events(
+            request, topics, from_start=principal.activation_id is not None
+        )
+
+    path = "/api/v1/activations/{id}"
+    common: dict[str, Any] = {"auth": Auth.EITHER, "tag": _TAG, "cross_origin": True}
+    return [
+        Route(
+            "GET",
+            path,
+            read,
+            **common,
+            scope=_READ,
+            summary="Read an activation",
+            response=views.ActivationView,
+        ),
+        Route(
+            "POST",
+            f"{path}/cancel",
+            cancel,
+            **common,
+            scope=_WRITE,
+            summary="End an activation",
+            response=views.ActivationView,
+            problems=_ENDED,
+        ),
+        Route(
+            "POST",
+            f"{path}/confirm",
+            confirm,
+            **common,
+            scope=_WRITE,
+            summary="Confirm the code that the phone shows",
+            description="A wrong code takes one of three tries; the third ends the activation.",
+            request=views.TypedDeviceCode,
+            response=views.ActivationView,
+            limit="guess",
+            problems=(ProblemCode.DEVICE_CODE_WRONG, *_ENDED),
+        ),
+        Route(
+            "GET",
+            f"{path}/code",
+            show_code,
+            **common,
+            scope=_READ,
+            summary="Draw the code to show now",
+            description="The activation code until the phone is confirmed; then, in two steps, code 2.",
+            params=views.CodeParams,
+            response=views.CodeView,
+            problems=_ENDED,
+        ),
+        Route(
+            "GET",
+            "/api/v1/events",
+            follow,
+            auth=Auth.PAGE_TOKEN,
+            summary="Follow what the page token is for",
+            description="Server-sent events; Last-Event-ID takes the stream up again.",
+            limit="stream",
+            tag="events",
+            cross_origin=True,
+            stream=True,
+        ),
+    ]
+
+
+def _phone_routes(face: ActivationFace) -> list[Route]:
+    async def config(_: ApiRequest) -> views.PhoneConfig:
+        tenants = []
+        for tenant in await face.tenants.all():
+            label = await face.keys.current_label(tenant.id)
+            point = compress(await face.keys.public_key(label))
+            tenants.append(views.TenantKey(tenant.id, tenant.name, b64url_encode(point)))
+        return views.PhoneConfig(face.host, face.name, tenants)
+
+    async def find_typed(request: ApiRequest) -> views.TypedActivation:
+        try:
+            locator = crockford.normalise(request.match["locator"], length=5)
+        except MalformedCode:
+            raise Problem(ProblemCode.NOT_FOUND, "there is no such code") from None
+        found = await face.service.find_typed(locator)
+        return views.TypedActivation(
+            b64url_encode(decode_id("act", found.id)), found.tenant_id, found.expiry_s
+        )
+
+    async def open_channel(request: ApiRequest) -> web.StreamResponse:
+        return await face.accept_phone(request.raw)
+
+    common: dict[str, Any] = {"auth": Auth.PUBLIC, "tag": "phone"}
+    return [
+        Route(
+            "GET",
+            "/phone/v1/config",
+            config,
+            **common,
+            summary="What the phone app pins: host, banks and their keys",
+            response=views.PhoneConfig,
+            limit="phone",
+        ),
+        Route(
+            "GET",
+            "/phone/v1/typed/{locator}",
+            find_typed,
+            **common,
+            summary="Find the activation of a typed code",
+            response=views.TypedActivation,
+            limit="guess",
+            problems=(ProblemCode.NOT_FOUND,),
+        ),
+        Route(
+            "GET",
+            "/phone/v1/channel",
+            open_channel,
+            **common,
+            summary="Open the phone channel (WebSocket, subprotocol tessera.v1)",
+            limit="phone",
+            stream=True,
+        ),
+    ]
