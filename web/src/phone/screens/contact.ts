@@ -117,9 +117,8 @@ export class ContactScreen extends ScreenElement {
       ${this.progress(made, 1)}
       <h1 tabindex="-1">${text.codeTitle}</h1>
       <p class="soft">${text.codeText}</p>
-      <div class="digits code" role="text" aria-label=${text.codeLabel(made.deviceCode.split("").join(" "))} data-code=${made.deviceCode}>
-        <span>${first}</span><span>${last}</span>
-      </div>
+      <div class="digits code" aria-hidden="true" data-code=${made.deviceCode}><span>${first}</span><span>${last}</span></div>
+      <p class="sr">${text.codeLabel(made.deviceCode.split("").join(" "))}</p>
       <p class="live" role="status"><span class="pulse"></span>${text.waiting}</p>
       <p class="soft small" role="timer">${text.timeLeft(formatCountdown(made.expires - this.now))}</p>
       ${flow.changed ? notice({ kind: "warn", title: text.newCode }) : nothing}

@@ -1,0 +1,2 @@
+/** Boots the API page. Loaded by index.html alone. */
+import "./page.js";
