@@ -1,0 +1,16 @@
+"""Every table there is: importing this module declares all of them on `gateway.storage.schema.metadata`. The
+composition root and the tests of the migrations need them together; nothing else does."""
+
+from gateway.activation import store as _activation
+from gateway.audit import store as _audit
+from gateway.bus import store as _bus
+from gateway.devices import store as _devices
+from gateway.http import idempotency as _idempotency
+from gateway.pin import store as _pin
+from gateway.storage.schema import metadata
+from gateway.tenants import store as _tenants
+from gateway.webhooks import store as _webhooks
+
+__all__ = ["metadata"]
+
+_STORES = (_activation, _audit, _bus, _devices, _idempotency, _pin, _tenants, _webhooks)
