@@ -39,8 +39,8 @@ class Streams(Protocol):
 class TenantList(Protocol):
     """All tenants, from memory."""
 
-    async def all(self) -> Sequence[Tenant]:
-        """Return them."""
+    async def list(self) -> Sequence[Tenant]:
+        """Return them, oldest first."""
         ...
 
 
@@ -222,7 +222,7 @@ def _page_routes(face: ActivationFace) -> list[Route]:
 def _phone_routes(face: ActivationFace) -> list[Route]:
     async def config(_: ApiRequest) -> views.PhoneConfig:
         tenants = []
-        for tenant in await face.tenants.all():
+        for tenant in await face.tenants.list():
             label = await face.keys.current_label(tenant.id)
             point = compress(await face.keys.public_key(label))
             tenants.append(views.TenantKey(tenant.id, tenant.name, b64url_encode(point)))

@@ -1,0 +1,218 @@
+"""The composition root's half for activations, bound phones and PINs: makes the services and hands each its ports, so
+that these capabilities never import one another. `gateway.app` calls `build_capabilities`; tests do, too."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import structlog
+
+from gateway.activation.channel import FirstContact, FirstContactDesk
+from gateway.activation.codes import CodeService
+from gateway.activation.contacts import ContactService
+from gateway.activation.conversation import ConversationDesk
+from gateway.activation.live import LiveContacts
+from gateway.activation.models import ActivationPolicy
+from gateway.activation.page_tokens import PageTokens
+from gateway.activation.routes import ActivationFace
+from gateway.activation.routes import routes as activation_routes
+from gateway.activation.service import ActivationService
+from gateway.bus.events import EventLog
+from gateway.core.clock import Clock
+from gateway.core.errors import Problem
+from gateway.core.events import Journal
+from gateway.core.secrets import RandomSource
+from gateway.devices.channel import ContactDesk, ResumeContact
+from gateway.devices.desk import BindingDesk
+from gateway.devices.live import LiveChannels
+from gateway.devices.models import DevicePolicy
+from gateway.devices.open_channel import OpenChannels
+from gateway.devices.routes import routes as device_routes
+from gateway.devices.service import DeviceService
+from gateway.http.channel import ContactHandler, PhoneDoor
+from gateway.http.routing import Route
+from gateway.http.sse import EventStreams
+from gateway.keys.agreement import AgreementKeys
+from gateway.keys.sealer import SealedAgreementKeys, Sealer
+from gateway.keys.service import InstallationKeys
+from gateway.pin.dialogue import PinDesk
+from gateway.pin.models import PinPolicy
+from gateway.protocol.frames import Kind
+from gateway.settings import Settings
+from gateway.storage.engine import Storage
+from gateway.tenants.service import TenantService
+from hsm_adapters.api import HsmAdapter
+
+SWEEP_S = 5.0
+
+_log = structlog.get_logger("sweep")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """What the capabilities stand on."""
+
+    settings: Settings
+    clock: Clock
+    random: RandomSource
+    storage: Storage
+    journal: Journal
+    events: EventLog
+    streams: EventStreams
+    adapter: HsmAdapter
+    installation_keys: InstallationKeys
+    tenants: TenantService
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What stands: the services, the phone's door, and the rows of the route table."""
+
+    activations: ActivationService
+    devices: DeviceService
+    pins: PinDesk
+    page_tokens: PageTokens
+    door: PhoneDoor
+    routes: list[Route]
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator["Capabilities"]:
+        """Sweep what is past its end every few seconds; close the phones' sockets on exit."""
+        task = asyncio.create_task(self._sweep_forever())
+        try:
+            yield self
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await self.door.close()
+
+    async def _sweep_forever(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            try:
+                await self.activations.sweep()
+            except Problem:
+                _log.warning("activations cannot be swept; trying again")
+
+
+def build_capabilities(ground: Ground) -> Capabilities:
+    """Make everything. The event log must not be running yet, or nothing have happened."""
+    settings, storage, journal, clock = ground.settings, ground.storage, ground.journal, ground.clock
+    sealer = Sealer(ground.adapter, ground.installation_keys.wrapping_generation)
+    keys = AgreementKeys(ground.adapter, clock)
+    policy = ActivationPolicy(
+        rotation_s=settings.rotation_s,
+        life_s=settings.activation_life_s,
+        page_token_life_s=settings.page_token_life_s,
+        suites=tuple(settings.suites),
+    )
+    pins = PinDesk(
+        storage=storage,
+        journal=journal,
+        keys=SealedAgreementKeys(ground.adapter),
+        wrapping_label=ground.installation_keys.wrapping.label,
+        clock=clock,
+        random=ground.random,
+        policy=PinPolicy(digits=settings.pin_digits),
+    )
+    devices = DeviceService(
+        storage=storage,
+        journal=journal,
+        clock=clock,
+        pins=pins,
+        policy=DevicePolicy(hybrid_period_s=settings.hybrid_days * 86_400),
+    )
+    tokens = PageTokens(storage=storage, journal=journal, clock=clock, random=ground.random, policy=policy)
+    activations = ActivationService(
+        storage=storage,
+        journal=journal,
+        clock=clock,
+        random=ground.random,
+        sealer=sealer,
+        keys=keys,
+        tokens=tokens,
+        policy=policy,
+    )
+    door = _build_door(ground, sealer=sealer, keys=keys, pins=pins, devices=devices, activations=activations)
+    codes = CodeService(
+        clock=clock,
+        sealer=sealer,
+        keys=keys,
+        policy=policy,
+        host=settings.public_host,
+        scheme=settings.origin.partition("://")[0],
+    )
+    face = ActivationFace(
+        host=settings.public_host,
+        name=settings.public_name,
+        service=activations,
+        codes=codes,
+        tokens=tokens,
+        streams=ground.streams,
+        tenants=ground.tenants,
+        keys=keys,
+        accept_phone=door.handle,
+    )
+    return Capabilities(
+        activations=activations,
+        devices=devices,
+        pins=pins,
+        page_tokens=tokens,
+        door=door,
+        routes=[*activation_routes(face), *device_routes(devices)],
+    )
+
+
+def _build_door(
+    ground: Ground,
+    *,
+    sealer: Sealer,
+    keys: AgreementKeys,
+    pins: PinDesk,
+    devices: DeviceService,
+    activations: ActivationService,
+) -> PhoneDoor:
+    live_channels, live_contacts = LiveChannels(), LiveContacts()
+    ground.events.listen(live_channels.on_event)
+    ground.events.listen(live_contacts.on_event)
+    channels = OpenChannels(service=devices, pins=pins, live=live_channels)
+    bindings = BindingDesk(service=devices, sealer=sealer, channels=channels)
+    contacts = ContactService(
+        storage=ground.storage,
+        journal=ground.journal,
+        sealer=sealer,
+        activations=activations,
+        bindings=bindings,
+    )
+    first = FirstContactDesk(
+        host=ground.settings.public_host,
+        clock=ground.clock,
+        random=ground.random,
+        tenants=ground.tenants,
+        keys=keys,
+        contacts=contacts,
+        bindings=bindings,
+        conversations=ConversationDesk(
+            clock=ground.clock,
+            activations=activations,
+            contacts=contacts,
+            pins=pins,
+            live=live_contacts,
+        ),
+    )
+    later = ContactDesk(
+        host=ground.settings.public_host,
+        storage=ground.storage,
+        service=devices,
+        pins=pins,
+        tenants=ground.tenants,
+        keys=keys,
+        sealer=sealer,
+        random=ground.random,
+    )
+    handlers: dict[Kind, ContactHandler] = {
+        Kind.FIRST_CONTACT: FirstContact(first),
+        Kind.RESUME: ResumeContact(later, channels),
+    }
+    return PhoneDoor(handlers, channels=ground.settings.max_connections)
