@@ -4,9 +4,10 @@
  * candidate that the finder reports.
  */
 import { decodeLabels } from "./codewords.js";
+import { equalise } from "./equalise.js";
 import { readFormat, type Format } from "./format.js";
 import { blockPlan, layoutOf, type Layout } from "./layout.js";
-import { borderPalette, classify } from "./palette.js";
+import { borderPalette, classify, type Labels } from "./palette.js";
 import { fitCorners, type Luminance } from "./refine.js";
 import { normaliseLight, sampleModules } from "./sample.js";
 import type { Corners, Frame } from "./types.js";
@@ -27,11 +28,20 @@ export function decodeColour(frame: Frame, image: Luminance, corners: Corners, v
   if (!fit || fit.contrast < LEAST_CONTRAST) return null;
   const colours = sampleModules(frame, fit.map, layout);
   normaliseLight(colours, layout);
-  const labels = classify(colours, layout, borderPalette(colours, layout));
-  const formats: readonly Format[] = readFormat(colours, layout).slice(0, FORMATS_TRIED);
+  const reference = borderPalette(colours, layout);
+  const labels = classify(colours, layout, reference);
+  const formats = readFormat(colours, layout).slice(0, FORMATS_TRIED);
+  const bytes = decodeAny(labels, layout, formats);
+  if (bytes) return { bytes, corners: fit.corners };
+  if (!equalise(colours, layout, reference, labels)) return null;
+  const better = decodeAny(labels, layout, formats);
+  return better && { bytes: better, corners: fit.corners };
+}
+
+function decodeAny(labels: Labels, layout: Layout, formats: readonly Format[]): Uint8Array | null {
   for (const { mask, level } of formats) {
     const bytes = decodeLabels(labels, layout, mask, blockPlan(layout, level));
-    if (bytes) return { bytes, corners: fit.corners };
+    if (bytes) return bytes;
   }
   return null;
 }

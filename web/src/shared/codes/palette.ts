@@ -44,12 +44,16 @@ export function classify(colours: ModuleColours, layout: Layout, reference: Floa
   }
 }
 
+/** Where the data modules are among the sampled ones, in placement order. */
+export function dataPlaces(layout: Layout): Uint16Array {
+  return layout.order.map((place) => (Math.floor(place / layout.size) + 1) * (layout.size + 2) + (place % layout.size) + 1);
+}
+
 /** Colours of the data modules in placement order, three numbers each. */
-export function dataColours(colours: ModuleColours, layout: Layout): Float32Array {
+function dataColours(colours: ModuleColours, layout: Layout): Float32Array {
   const points = new Float32Array(layout.order.length * 3);
-  layout.order.forEach((place, i) => {
-    const at = ((Math.floor(place / layout.size) + 1) * colours.side + (place % layout.size) + 1) * 3;
-    points.set(colours.rgb.subarray(at, at + 3), i * 3);
+  dataPlaces(layout).forEach((at, i) => {
+    points.set(colours.rgb.subarray(at * 3, at * 3 + 3), i * 3);
   });
   return points;
 }

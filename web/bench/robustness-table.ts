@@ -1,0 +1,110 @@
+/**
+ * The robustness table: the colour symbol by our reader beside QR level M by zxing, through the same simulated camera, at the
+ * same side of the drawn image, with the same random numbers. Run by `robustness.mjs`.
+ */
+import { CodeReader } from "../src/shared/codes/reader.js";
+import type { Frame } from "../src/shared/codes/types.js";
+import { CALM, takeFrame, type Conditions, type DrawnSymbol } from "./camera.js";
+import { SeededRandom } from "./random.js";
+
+/** One payload in both forms. */
+export interface SymbolPair {
+  readonly payload: Uint8Array;
+  readonly colour: DrawnSymbol;
+  readonly qr: DrawnSymbol;
+}
+
+type Level = Partial<Conditions>;
+
+/** A quarter of the frame's width: a code of 5 cm on a screen, half a metre away. */
+const BASE: Conditions = { ...CALM, side: 300 };
+
+/** From what every phone sees to where both forms fail. */
+const ROWS: readonly (readonly [name: string, levels: readonly Level[]])[] = [
+  ["size", [{ side: 200 }, { side: 160 }, { side: 140 }, { side: 120 }, { side: 105 }]],
+  ["blur", [{ blur: 1.2 }, { blur: 1.8 }, { blur: 2.4 }, { blur: 3 }, { blur: 3.6 }]],
+  ["noise", [{ noise: 25 }, { noise: 50 }, { noise: 75 }, { noise: 90 }, { noise: 105 }]],
+  ["tilt", [{ tilt: 25 }, { tilt: 40 }, { tilt: 50 }, { tilt: 58 }, { tilt: 65 }]],
+  [
+    "white balance",
+    [
+      { gains: [1.15, 1, 0.65] },
+      { gains: [1.2, 0.9, 0.4] },
+      { gains: [0.65, 1, 1.2] },
+      { gains: [1, 0.6, 1] },
+      { gains: [1, 0.6, 0.08] },
+    ],
+  ],
+  [
+    "JPEG",
+    [
+      { side: 200, quality: 50 },
+      { side: 200, quality: 25 },
+      { side: 200, quality: 15 },
+      { side: 200, quality: 10 },
+      { side: 200, quality: 6 },
+    ],
+  ],
+  ["glare", [{ glare: 0.4 }, { glare: 0.7 }, { glare: 0.9 }, { glare: 1 }, { glare: 1.1 }]],
+];
+
+export interface RowResult {
+  readonly row: string;
+  readonly bytes: number;
+  readonly frames: number;
+  readonly colourRead: number;
+  readonly qrRead: number;
+  readonly wrong: number;
+  /** Share read at each level, colour then QR. */
+  readonly levels: readonly (readonly [colour: number, qr: number])[];
+  /** Milliseconds of every frame with a colour symbol. */
+  readonly times: readonly number[];
+}
+
+export interface TableOptions {
+  readonly wasmBinary: ArrayBuffer;
+  readonly rows?: readonly string[];
+  readonly onMiss?: (miss: { row: string; level: number; index: number; frame: Frame; symbol: DrawnSymbol }) => void;
+}
+
+/** Measures each row over all pairs, which have payloads of the same length. */
+export async function* measureRows(pairs: readonly SymbolPair[], options: TableOptions): AsyncGenerator<RowResult> {
+  const reader = await CodeReader.create({ wasmBinary: options.wasmBinary });
+  for (const [row, levels] of ROWS) {
+    if (options.rows && !options.rows.includes(row)) continue;
+    let [wrong, frames] = [0, 0];
+    const times: number[] = [];
+    const results: [number, number][] = [];
+    for (const [level, change] of levels.entries()) {
+      const conditions = { ...BASE, ...change };
+      const read: [number, number] = [0, 0];
+      for (const [index, pair] of pairs.entries()) {
+        frames++;
+        for (const [form, symbol] of [pair.colour, pair.qr].entries()) {
+          const frame = takeFrame(symbol, conditions, new SeededRandom(seedOf(row, level, index)));
+          const began = performance.now();
+          const outcome = await reader.read(frame);
+          if (form === 0) times.push(performance.now() - began);
+          if (outcome?.bytes && equal(outcome.bytes, pair.payload)) read[form]!++;
+          else if (outcome?.bytes) wrong++;
+          else if (form === 0) options.onMiss?.({ row, level, index, frame, symbol });
+        }
+      }
+      results.push(read);
+    }
+    const total = (form: 0 | 1): number => results.reduce((sum, read) => sum + read[form], 0);
+    const shares = results.map(([colour, qr]) => [colour / pairs.length, qr / pairs.length] as const);
+    const bytes = pairs[0]?.payload.length ?? 0;
+    yield { row, bytes, frames, colourRead: total(0), qrRead: total(1), wrong, levels: shares, times };
+  }
+}
+
+function seedOf(row: string, level: number, index: number): number {
+  let seed = 2166136261;
+  for (const unit of `${row}/${level}/${index}`) seed = Math.imul(seed ^ unit.charCodeAt(0), 16777619);
+  return seed;
+}
+
+function equal(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((value, i) => value === b[i]);
+}
