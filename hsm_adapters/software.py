@@ -82,7 +82,8 @@ class _Location:
                 "Give either passphrase-source or key-source (env:NAME, file:PATH or prompt:)."
             )
         ((name, source),) = parsed.query.items()
-        return cls(Path(parsed.path["file"]), source, name == "passphrase-source")
+        # Resolved once: rename replaces the file and not a link to it, and a later chdir changes nothing.
+        return cls(Path(parsed.path["file"]).resolve(), source, name == "passphrase-source")
 
     async def secret(self, *, fresh: bool = False) -> bytes:
         if self.takes_passphrase:

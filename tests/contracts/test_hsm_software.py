@@ -233,6 +233,18 @@ async def test_a_file_too_large_is_not_read(uri: str, folder: Path, adapter: Hsm
         await SoftwareAdapter.open(uri)
 
 
+async def test_writing_through_a_link_changes_the_file_itself(
+    uri: str, folder: Path, adapter: HsmAdapter
+) -> None:
+    link = folder / "link.tessera"
+    link.symlink_to(folder / "keys.tessera")
+    through = await SoftwareAdapter.open(uri.replace("keys.tessera", "link.tessera"))
+    made = await through.generate("linked", KeyKind.MAC_SHA256)
+    await through.close()
+    assert link.is_symlink()
+    assert await adapter.find("linked") == made
+
+
 async def test_any_damage_is_refused(uri: str, folder: Path, adapter: HsmAdapter) -> None:
     await adapter.generate("a", KeyKind.AGREE_P256)
     path = folder / "keys.tessera"

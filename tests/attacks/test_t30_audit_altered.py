@@ -1,0 +1,228 @@
+"""T30: an insider who writes to the database, but not to the key store, alters, cuts or reorders the audit log."""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from gateway.audit import service, store
+from gateway.audit.models import Checkpoint, FindingKind, entry_hash
+from gateway.core.clock import ManualClock
+from gateway.core.errors import Problem
+from gateway.core.transaction import Transaction
+from gateway.keys.service import default_store_uri, ensure_keys
+from gateway.storage.engine import Storage
+from gateway.storage.schema import metadata
+from hsm_adapters.software import SoftwareAdapter
+
+STORY = [
+    ("phone:activation:present", "act_1", {"device": "a thief's phone"}),
+    ("customer:activation:confirm", "act_1", {}),
+    ("phone:activation:complete", "act_1", {"binding": "bnd_1"}),
+    ("bank:binding:suspend", "bnd_1", {"by": "key_7"}),
+    ("bank:binding:resume", "bnd_1", {"by": "key_7"}),
+    ("phone:pin:wrong", "bnd_1", {"left": 4}),
+    ("phone:pin:prove", "bnd_1", {}),
+    ("phone:binding:remove", "bnd_1", {}),
+]
+SIGNED = 6
+"""Entries under the last checkpoint; the rest came after it."""
+
+
+class Insider:
+    """Owns the database file, and nothing else."""
+
+    def __init__(self, path: Path, folder: Path) -> None:
+        self.path = path
+        self.folder = folder
+        self.connection = sqlite3.connect(path, isolation_level=None)
+        for (name,) in self.run("SELECT name FROM sqlite_master WHERE type = 'trigger'"):
+            self.run(f"DROP TRIGGER {name}")
+
+    def run(self, sql: str, *values: object) -> list[tuple[object, ...]]:
+        return self.connection.execute(sql, values).fetchall()
+
+    def chain_anew(self, start: int) -> None:
+        """Recompute all hashes from an entry on, and the head: whoever can read this file knows how."""
+        rows = self.run("SELECT * FROM audit_entries ORDER BY sequence")
+        previous = next((row[6] for row in rows if row[0] == start - 1), bytes(32))
+        for sequence, tenant_id, at_ms, word, subject, data, _ in rows[start - 1 :]:
+            previous = entry_hash(
+                previous,  # type: ignore[arg-type]
+                sequence=sequence,  # type: ignore[arg-type]
+                at_ms=at_ms,  # type: ignore[arg-type]
+                tenant_id=tenant_id,  # type: ignore[arg-type]
+                word=word,  # type: ignore[arg-type]
+                subject=subject,  # type: ignore[arg-type]
+                data=data,  # type: ignore[arg-type]
+            )
+            self.run("UPDATE audit_entries SET hash = ? WHERE sequence = ?", previous, sequence)
+        self.run("UPDATE audit_head SET sequence = ?, hash = ?", rows[-1][0], previous)
+
+    def verify(self, known: list[Checkpoint] | None = None) -> list[tuple[FindingKind, int, int]]:
+        """What the operator's `tessera audit verify` finds."""
+
+        async def verify() -> list[tuple[FindingKind, int, int]]:
+            storage = Storage(f"sqlite:///{self.path}")
+            adapter = await SoftwareAdapter.open(default_store_uri(str(self.folder)))
+            keys = await service.audit_public_keys(adapter)
+            try:
+                await service.verify_log(storage, keys, known=known or [])
+            except service.AuditBroken as broken:
+                return [(each.kind, each.sequence, each.until) for each in broken.report.findings]
+            finally:
+                await adapter.close()
+                await storage.close()
+            return []
+
+        return asyncio.run(verify())
+
+    def checkpoints(self) -> list[Checkpoint]:
+        return [Checkpoint(*row) for row in self.run("SELECT * FROM audit_checkpoints ORDER BY sequence")]  # type: ignore[arg-type]
+
+
+def told(word: str, subject: str, data: dict[str, str | int | bool | None]) -> Callable[[Transaction], None]:
+    return lambda tx: store.append(
+        tx, tenant_id="ten_1", word=word, subject=subject, data=data, at_ms=1_800_000_000_000
+    )
+
+
+async def write_story(folder: Path) -> Path:
+    path = folder / "tessera.db"
+    engine = create_engine(f"sqlite:///{path}")
+    metadata.create_all(engine, tables=[store.audit_entries, store.audit_head, store.audit_checkpoints])
+    engine.dispose()
+    storage = Storage(f"sqlite:///{path}")
+    adapter = await SoftwareAdapter.create(default_store_uri(str(folder)))
+    label = (await ensure_keys(adapter)).audit.label
+    checkpointer = service.Checkpointer(
+        storage=storage, adapter=adapter, key_label=label, clock=ManualClock()
+    )
+    for number, (word, subject, data) in enumerate(STORY, start=1):
+        await storage.write(told(word, subject, data))
+        if number in (3, SIGNED):
+            await checkpointer.checkpoint()
+    await adapter.close()
+    await storage.close()
+    return path
+
+
+@pytest.fixture
+def insider(tmp_path: Path) -> Iterator[Insider]:
+    attacker = Insider(asyncio.run(write_story(tmp_path)), tmp_path)
+    assert attacker.verify() == []
+    yield attacker
+    attacker.connection.close()
+
+
+async def test_the_gateways_own_credentials_cannot_change_the_log(tmp_path: Path) -> None:
+    """Injected SQL, or a stolen connection, meets the triggers."""
+    storage = Storage(f"sqlite:///{await write_story(tmp_path)}")
+    for statement in (
+        "UPDATE audit_entries SET word = 'bank:binding:resume' WHERE sequence = 4",
+        "DELETE FROM audit_entries WHERE sequence = 4",
+        "UPDATE audit_head SET sequence = 3",
+        "DELETE FROM audit_checkpoints",
+    ):
+        with pytest.raises(Problem):
+            await storage.write(lambda tx, statement=statement: tx.execute(text(statement)))
+    await storage.close()
+
+
+def test_an_altered_entry_is_named(insider: Insider) -> None:
+    insider.run("""UPDATE audit_entries SET data = '{"by":"key_8"}' WHERE sequence = 4""")
+    assert insider.verify() == [(FindingKind.ALTERED, 4, 4)]
+
+
+def test_an_altered_entry_with_its_hash_is_named(insider: Insider) -> None:
+    insider.run("UPDATE audit_entries SET word = 'phone:pin:prove', hash = zeroblob(32) WHERE sequence = 6")
+    assert insider.verify()[0] == (FindingKind.ALTERED, 6, 6)
+
+
+def test_a_removed_entry_is_named(insider: Insider) -> None:
+    insider.run("DELETE FROM audit_entries WHERE sequence = 4")
+    assert insider.verify()[0] == (FindingKind.MISSING, 4, 4)
+
+
+def test_exchanged_entries_are_named(insider: Insider) -> None:
+    for old, new in ((4, -1), (5, 4), (-1, 5)):
+        insider.run("UPDATE audit_entries SET sequence = ? WHERE sequence = ?", new, old)
+    assert insider.verify()[0] == (FindingKind.ALTERED, 4, 4)
+
+
+def test_a_history_rewritten_with_all_hashes_breaks_on_the_signature(insider: Insider) -> None:
+    insider.run("""UPDATE audit_entries SET data = '{"by":"key_8"}' WHERE sequence = 4""")
+    insider.chain_anew(4)
+    assert insider.verify() == [(FindingKind.REWRITTEN, 4, SIGNED)]
+
+
+def test_a_rewritten_history_cannot_be_signed_by_another_key(insider: Insider, tmp_path: Path) -> None:
+    """The insider brings a key store of his own, with a key of the same label."""
+    insider.run("""UPDATE audit_entries SET data = '{"by":"key_8"}' WHERE sequence = 4""")
+    insider.chain_anew(4)
+    (digest,) = insider.run("SELECT hash FROM audit_entries WHERE sequence = ?", SIGNED)[0]
+
+    async def forge() -> bytes:
+        own = await SoftwareAdapter.create(default_store_uri(str(tmp_path / "insider")))
+        label = (await ensure_keys(own)).audit.label
+        message = Checkpoint(SIGNED, 3, digest, 1, label, b"").signed_bytes()  # type: ignore[arg-type]
+        return await own.sign(label, message)
+
+    insider.run(
+        "UPDATE audit_checkpoints SET hash = ?, made_at = 1, signature = ? WHERE sequence = ?",
+        digest,
+        asyncio.run(forge()),
+        SIGNED,
+    )
+    assert insider.verify() == [(FindingKind.CHECKPOINT_ALTERED, SIGNED, SIGNED)]
+
+
+def test_an_old_signature_does_not_stand_for_another_place(insider: Insider) -> None:
+    insider.run(
+        "UPDATE audit_checkpoints SET signature = (SELECT signature FROM audit_checkpoints WHERE sequence = 3)"
+    )
+    assert insider.verify() == [(FindingKind.CHECKPOINT_ALTERED, SIGNED, SIGNED)]
+
+
+def test_a_tail_cut_under_a_checkpoint_is_named(insider: Insider) -> None:
+    insider.run("DELETE FROM audit_entries WHERE sequence > 4")
+    insider.chain_anew(4)
+    assert insider.verify() == [(FindingKind.CUT, 5, SIGNED)]
+
+
+def test_a_tail_cut_with_its_checkpoint_is_named(insider: Insider) -> None:
+    insider.run("DELETE FROM audit_entries WHERE sequence > 4")
+    insider.run("DELETE FROM audit_checkpoints WHERE sequence > 4")
+    insider.chain_anew(4)
+    assert insider.verify() == [(FindingKind.CHECKPOINT_MISSING, SIGNED, SIGNED)]
+
+
+def test_a_tail_cut_without_the_head_is_named(insider: Insider) -> None:
+    insider.run("DELETE FROM audit_entries WHERE sequence > 7")
+    assert insider.verify() == [(FindingKind.CUT, 8, 8)]
+
+
+def test_what_remains_is_known(insider: Insider) -> None:
+    """The limit that THREAT_MODEL.md admits: what came after the last checkpoint can be cut, and a log cut back with
+    its checkpoints and head shows nothing by itself. Checkpoints shipped away end the second."""
+    shipped = insider.checkpoints()
+    insider.run("DELETE FROM audit_entries WHERE sequence > ?", SIGNED)
+    insider.chain_anew(SIGNED)
+    assert insider.verify() == []
+    insider.run("DELETE FROM audit_entries WHERE sequence > 3")
+    insider.run("DELETE FROM audit_checkpoints WHERE sequence > 3")
+    insider.run("UPDATE audit_head SET checkpoint_sequence = 3")
+    insider.chain_anew(3)
+    assert insider.verify() == []
+    assert insider.verify(known=shipped) == [(FindingKind.CUT, 4, SIGNED)]
+
+
+def test_forged_entries_are_named(insider: Insider) -> None:
+    insider.run(
+        "INSERT INTO audit_entries SELECT 9, tenant_id, recorded_at, 'bank:pin:unblock', subject, data, hash "
+        "FROM audit_entries WHERE sequence = 8"
+    )
+    assert insider.verify() == [(FindingKind.FOREIGN, 9, 9)]
