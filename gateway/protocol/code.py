@@ -31,6 +31,11 @@ _LINK: Final = re.compile(
 _LOOPBACK: Final = re.compile(r"\A(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?\Z")
 
 
+def is_loopback(host: str) -> bool:
+    """Whether HOST is this machine itself, where development may do without TLS."""
+    return _LOOPBACK.match(host) is not None
+
+
 def make_link(host: str, payload: bytes, *, scheme: str = "https") -> str:
     """Return the link that a QR symbol carries. `scheme` is "https"; "http" is for a loopback host in
     development."""
@@ -57,7 +62,7 @@ def read_link(link: str) -> tuple[str, bytes]:
     if parts is None:
         raise MalformedCode("not a Tessera link")
     scheme, host, fragment = parts.group(1), parts.group(2).lower(), parts.group(3)
-    if scheme == "http" and not _LOOPBACK.match(host):
+    if scheme == "http" and not is_loopback(host):
         raise MalformedCode("not a Tessera link: https is needed")
     try:
         payload = b64url_decode(fragment)

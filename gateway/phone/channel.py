@@ -1,0 +1,244 @@
+"""Every later contact, and what can be asked on an open channel (wire specification, section 5). `resume` turns the
+ratchet with both copies kept until `welcome`; `Channel` asks one thing at a time."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import msgspec
+
+from gateway.core.clock import Clock
+from gateway.core.secrets import RandomSource
+from gateway.phone.conversation import Conversation, is_refused, receive_answer, unexpected
+from gateway.phone.errors import CloneSuspected, GatewayRefused, PinIsWrong, UnexpectedAnswer
+from gateway.phone.models import Binding
+from gateway.phone.pin_exchange import EvaluatedPin, evaluate_pin
+from gateway.phone.store import PhoneStore
+from gateway.phone.transport import FrameSocket, Network
+from gateway.protocol import keys
+from gateway.protocol.errors import ErrorCode, MalformedFrame
+from gateway.protocol.frames import Hello, Kind, StaleChallenge, Suite, stale_answer_frame
+from gateway.protocol.messages import (
+    Facts,
+    GatewayMessage,
+    PhoneMessage,
+    PinChange,
+    PinChangeReady,
+    PinEnrol,
+    PinEnrolled,
+    Ping,
+    PinProve,
+    PinProved,
+    PinStatus,
+    PinWrong,
+    Pong,
+    Ready,
+    Remove,
+    Removed,
+    Rename,
+    Renamed,
+    Welcome,
+)
+from gateway.protocol.noise import run_local
+from gateway.protocol.pin import check_pin
+from gateway.protocol.resume import ResumeInitiator, next_key
+from gateway.protocol.session import Session
+from gateway.protocol.wiretypes import Bytes64, Bytes65
+
+_M = TypeVar("_M", bound=GatewayMessage)
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What a phone works with: its store, the network to one site, randomness, time, and what it says of itself."""
+
+    store: PhoneStore
+    network: Network
+    random: RandomSource
+    clock: Clock
+    facts: Facts
+
+
+class Channel:
+    """An open channel of a binding. One question at a time; `pin` is the state that `welcome` told, None after a
+    first contact."""
+
+    def __init__(
+        self, tools: Tools, binding: Binding, conversation: Conversation, pin: PinStatus | None = None
+    ) -> None:
+        self.binding = binding
+        self.pin = pin
+        self._tools = tools
+        self._conversation = conversation
+        self._turn = asyncio.Lock()
+
+    def on_state(self, callback: Callable[[str], None]) -> None:
+        """Have `callback` hear every state that the gateway tells, while something is asked or watched."""
+        self._conversation.on_state = callback
+
+    async def ping(self) -> int:
+        """Return the gateway's time, Unix seconds."""
+        return (await self._ask(Ping(), Pong)).time
+
+    async def prove_pin(self, pin: str) -> None:
+        """Prove the PIN. Raises PinIsWrong, PinIsBlocked."""
+        async with self._turn:
+            await self._prove(await self._evaluate(pin))
+
+    async def change_pin(self, old: str, new: str) -> None:
+        """Prove the old PIN and enrol the new one. The device secret stays, so that a lost answer leaves no doubt which
+        key belongs to a PIN. Raises WeakPin, PinIsWrong, PinIsBlocked."""
+        check_pin(new, digits=self.binding.digits)
+        async with self._turn:
+            await self._prove(await self._evaluate(old))
+            await self._exchange(PinChange(), PinChangeReady)
+            fresh = await self._evaluate(new)
+            signed = keys.sign(fresh.key, keys.pin_enrol_input(self._h, fresh.nonce))
+            enrol = PinEnrol(pin_key=Bytes65(fresh.public), pin_signature=Bytes64(signed))
+            await self._exchange(enrol, PinEnrolled)
+
+    async def rename(self, name: str) -> str:
+        """Give the phone another name (1 to 64 characters); return the name in force."""
+        renamed = await self._ask(Rename(name=name), Renamed)
+        self._keep(msgspec.structs.replace(self.binding, name=renamed.name))
+        return renamed.name
+
+    async def remove(self) -> None:
+        """End the binding at both ends: the gateway says so inside the channel, then the keys are erased."""
+        await self._ask(Remove(), Removed)
+        self._tools.store.drop_binding(self.binding.binding_id)
+        self._tools.store.drop_pending(self.binding.activation_id)
+        await self.close()
+
+    async def watch(self, seconds: float) -> None:
+        """Listen for that long, without asking anything. Raises BindingGone when the bank or the customer ends it."""
+        try:
+            async with self._turn, asyncio.timeout(seconds):
+                raise unexpected(await self._conversation.receive(None))
+        except TimeoutError:
+            return
+
+    async def close(self) -> None:
+        """Close the channel; the binding stays."""
+        await self._conversation.close()
+
+    @property
+    def _h(self) -> bytes:
+        return self._conversation.session.handshake_hash
+
+    async def _evaluate(self, pin: str) -> EvaluatedPin:
+        tools, binding = self._tools, self.binding
+        evaluated = await evaluate_pin(
+            self._conversation, pin, binding_id=binding.binding_id, keys=binding.keys, random=tools.random
+        )
+        if len(evaluated.nonce) != 16:
+            raise UnexpectedAnswer("an evaluation without a nonce")
+        return evaluated
+
+    async def _prove(self, evaluated: EvaluatedPin) -> None:
+        signed = keys.sign(evaluated.key, keys.pin_proof_input(self._h, evaluated.nonce))
+        await self._conversation.send(PinProve(signature=Bytes64(signed)))
+        answer = await self._conversation.receive()
+        if isinstance(answer, PinWrong):
+            raise PinIsWrong(answer.left, answer.until)
+        if not isinstance(answer, PinProved):
+            raise unexpected(answer)
+
+    async def _ask(self, message: PhoneMessage, kind: type[_M]) -> _M:
+        async with self._turn:
+            return await self._exchange(message, kind)
+
+    async def _exchange(self, message: PhoneMessage, kind: type[_M]) -> _M:
+        await self._conversation.send(message)
+        answer = await self._conversation.receive()
+        if not isinstance(answer, kind):
+            raise unexpected(answer)
+        return answer
+
+    def _keep(self, binding: Binding) -> None:
+        self.binding = binding
+        self._tools.store.put_binding(binding)
+
+
+async def resume(tools: Tools, binding: Binding) -> Channel:
+    """Open a channel under the ratchet index n that the store has. Raises GatewayRefused, CloneSuspected,
+    ConnectionLost, HandshakeFailed; the binding is kept whatever is raised."""
+    due = binding.hybrid_due <= tools.clock.now()
+    suite = Suite.RESUME_HYBRID if due else Suite.RESUME_CLASSICAL
+    try:
+        return await _resume_with(tools, binding, suite)
+    except GatewayRefused as error:
+        if not is_refused(error, ErrorCode.SUITE):
+            raise
+        other = Suite.RESUME_CLASSICAL if due else Suite.RESUME_HYBRID
+        return await _resume_with(tools, binding, other)
+
+
+async def _resume_with(tools: Tools, binding: Binding, suite: Suite) -> Channel:
+    socket = await tools.network.connect()
+    try:
+        session = await _shake_hands(tools, binding, suite, socket)
+        conversation = Conversation(socket, session)
+        # The next key lies beside this one before the gateway hears of it; this one goes after `welcome`.
+        following = next_key(session)
+        tools.store.put_binding(msgspec.structs.replace(binding, next_psk=following))
+        await conversation.send(Ready())
+        welcome = await conversation.receive()
+        if not isinstance(welcome, Welcome):
+            raise unexpected(welcome)
+        if welcome.next != binding.index + 1:
+            raise UnexpectedAnswer("the ratchet index does not fit")
+        renewed = msgspec.structs.replace(
+            binding,
+            state="active",
+            index=welcome.next,
+            psk=following,
+            next_psk=None,
+            tenant=welcome.tenant,
+            label=welcome.label,
+            hybrid_due=welcome.hybrid_due,
+            digits=welcome.pin.digits,
+        )
+        tools.store.put_binding(renewed)
+        tools.store.drop_pending(binding.activation_id)
+        return Channel(tools, renewed, conversation, welcome.pin)
+    except BaseException:
+        await socket.close()
+        raise
+
+
+async def _shake_hands(tools: Tools, binding: Binding, suite: Suite, socket: FrameSocket) -> Session:
+    handshake = ResumeInitiator(
+        suite,
+        prologue=keys.resume_prologue(
+            suite, host=binding.host, binding_id=binding.binding_id, index=binding.index
+        ),
+        psk=binding.psk,
+        static=binding.keys.static_pair(),
+        gateway_public=binding.gateway_public,
+    )
+    m1 = run_local(handshake.write_m1(tools.facts))
+    await socket.send(Hello(Kind.RESUME, suite, binding.binding_id, binding.index, m1).encode())
+    answer = await receive_answer(socket)
+    if isinstance(answer, StaleChallenge):
+        await _answer_challenge(binding, answer.nonce, socket)
+    else:
+        run_local(handshake.read_m2(answer.message))
+    return handshake.session
+
+
+async def _answer_challenge(binding: Binding, nonce: bytes, socket: FrameSocket) -> None:
+    """Tell the gateway, by signature, that this phone is alive while its ratchet index is not the one known. Always
+    raises: CloneSuspected, or what the gateway answers instead."""
+    signed = keys.sign(
+        binding.keys.signing_key(), keys.stale_input(binding.binding_id, index=binding.index, nonce=nonce)
+    )
+    await socket.send(stale_answer_frame(signed))
+    try:
+        await receive_answer(socket)
+    except GatewayRefused as error:
+        if is_refused(error, ErrorCode.SUSPENDED):
+            raise CloneSuspected from None
+        raise
+    raise MalformedFrame("an answer after a challenge")

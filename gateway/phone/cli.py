@@ -1,0 +1,319 @@
+"""`tessera phone`: a phone on the command line, to try an activation without a camera, to run it in scripts, and to
+see what each step of the protocol does. `gateway/cli.py` mounts the group `phone`."""
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gateway.core.ids import encode_id
+from gateway.phone.channel import Channel
+from gateway.phone.client import PhoneClient
+from gateway.phone.contact import FirstContact
+from gateway.phone.errors import BindingNotFound, CodeTwoNeeded
+from gateway.phone.models import Binding
+from gateway.phone.options import Failure, Options, run, sentence
+from gateway.phone.prompts import ask, ask_code2, ask_new_pin, ask_pin, read_picture
+from gateway.phone.store import FileStore
+from gateway.protocol.code import read_link, read_scan
+from gateway.protocol.errors import ProtocolError
+
+_DEFAULT_STORE = Path(click.get_app_dir("tessera")) / "phone.keys"
+
+
+@click.group("phone")
+@click.option(
+    "--store",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=_DEFAULT_STORE,
+    envvar="TESSERA_PHONE_STORE",
+    help="File of this phone's keys, encrypted, mode 0600.",
+)
+@click.option(
+    "--key-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    envvar="TESSERA_PHONE_KEY_FILE",
+    help="File with the store's key (made when there is none), instead of a passphrase. Keep it apart.",
+)
+@click.option(
+    "--passphrase-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="File that holds the passphrase, for scripts.",
+)
+@click.option(
+    "--host", envvar="TESSERA_PHONE_HOST", help="The bank's host, with its port when it is not 443."
+)
+@click.option("--insecure-http", is_flag=True, help="Plain http and ws, to this machine alone.")
+@click.option(
+    "--ca",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Certificate to trust, in PEM form, for development.",
+)
+@click.option(
+    "--name", default="Command line", show_default=True, help="How the bank's page shows this phone."
+)
+@click.option("--lang", type=click.Choice(["en", "fr"]), default="en", show_default=True)
+@click.pass_context
+def phone(context: click.Context, /, **options: Any) -> None:
+    """Be a phone: bind it to an account, and use it.
+
+    \b
+    An activation, step by step:
+      1. Start one on the bank's page, and save the picture of its code.
+      2. tessera phone --host bank.example scan code.png
+         (or: link URL, or: typed CODE, for the other forms of the code)
+      3. Type the eight digits that appear here on the bank's page.
+      4. With two-step confirmation, give the second code that the page then shows.
+      5. Choose a PIN. The phone is bound: see `tessera phone list`.
+
+    Keys rest in one encrypted file. Exit status: 0 done, 1 error, 2 wrong usage, 3 no connection,
+    4 refused or ended by the bank, 5 PIN wrong or blocked.
+    """
+    if options["host"]:
+        options["host"] = options["host"].lower().removesuffix(":443")
+    context.obj = Options(**options)
+
+
+class Teller:
+    """Prints what happens while the contact waits."""
+
+    def device_code(self, code: str, tries: int) -> None:
+        """Show the code to type on the bank's page."""
+        click.echo(f"\nType this code on the bank's page:  {code[:4]} {code[4:]}\n")
+
+    def wrong_code(self, left: int) -> None:
+        """Tell of a wrong code."""
+        click.echo(
+            f"A wrong code was typed on the bank's page. {left} {'try' if left == 1 else 'tries'} left."
+        )
+
+    def reconnecting(self) -> None:
+        """Tell of a lost connection."""
+        click.echo("The connection is lost. Connecting again…")
+
+
+Begin = Callable[[PhoneClient], Awaitable[FirstContact]]
+
+
+def activate(linked_host: str | None, begin: Begin) -> None:
+    """Run a whole activation: everything after the code was read."""
+    options: Options = click.get_current_context().obj
+
+    async def work(store: FileStore) -> None:
+        host = await _choose_host(options, linked_host, store)
+        async with options.client(host, store) as client:
+            click.echo(f"Contacting {host}…")
+            contact = await begin(client)
+            try:
+                await _finish(contact, host)
+            finally:
+                await contact.close()
+
+    run(work)
+
+
+async def _choose_host(options: Options, linked: str | None, store: FileStore) -> str:
+    """Return the host to talk to. One that comes from a code alone has to be known or confirmed, for a stranger's code
+    leads to a stranger's host."""
+    if options.host is not None:
+        return options.host
+    if linked is None:
+        raise click.UsageError("this form of the code does not name the bank's host: give it by --host")
+    known = {binding.host for binding in store.bindings()}
+    if linked not in known:
+        answer = await ask(
+            f"This code leads to {linked}. Is that your bank? [y/N]", default="n", show_default=False
+        )
+        if answer.strip().lower() not in ("y", "yes", "o", "oui"):
+            raise Failure("Nothing was sent.")
+    return linked
+
+
+async def _finish(contact: FirstContact, host: str) -> None:
+    answer = contact.answer
+    click.echo(f"{answer.tenant} answers, for: {answer.label}")
+    await contact.wait_confirmed()
+    click.echo("The code was confirmed.")
+    if contact.needs_code2:
+        await ask_code2(contact, host=host)
+    pin = await ask_new_pin(digits=answer.pin.digits)
+    while True:
+        try:
+            channel = await contact.enrol(pin)
+            break
+        except CodeTwoNeeded:
+            click.echo("After the lost connection the bank's page shows a new second code.")
+            await ask_code2(contact, host=host)
+    await channel.close()
+    binding = channel.binding
+    click.echo(f"This phone is bound to {binding.label} at {binding.tenant}: {_id(binding)}")
+
+
+@phone.command()
+@click.argument("image", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def scan(image: Path) -> None:
+    """Bind this phone with the code in a picture, colour or QR."""
+    scanned = read_picture(image)
+    linked, _ = _or_fail(lambda: read_scan(scanned))
+    activate(linked, lambda client: client.begin_scanned(scanned, listener=Teller()))
+
+
+@phone.command()
+@click.argument("url")
+def link(url: str) -> None:
+    """Bind this phone with the link that a QR code holds. Quote it: it has a #."""
+    linked, _ = _or_fail(lambda: read_link(url))
+    activate(linked, lambda client: client.begin_link(url, listener=Teller()))
+
+
+@phone.command()
+@click.argument("code")
+@click.option(
+    "--gateway-key", help="The bank's public key S (33 bytes in hex), instead of the one its host publishes."
+)
+def typed(code: str, gateway_key: str | None) -> None:
+    """Bind this phone with the code of 20 characters. Needs --host."""
+    try:
+        pinned = bytes.fromhex(gateway_key) if gateway_key else None
+    except ValueError:
+        raise click.BadParameter("not hexadecimal", param_hint="--gateway-key") from None
+    activate(None, lambda client: client.begin_typed(code, gateway_public=pinned, listener=Teller()))
+
+
+def _or_fail(read: Callable[[], tuple[str | None, bytes]]) -> tuple[str | None, bytes]:
+    try:
+        return read()
+    except ProtocolError as error:
+        raise Failure(sentence(f"{error}.")) from None
+
+
+@phone.command("list")
+def list_bindings() -> None:
+    """List the accounts that this phone is bound to."""
+
+    async def work(store: FileStore) -> None:
+        bindings = store.bindings()
+        if not bindings:
+            click.echo("This phone is bound to nothing yet. See: tessera phone --help")
+        for binding in bindings:
+            added = datetime.fromtimestamp(binding.added, UTC).strftime("%Y-%m-%d")
+            state = "" if binding.state == "active" else "  (not finished: run `open`, or scan again)"
+            click.echo(f"{_id(binding)}  {binding.tenant}: {binding.label}  {binding.host}  {added}{state}")
+
+    run(work)
+
+
+def with_channel(which: str | None, work: Callable[[Channel], Awaitable[None]]) -> None:
+    """Resume a binding, do something on its channel, and close it."""
+    options: Options = click.get_current_context().obj
+
+    async def whole(store: FileStore) -> None:
+        binding = _choose(store.bindings(), which)
+        async with options.client(binding.host, store) as client:
+            channel = await client.open(binding.binding_id)
+            try:
+                await work(channel)
+            finally:
+                await channel.close()
+
+    run(whole)
+
+
+def _choose(bindings: list[Binding], which: str | None) -> Binding:
+    if which is None:
+        if len(bindings) == 1:
+            return bindings[0]
+        raise BindingNotFound("name the binding, since there is not exactly one")
+    named = [binding for binding in bindings if which in (_id(binding), binding.name, binding.label)]
+    if len(named) != 1:
+        raise BindingNotFound("no binding, or more than one, by that name")
+    return named[0]
+
+
+def _id(binding: Binding) -> str:
+    return encode_id("bnd", binding.binding_id)
+
+
+_binding = click.argument("binding", required=False)
+
+
+@phone.command("open")
+@_binding
+@click.option(
+    "--watch", type=float, default=0.0, help="Stay for that many seconds and print what the bank changes."
+)
+def open_binding(binding: str | None, watch: float) -> None:
+    """Contact the bank and show the state. BINDING is an id or a name; not needed when there is one."""
+
+    async def work(channel: Channel) -> None:
+        kept = channel.binding
+        time = datetime.fromtimestamp(await channel.ping(), UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+        click.echo(f"{kept.tenant}: {kept.label}\nState: active, contact {kept.index}, bank's time {time}")
+        if channel.pin is not None:
+            click.echo(f"PIN: {channel.pin.digits} digits, {channel.pin.left} tries left")
+        if watch > 0:
+            channel.on_state(lambda state: click.echo(f"State: {state}"))
+            await channel.watch(watch)
+
+    with_channel(binding, work)
+
+
+@phone.group("pin")
+def pin_group() -> None:
+    """Prove or change the PIN."""
+
+
+@pin_group.command("prove")
+@_binding
+def pin_prove(binding: str | None) -> None:
+    """Prove the PIN to the bank."""
+
+    async def work(channel: Channel) -> None:
+        await channel.prove_pin(await ask_pin())
+        click.echo("The PIN is right.")
+
+    with_channel(binding, work)
+
+
+@pin_group.command("change")
+@_binding
+def pin_change(binding: str | None) -> None:
+    """Change the PIN."""
+
+    async def work(channel: Channel) -> None:
+        old = await ask_pin("PIN in force")
+        new = await ask_new_pin(digits=channel.binding.digits)
+        await channel.change_pin(old, new)
+        click.echo("The new PIN is in force.")
+
+    with_channel(binding, work)
+
+
+@phone.command()
+@click.argument("name")
+@_binding
+def rename(name: str, binding: str | None) -> None:
+    """Give this phone another NAME on the bank's page."""
+
+    async def work(channel: Channel) -> None:
+        click.echo(f"This phone is now called: {await channel.rename(name)}")
+
+    with_channel(binding, work)
+
+
+@phone.command()
+@_binding
+@click.option("--yes", is_flag=True, help="Don't ask.")
+def remove(binding: str | None, yes: bool) -> None:  # noqa: FBT001 - click hands flags over so
+    """End a binding at both ends, and erase its keys here."""
+
+    async def work(channel: Channel) -> None:
+        text = f"Remove {channel.binding.label} at {channel.binding.tenant}? [y/N]"
+        if not yes and (await ask(text, default="n", show_default=False)).lower() not in ("y", "yes"):
+            raise Failure("Nothing was changed.")
+        await channel.remove()
+        click.echo("Removed.")
+
+    with_channel(binding, work)

@@ -1,0 +1,147 @@
+"""What a phone can meet, each with a stable code and what the person can do next. The client raises these and
+`gateway.protocol.errors`; the command line prints them. No text holds a secret."""
+
+from typing import ClassVar
+
+from gateway.protocol.errors import ErrorCode
+
+_REFUSALS: dict[ErrorCode, str] = {
+    ErrorCode.UNKNOWN: "The bank does not know this code or this phone. Ask for a new code.",
+    ErrorCode.EXPIRED: "This code is over. Scan the one that is on the screen now.",
+    ErrorCode.ENDED: "This activation has ended. Begin again on the bank's page.",
+    ErrorCode.REFUSED: "The bank could not verify this contact. Scan the code again.",
+    ErrorCode.SUITE: "The bank asks for another protocol. Update this client.",
+    ErrorCode.PLATFORM: "The bank does not allow this kind of phone.",
+    ErrorCode.SUSPENDED: "The bank has suspended this phone. Ask the bank.",
+    ErrorCode.BUSY: "The bank is busy. Try again in a minute.",
+}
+
+
+class PhoneError(Exception):
+    """Base of all. `code` is stable; `next_step` is a sentence for the person."""
+
+    code: ClassVar[str] = "phone-error"
+    next_step: str = "Try again."
+
+
+class ConnectionLost(PhoneError):
+    """The gateway can't be reached, or the connection broke."""
+
+    code = "connection-lost"
+    next_step = "Check the network and try again; nothing is lost."
+
+
+class GatewayRefused(PhoneError):
+    """The gateway answered with an error frame. It is not authenticated, so nothing is erased because of it."""
+
+    code = "gateway-refused"
+
+    def __init__(self, error: ErrorCode) -> None:
+        super().__init__(f"the gateway refused: {error.value}")
+        self.error = error
+        self.next_step = _REFUSALS[error]
+
+
+class CloneSuspected(GatewayRefused):
+    """The ratchet of this binding has moved on without this phone; the gateway was told, by signature."""
+
+    code = "clone-suspected"
+
+    def __init__(self) -> None:
+        super().__init__(ErrorCode.SUSPENDED)
+        self.next_step = (
+            "Another copy of this phone's keys was used, or an old copy is used now. Ask the bank."
+        )
+
+
+class ContactEnded(PhoneError):
+    """The activation ended while this phone waited. `reason` is that of the protocol."""
+
+    code = "contact-ended"
+    next_step = "Begin again on the bank's page."
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the activation has ended: {reason}")
+        self.reason = reason
+
+
+class CodeExpired(PhoneError):
+    """The code's expiry is past by this phone's clock."""
+
+    code = "code-expired"
+    next_step = "Ask for a new code, and check this machine's clock."
+
+
+class CodeTwoNeeded(PhoneError):
+    """The two-step confirmation needs code 2 of the contact that runs now."""
+
+    code = "code-2-needed"
+    next_step = "Scan or type the second code that the bank's page shows now."
+
+
+class PinIsWrong(PhoneError):
+    """The PIN is wrong. `left` tries; with none left, blocked until `until` (Unix seconds) or by the bank (None)."""
+
+    code = "pin-wrong"
+    next_step = "Try again with the right PIN."
+
+    def __init__(self, left: int, until: int | None) -> None:
+        super().__init__(f"wrong PIN, {left} left")
+        self.left = left
+        self.until = until
+
+
+class PinIsBlocked(PhoneError):
+    """No PIN is taken until `until` (Unix seconds), or until the bank unblocks it (None)."""
+
+    code = "pin-blocked"
+
+    def __init__(self, until: int | None) -> None:
+        super().__init__("the PIN is blocked")
+        self.until = until
+        self.next_step = "Ask the bank to unblock the PIN." if until is None else "Wait until it opens again."
+
+
+class GatewayProblem(PhoneError):
+    """The gateway did not take a message in this state. `problem` is for the log."""
+
+    code = "gateway-problem"
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(f"the gateway did not take that: {problem}")
+        self.problem = problem
+
+
+class UnexpectedAnswer(PhoneError):
+    """The gateway sent a message that is not an answer to what was asked."""
+
+    code = "unexpected-answer"
+    next_step = "Update this client, or tell the bank."
+
+
+class BindingGone(PhoneError):
+    """The binding was suspended or removed while the channel was open, told inside it. `state` says which."""
+
+    code = "binding-gone"
+    next_step = "Ask the bank, or bind this phone anew."
+
+    def __init__(self, state: str) -> None:
+        super().__init__(f"this phone is {state}")
+        self.state = state
+
+
+class BindingNotFound(PhoneError):
+    """The store has no such binding."""
+
+    code = "binding-not-found"
+    next_step = "See `tessera phone list`."
+
+
+class StoreError(PhoneError):
+    """The key store can't be opened: wrong passphrase, damaged, readable by others, or in use."""
+
+    code = "store-error"
+
+    def __init__(self, text: str, next_step: str) -> None:
+        super().__init__(text)
+        self.next_step = next_step

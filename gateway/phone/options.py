@@ -1,0 +1,131 @@
+"""What the commands of `tessera phone` share: the options before the command, the client they describe, and how
+failures are printed, each with what to do next and an exit status of its own kind."""
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import aiohttp
+import click
+
+from gateway.core.clock import SystemClock
+from gateway.core.secrets import system_random
+from gateway.phone.client import Person, PhoneClient
+from gateway.phone.errors import (
+    BindingGone,
+    ConnectionLost,
+    ContactEnded,
+    GatewayRefused,
+    PhoneError,
+    PinIsBlocked,
+    PinIsWrong,
+)
+from gateway.phone.prompts import describe_pin_error
+from gateway.phone.store import FileStore
+from gateway.phone.transport import Network, Site
+from gateway.protocol.code import is_loopback
+from gateway.protocol.errors import ProtocolError
+
+
+class Failure(click.ClickException):
+    """An error with what to do next. The exit status tells scripts the kind."""
+
+
+class NoConnection(Failure):
+    """The gateway can't be reached."""
+
+    exit_code = 3
+
+
+class Refused(Failure):
+    """The bank refused or ended it."""
+
+    exit_code = 4
+
+
+class PinFailure(Failure):
+    """The PIN is wrong or blocked."""
+
+    exit_code = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What stands before the command."""
+
+    store: Path
+    key_file: Path | None
+    passphrase_file: Path | None
+    host: str | None
+    insecure_http: bool
+    ca: Path | None
+    name: str
+    lang: Literal["fr", "en"]
+
+    def open_store(self) -> FileStore:
+        """Open the key store, asking for the passphrase unless a file stands for it."""
+        passphrase = None
+        if self.passphrase_file is not None:
+            passphrase = self.passphrase_file.read_text(encoding="utf-8").rstrip("\n")
+        elif self.key_file is None:
+            new = not self.store.exists()
+            text = "Choose a passphrase for this phone's keys" if new else "Passphrase of this phone's keys"
+            passphrase = click.prompt(text, hide_input=True, confirmation_prompt=new)
+        store = FileStore.open(self.store, passphrase=passphrase, key_file=self.key_file)
+        store.forget_expired(SystemClock().now())
+        return store
+
+    def tls(self) -> ssl.SSLContext | None:
+        """Return the TLS context of `--ca`."""
+        if self.ca is None:
+            return None
+        try:
+            return ssl.create_default_context(cafile=str(self.ca))
+        except (OSError, ssl.SSLError):
+            raise Failure(f"{self.ca} is not a certificate in PEM form.") from None
+
+    @contextlib.asynccontextmanager
+    async def client(self, host: str, store: FileStore) -> AsyncIterator[PhoneClient]:
+        """Open a client for a host."""
+        if self.insecure_http and not is_loopback(host):
+            raise Failure("--insecure-http is for this machine alone (localhost, 127.0.0.1 or [::1]).")
+        site = Site.of(host, scheme="http" if self.insecure_http else "https")
+        async with aiohttp.ClientSession() as http:
+            yield PhoneClient(
+                store=store,
+                network=Network(site, http, tls=self.tls()),
+                random=system_random,
+                clock=SystemClock(),
+                person=Person(self.name, self.lang),
+            )
+
+
+def run(work: Callable[[FileStore], Awaitable[None]]) -> None:
+    """Open the store, run a command's work, and print failures with what to do next."""
+    options: Options = click.get_current_context().obj
+
+    async def whole() -> None:
+        with options.open_store() as store:
+            await work(store)
+
+    try:
+        asyncio.run(whole())
+    except (PinIsWrong, PinIsBlocked) as error:
+        raise PinFailure(describe_pin_error(error)) from None
+    except PhoneError as error:
+        text = sentence(f"{error}. {error.next_step}")
+        if isinstance(error, ConnectionLost):
+            raise NoConnection(text) from None
+        if isinstance(error, GatewayRefused | ContactEnded | BindingGone):
+            raise Refused(text) from None
+        raise Failure(text) from None
+    except ProtocolError as error:
+        raise Failure(sentence(f"{error}. ({error.code})")) from None
+
+
+def sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,103 @@
+"""What `tessera phone` asks people: PINs, the second code, a yes. Prompts run in a thread, so that the channel's
+heartbeat goes on while somebody thinks. PINs are never echoed and never part of a message."""
+
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gateway.phone.contact import FirstContact
+from gateway.phone.errors import PinIsBlocked, PinIsWrong
+from gateway.protocol.code import read_link, read_own_scan
+from gateway.protocol.errors import MalformedCode, MistypedCode, ProtocolError
+from gateway.protocol.pin import WeakReason, weakness
+
+_WEAK = {
+    WeakReason.NOT_DIGITS: "A PIN has digits only.",
+    WeakReason.LENGTH: "The PIN needs {digits} digits.",
+    WeakReason.SAME: "All digits are the same. Choose another PIN.",
+    WeakReason.RUN: "Digits in a row are the first that anybody tries. Choose another PIN.",
+    WeakReason.REPEATED: "The same digits over and over are easily guessed. Choose another PIN.",
+    WeakReason.DATE: "This reads as a date, and dates are easily guessed. Choose another PIN.",
+    WeakReason.COMMON: "Many people choose this one. Choose another PIN.",
+}
+
+
+async def ask(text: str, **options: Any) -> str:
+    """Ask for a line. Ctrl-C and the end of input abort."""
+    answer: str = await asyncio.to_thread(lambda: click.prompt(text, **options))
+    return answer
+
+
+async def ask_pin(text: str = "PIN") -> str:
+    """Ask for a PIN in force, hidden."""
+    return await ask(text, hide_input=True)
+
+
+async def ask_new_pin(*, digits: int) -> str:
+    """Ask twice for a new PIN until it is not weak and both agree."""
+    while True:
+        pin = await ask(f"Choose a PIN of {digits} digits", hide_input=True)
+        reason = weakness(pin, digits=digits)
+        if reason is not None:
+            click.echo(_WEAK[reason].format(digits=digits))
+        elif await ask("The same PIN again", hide_input=True) == pin:
+            return pin
+        else:
+            click.echo("The two were not the same.")
+
+
+async def ask_code2(contact: FirstContact, *, host: str) -> None:
+    """Ask for the second code until one is taken: a picture's path, a link, or the 17 typed characters."""
+    while True:
+        text = (await ask("Second code (path of a picture, or the characters shown beside it)")).strip()
+        try:
+            scanned = await asyncio.to_thread(_read_if_picture, Path(text))
+            if scanned is not None:
+                label = contact.take_code2(read_own_scan(scanned, own_host=host))
+                click.echo(f"The second code is for: {label}")
+            elif text.startswith("http"):
+                contact.take_code2(read_link(text)[1])
+            else:
+                contact.take_typed_code2(text)
+            return
+        except MistypedCode:
+            click.echo("A character is wrong: compare it with the bank's page, and type it again.")
+        except (MalformedCode, click.ClickException) as error:
+            text = error.format_message() if isinstance(error, click.ClickException) else str(error)
+            click.echo(f"That is not the second code of this contact: {text}.")
+        except ProtocolError as error:
+            click.echo(f"Not taken: {error}.")
+
+
+def _read_if_picture(path: Path) -> bytes | None:
+    """Return what the code in a picture holds, or None when the path is no file."""
+    try:
+        return read_picture(path) if path.is_file() else None
+    except OSError:
+        return None
+
+
+def read_picture(path: Path) -> bytes:
+    """Return what the code in a picture holds. Raises click.ClickException."""
+    from gateway.codes.reader import (  # numpy is slow to load, and needed here alone
+        UnreadableCode,
+        read_image,
+    )
+
+    try:
+        return read_image(path).payload
+    except UnreadableCode as error:
+        raise click.ClickException(str(error)) from None
+
+
+def describe_pin_error(error: PinIsWrong | PinIsBlocked) -> str:
+    """Return the sentence for a wrong or blocked PIN."""
+    if isinstance(error, PinIsWrong) and error.left > 0:
+        return f"That is not the PIN. {error.left} {'try' if error.left == 1 else 'tries'} left."
+    if error.until is None:
+        return "The PIN is blocked. Ask the bank to unblock it."
+    until = datetime.fromtimestamp(error.until, UTC).strftime("%H:%M:%S UTC")
+    return f"The PIN is blocked until {until}."

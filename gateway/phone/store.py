@@ -1,0 +1,182 @@
+"""Where a phone keeps its records: in memory for load generation and tests, or in one encrypted file for people.
+A write is durable when it returns, because the ratchet depends on it."""
+
+import os
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from gateway.phone.errors import StoreError
+from gateway.phone.models import Binding, PendingContact
+from gateway.phone.vault import Vault
+
+
+class PhoneStore(Protocol):
+    """The records of one phone, by activation id or binding id (16 bytes each)."""
+
+    def pending(self, activation_id: bytes) -> PendingContact | None:
+        """Return the first contact under way for an activation."""
+
+    def put_pending(self, contact: PendingContact) -> None:
+        """Keep a first contact."""
+
+    def drop_pending(self, activation_id: bytes) -> None:
+        """Forget a first contact; none is no error."""
+
+    def bindings(self) -> list[Binding]:
+        """Return all bindings, oldest first."""
+
+    def binding(self, binding_id: bytes) -> Binding | None:
+        """Return one binding."""
+
+    def put_binding(self, binding: Binding) -> None:
+        """Keep a binding, durably when this returns."""
+
+    def drop_binding(self, binding_id: bytes) -> None:
+        """Forget a binding and its keys; none is no error."""
+
+
+class MemoryStore:
+    """Keeps records for as long as the process lives."""
+
+    def __init__(self) -> None:
+        self._pending: dict[bytes, PendingContact] = {}
+        self._bindings: dict[bytes, Binding] = {}
+
+    def pending(self, activation_id: bytes) -> PendingContact | None:
+        """Return the first contact under way for an activation."""
+        return self._pending.get(activation_id)
+
+    def put_pending(self, contact: PendingContact) -> None:
+        """Keep a first contact."""
+        self._pending[contact.activation_id] = contact
+        self._save()
+
+    def drop_pending(self, activation_id: bytes) -> None:
+        """Forget a first contact; none is no error."""
+        if self._pending.pop(activation_id, None) is not None:
+            self._save()
+
+    def bindings(self) -> list[Binding]:
+        """Return all bindings, oldest first."""
+        return list(self._bindings.values())
+
+    def binding(self, binding_id: bytes) -> Binding | None:
+        """Return one binding."""
+        return self._bindings.get(binding_id)
+
+    def put_binding(self, binding: Binding) -> None:
+        """Keep a binding."""
+        self._bindings[binding.binding_id] = binding
+        self._save()
+
+    def drop_binding(self, binding_id: bytes) -> None:
+        """Forget a binding and its keys; none is no error."""
+        if self._bindings.pop(binding_id, None) is not None:
+            self._save()
+
+    def _save(self) -> None:
+        """Memory needs no saving."""
+
+
+class _Contents(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    pending: list[PendingContact]
+    bindings: list[Binding]
+
+
+class FileStore(MemoryStore):
+    """Keeps records in an encrypted file (mode 0600), written anew and synced at each change. One process at a time:
+    the file beside it with `.lock` says so. Close it, or use it in a `with`."""
+
+    def __init__(self, path: Path, vault: Vault, *, lock: int) -> None:
+        super().__init__()
+        self._path = path
+        self._vault = vault
+        self._lock = lock
+
+    @classmethod
+    def open(cls, path: Path, *, passphrase: str | None = None, key_file: Path | None = None) -> "FileStore":
+        """Open the file, or begin a new one at the first write. Raises StoreError."""
+        lock = _lock(path)
+        try:
+            if not path.exists():
+                return cls(path, Vault.create(passphrase=passphrase, key_file=key_file), lock=lock)
+            vault, plain = Vault.unlock(_read(path), passphrase=passphrase, key_file=key_file)
+            store = cls(path, vault, lock=lock)
+            contents = msgspec.json.decode(plain, type=_Contents)
+        except msgspec.MsgspecError:
+            os.close(lock)
+            raise StoreError("the key store is damaged", "Restore it, or bind this phone anew.") from None
+        except BaseException:
+            os.close(lock)
+            raise
+        store._pending = {contact.activation_id: contact for contact in contents.pending}
+        store._bindings = {binding.binding_id: binding for binding in contents.bindings}
+        return store
+
+    def forget_expired(self, now: float) -> None:
+        """Drop first contacts whose activation is over (`now` in Unix seconds), but for those that a binding in
+        `committing` may still need."""
+        needed = {item.activation_id for item in self._bindings.values() if item.state == "committing"}
+        for contact in list(self._pending.values()):
+            if contact.expiry < now and contact.activation_id not in needed:
+                self.drop_pending(contact.activation_id)
+
+    def close(self) -> None:
+        """Release the lock."""
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    def __enter__(self) -> "FileStore":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _save(self) -> None:
+        contents = _Contents(list(self._pending.values()), list(self._bindings.values()))
+        blob = self._vault.seal(msgspec.json.encode(contents))
+        temporary = self._path.with_suffix(".new")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(blob)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(self._path)
+        _sync_directory(self._path.parent)
+
+
+def _lock(path: Path) -> int:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise StoreError(f"the key store can't be opened: {error.strerror}", "Check --store.") from None
+    try:
+        _lock_exclusively(descriptor)
+    except OSError:
+        os.close(descriptor)
+        raise StoreError("another process uses this key store", "Let it finish, then try again.") from None
+    return descriptor
+
+
+def _lock_exclusively(descriptor: int) -> None:
+    import fcntl  # not on every platform; the in-memory store does without
+
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _read(path: Path) -> bytes:
+    if path.stat().st_mode & 0o077:
+        raise StoreError("the key store is readable by others", f"Run: chmod 600 {path}")
+    return path.read_bytes()
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
