@@ -48,7 +48,6 @@ export interface Answered {
 
 /** Opens a socket, sends the hello, and returns the gateway's frame beside the open socket. */
 export async function sendHello(environment: PhoneEnvironment, host: string, hello: Bytes): Promise<Answered> {
-  if (!environment.online()) throw new PhoneClientError("offline");
   const url = `${environment.secure ? "wss" : "ws"}://${host}${CHANNEL_PATH}`;
   const socket = await within(environment, CONNECT_PATIENCE_MS, environment.connect(url), (late) => {
     late.close();
@@ -73,13 +72,13 @@ export interface Persistence {
   /** Told before each wait; null while the phone is offline. */
   readonly onWait: (milliseconds: number | null) => void;
   readonly signal: AbortSignal;
-  /** Waits at most this often, then the last error is raised. */
+  /** At most so many tries, then the last error is raised; with a limit, a phone without a network is told at once. */
   readonly tries?: number;
 }
 
 /** Tries until it works. Raises the first error that time does not mend, or `closed` when `signal` says so. */
 export async function tryAgain(persistence: Persistence): Promise<void> {
-  const { environment, attempt, onWait, signal } = persistence;
+  const { environment, attempt, onWait, signal, tries: limit = Infinity } = persistence;
   for (let tries = 0; ; tries += 1) {
     if (signal.aborted) throw new PhoneClientError("closed");
     try {
@@ -87,18 +86,21 @@ export async function tryAgain(persistence: Persistence): Promise<void> {
       return;
     } catch (cause) {
       const error = toPhoneError(cause);
-      if (!isPassing(error) || tries + 1 >= (persistence.tries ?? Infinity)) throw error;
+      const hopeless = error.code === "offline" && limit !== Infinity;
+      if (!isPassing(error) || hopeless || tries + 1 >= limit) throw error;
     }
     // Spread over half the time, so that the phones of a restarted gateway do not come all at once.
     const longest = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** tries);
     const spread = crypto.getRandomValues(new Uint32Array(1))[0]! / 2 ** 33;
     const wait = Math.round(longest * (0.5 + spread));
-    onWait(environment.online() ? wait : null);
-    await pause(environment, wait, signal);
+    const online = environment.online();
+    onWait(online ? wait : null);
+    // Browsers are sometimes wrong about being offline: try even then, but seldom.
+    await pause(environment, online ? wait : LONGEST_WAIT_MS, signal);
   }
 }
 
-/** Waits a time, or until the network comes back; while the phone is offline, for the network alone. */
+/** Waits a time, or until the network comes back. */
 function pause(environment: PhoneEnvironment, milliseconds: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const finish = (): void => {
@@ -107,9 +109,7 @@ function pause(environment: PhoneEnvironment, milliseconds: number, signal: Abor
       signal.removeEventListener("abort", finish);
       resolve();
     };
-    const stopTimer = environment.after(milliseconds, () => {
-      if (environment.online()) finish();
-    });
+    const stopTimer = environment.after(milliseconds, finish);
     const stopNetwork = environment.onNetwork(() => {
       if (environment.online()) finish();
     });

@@ -1,0 +1,342 @@
+/**
+ * A gateway in memory that speaks the wire specification with the test's own engine: one tenant, one activation, its
+ * binding. It checks every signature and every rule of the ratchet, and loses what a test tells it to lose: `faults`
+ * holds "before commit" (the phone's message does not arrive) or "after active" (what the gateway says does not arrive).
+ */
+import { p256, p256_oprf } from "@noble/curves/nist.js";
+
+import { type Bytes, concat, copyBytes, equalBytes, fromBase64Url, fromUtf8, toBase64Url, unsigned, utf8 } from "../../src/shared/protocol/bytes";
+import * as keys from "../../src/shared/protocol/keys";
+import { compressPoint, P256, randomBytes } from "../../src/shared/protocol/primitives";
+import type { DhKey } from "../../src/shared/protocol/noise";
+import { Session } from "../../src/shared/protocol/session";
+import { answerFrame, type Hello, parseHello, respond } from "../protocol/responder";
+import type { MemorySocket } from "./fake-environment";
+
+type Json = Record<string, unknown>;
+
+export const HOST = "bank.example";
+export const TIME = 1_800_000_100;
+
+export interface FakeBinding {
+  phoneStatic: Bytes;
+  signingKey: Bytes;
+  index: number;
+  psk: Bytes;
+  nextPsk: Bytes | null;
+  pinKey: Bytes;
+  oprfKey: Bytes;
+  state: "active" | "suspended" | "removed";
+}
+
+/** Ends the serving of one socket; a fault, or the gateway's own wish. */
+class Hangup extends Error {}
+
+class Line {
+  constructor(
+    readonly gateway: FakeGateway,
+    readonly socket: MemorySocket,
+    readonly session: Session,
+  ) {}
+
+  async read(): Promise<Json> {
+    const frame = await this.socket.receive();
+    const message = JSON.parse(fromUtf8(await this.session.decrypt(frame))) as Json;
+    this.gateway.heard.push(String(message["t"]));
+    this.gateway.lose(`before ${String(message["t"])}`);
+    return message;
+  }
+
+  async say(message: Json): Promise<void> {
+    const frame = await this.session.encrypt(utf8(JSON.stringify(message)));
+    this.gateway.lose(`after ${String(message["t"])}`);
+    this.socket.send(frame);
+  }
+}
+
+export class FakeGateway {
+  readonly faults = new Set<string>();
+  readonly heard: string[] = [];
+  readonly hellos: { suite: number; counter: number }[] = [];
+  readonly bindingId = randomBytes(16);
+  readonly activation = randomBytes(16);
+  readonly otk = randomBytes(32);
+  readonly expiry = 1_800_000_400;
+  rotation = 3;
+  twoStep = false;
+  policy: "hybrid" | "classical" = "hybrid";
+  hybridDue = TIME + 86_400;
+  binding: FakeBinding | null = null;
+  clone = false;
+  left = 5;
+  blockedUntil: number | null = null;
+  /** What the bank's page would be shown. */
+  deviceCode = "";
+  code2: Bytes = new Uint8Array(0);
+  nonce = randomBytes(10);
+  confirmed = false;
+  ended: string | null = null;
+  failure: unknown = null;
+  readonly #s: DhKey;
+  #phoneStatic: Bytes | null = null;
+  #line: Line | null = null;
+  #socket: MemorySocket | null = null;
+
+  private constructor(s: DhKey) {
+    this.#s = s;
+  }
+
+  static async make(): Promise<FakeGateway> {
+    return new FakeGateway(await P256.generate());
+  }
+
+  get code(): Bytes {
+    const s = compressPoint(this.#s.publicKey);
+    return concat(new Uint8Array([1]), this.activation, this.otk, s, unsigned(this.expiry, 4), unsigned(this.rotation, 2));
+  }
+
+  get s(): Bytes {
+    return compressPoint(this.#s.publicKey);
+  }
+
+  /** The socket side of the phone's door. */
+  readonly accept = (socket: MemorySocket): void => {
+    this.#socket = socket;
+    this.#serve(socket).catch((error: unknown) => {
+      socket.close();
+      const expected = error instanceof Hangup || (error instanceof Error && error.message === "connection-lost");
+      if (!expected) this.failure ??= error;
+    });
+  };
+
+  lose(fault: string): void {
+    if (this.faults.delete(fault)) throw new Hangup(fault);
+  }
+
+  /** The customer typed the right device code on the bank's page. */
+  async confirm(): Promise<void> {
+    this.confirmed = true;
+    await this.#tell(this.#confirmation());
+  }
+
+  async wrongCode(left: number): Promise<void> {
+    await this.#tell({ t: "wrong-code", left });
+  }
+
+  async end(reason: string): Promise<void> {
+    this.ended = reason;
+    await this.#tell({ t: "ended", reason });
+    this.#socket?.close();
+  }
+
+  async setState(state: "active" | "suspended" | "removed"): Promise<void> {
+    this.binding!.state = state;
+    await this.#tell({ t: "state", state });
+    if (state !== "active") this.#socket?.close();
+  }
+
+  async say(message: Json): Promise<void> {
+    await this.#line?.say(message);
+  }
+
+  /** The process dies: the socket closes, nothing of it is kept. */
+  hangUp(): void {
+    this.#socket?.close();
+  }
+
+  async #tell(message: Json): Promise<void> {
+    try {
+      await this.#line?.say(message);
+    } catch (error) {
+      if (!(error instanceof Hangup)) throw error;
+      this.#socket?.close();
+    }
+  }
+
+  #confirmation(): Json {
+    return this.twoStep ? { t: "confirmed" } : { t: "confirmed", nonce: toBase64Url(this.nonce) };
+  }
+
+  async #serve(socket: MemorySocket): Promise<void> {
+    const hello = parseHello(await socket.receive());
+    this.hellos.push({ suite: hello.suite, counter: hello.counter });
+    this.lose("before hello");
+    const line = hello.kind === 1 ? await this.#firstContact(socket, hello) : await this.#resume(socket, hello);
+    if (line === null) socket.close();
+    else await this.#openChannel(line);
+  }
+
+  #refuse(socket: MemorySocket, error: string): null {
+    socket.send(concat(new Uint8Array([0x7f]), utf8(JSON.stringify({ error }))));
+    return null;
+  }
+
+  async #firstContact(socket: MemorySocket, hello: Hello): Promise<Line | null> {
+    if (!equalBytes(hello.id, this.activation)) return this.#refuse(socket, "unknown");
+    if (this.binding !== null || this.ended !== null) return this.#refuse(socket, "ended");
+    if (hello.suite !== (this.policy === "hybrid" ? 1 : 2)) return this.#refuse(socket, "suite");
+    if (hello.counter !== this.rotation) return this.#refuse(socket, "expired");
+    const contact = { host: HOST, activation: hello.id, rotation: hello.counter, expiry: this.expiry };
+    const prologue = keys.firstContactPrologue(hello.suite, contact);
+    const handshake = respond(hello.suite, { prologue, psk: this.otk, staticKey: this.#s });
+    await handshake.read(hello.message);
+    const phoneStatic = copyBytes(handshake.remoteStatic!);
+    if (this.#phoneStatic !== null && !equalBytes(this.#phoneStatic, phoneStatic)) return this.#refuse(socket, "ended");
+    this.#phoneStatic = phoneStatic;
+    const answer = { binding: toBase64Url(this.bindingId), tenant: "Bank", label: "Account 1", pin: { digits: 6 } };
+    const payload = { ...answer, two_step: this.twoStep, time: TIME, expires: this.expiry };
+    const m2 = await handshake.write(utf8(JSON.stringify(payload)));
+    const line = new Line(this, socket, await Session.of(await handshake.split()));
+    this.lose("after m2");
+    socket.send(answerFrame(m2));
+    const signingKey = await this.#readBind(line);
+    return this.#converse(line, phoneStatic, signingKey);
+  }
+
+  async #readBind(line: Line): Promise<Bytes> {
+    const bind = await line.read();
+    const key = fromBase64Url(String(bind["key"]));
+    verify(key, keys.bindInput(line.session.handshakeHash), bind["signature"]);
+    this.#line = line;
+    this.deviceCode = await line.session.deviceCode();
+    this.code2 = await this.#sealCode2(line.session);
+    await line.say(this.confirmed ? this.#confirmation() : { t: "pending", tries: 3 });
+    return key;
+  }
+
+  async #sealCode2(session: Session): Promise<Bytes> {
+    const key = await crypto.subtle.importKey("raw", await session.export("code2"), "AES-GCM", false, ["encrypt"]);
+    const iv = randomBytes(12);
+    const plain = concat(this.bindingId, this.nonce, utf8("Account 1"));
+    const parameters = { name: "AES-GCM", iv, additionalData: utf8("TSR1 code2") };
+    return concat(new Uint8Array([2]), iv, new Uint8Array(await crypto.subtle.encrypt(parameters, key, plain)));
+  }
+
+  async #converse(line: Line, phoneStatic: Bytes, signingKey: Bytes): Promise<Line> {
+    const oprfKey = copyBytes(p256_oprf.oprf.generateKeyPair().secretKey);
+    for (;;) {
+      const message = await line.read();
+      if (message["t"] === "pin-evaluate" && this.confirmed) {
+        await line.say({ t: "pin-evaluated", element: evaluate(oprfKey, message), left: 4 });
+        continue;
+      }
+      const nonce = fromBase64Url(String(message["nonce"]));
+      if (message["t"] !== "commit" || !equalBytes(nonce, this.nonce)) {
+        await line.say({ t: "problem", code: "signature-invalid" });
+        continue;
+      }
+      const h = line.session.handshakeHash;
+      const pinKey = fromBase64Url(String(message["pin_key"]));
+      verify(signingKey, keys.commitInput(h, nonce), message["signature"]);
+      verify(pinKey, keys.pinEnrolInput(h, new Uint8Array(0)), message["pin_signature"]);
+      const psk = await line.session.export("binding-psk");
+      this.binding = { phoneStatic, signingKey, index: 0, psk, nextPsk: null, pinKey, oprfKey, state: "active" };
+      await line.say({ t: "active", added: TIME });
+      return line;
+    }
+  }
+
+  async #resume(socket: MemorySocket, hello: Hello): Promise<Line | null> {
+    const { binding } = this;
+    if (binding === null || !equalBytes(hello.id, this.bindingId) || binding.state === "removed") {
+      return this.#refuse(socket, "unknown");
+    }
+    if (binding.state === "suspended") return this.#refuse(socket, "suspended");
+    if (hello.suite === 3 && TIME >= this.hybridDue) return this.#refuse(socket, "suite");
+    const psk = hello.counter === binding.index ? binding.psk : hello.counter === binding.index + 1 ? binding.nextPsk : null;
+    if (psk === null) return this.#challenge(socket, hello, binding);
+    const prologue = keys.resumePrologue(hello.suite, { host: HOST, binding: hello.id, index: hello.counter });
+    const phoneStatic = binding.phoneStatic;
+    const handshake = respond(hello.suite, { prologue, psk, staticKey: this.#s, phoneStatic });
+    await handshake.read(hello.message);
+    const m2 = await handshake.write(utf8(JSON.stringify({ time: TIME })));
+    const line = new Line(this, socket, await Session.of(await handshake.split()));
+    this.lose("after m2");
+    socket.send(answerFrame(m2));
+    const ready = await line.read();
+    if (ready["t"] !== "ready") throw new Error("ready was due");
+    binding.psk = psk;
+    binding.index = hello.counter;
+    binding.nextPsk = await line.session.export("ratchet");
+    if (hello.suite === 4) this.hybridDue = TIME + 86_400;
+    this.#line = line;
+    await line.say(this.#welcome(hello.counter + 1));
+    return line;
+  }
+
+  #welcome(next: number): Json {
+    const pin = { digits: 6, left: this.left, blocked_until: this.blockedUntil };
+    const names = { tenant: "Bank", label: "Account 1" };
+    return { t: "welcome", next, state: "active", ...names, hybrid_due: this.hybridDue, pin };
+  }
+
+  async #challenge(socket: MemorySocket, hello: Hello, binding: FakeBinding): Promise<null> {
+    const nonce = randomBytes(32);
+    socket.send(concat(new Uint8Array([3]), nonce));
+    const answer = await socket.receive();
+    const signature = toBase64Url(answer.subarray(1));
+    verify(binding.signingKey, keys.staleInput(hello.id, hello.counter, nonce), signature);
+    this.clone = true;
+    binding.state = "suspended";
+    return this.#refuse(socket, "suspended");
+  }
+
+  async #openChannel(line: Line): Promise<void> {
+    const pin = { nonce: randomBytes(16), proved: false, change: null as Bytes | null };
+    for (;;) {
+      const message = await line.read();
+      const answer = this.#answer(message, line, pin);
+      if (answer["t"] === "removed") this.binding!.state = "removed";
+      await line.say(answer);
+    }
+  }
+
+  #answer(message: Json, line: Line, pin: { nonce: Bytes; proved: boolean; change: Bytes | null }): Json {
+    const binding = this.binding!;
+    const h = line.session.handshakeHash;
+    switch (message["t"]) {
+      case "ping":
+        return { t: "pong", time: TIME };
+      case "pin-evaluate":
+        if (this.left === 0) return { t: "pin-blocked", until: this.blockedUntil };
+        if (pin.change === null) this.left -= 1;
+        return { t: "pin-evaluated", element: evaluate(pin.change ?? binding.oprfKey, message), left: this.left, nonce: toBase64Url(pin.nonce) };
+      case "pin-prove":
+        try {
+          verify(binding.pinKey, keys.pinProofInput(h, pin.nonce), message["signature"]);
+        } catch {
+          if (this.left === 0) this.blockedUntil = TIME + 300;
+          return { t: "pin-wrong", left: this.left, until: this.blockedUntil };
+        }
+        this.left = 5;
+        pin.proved = true;
+        return { t: "pin-proved" };
+      case "pin-change":
+        if (!pin.proved) return { t: "problem", code: "out-of-turn" };
+        pin.change = copyBytes(p256_oprf.oprf.generateKeyPair().secretKey);
+        return { t: "pin-change-ready" };
+      case "pin-enrol": {
+        const key = fromBase64Url(String(message["pin_key"]));
+        verify(key, keys.pinEnrolInput(h, pin.nonce), message["pin_signature"]);
+        binding.pinKey = key;
+        binding.oprfKey = pin.change!;
+        pin.change = null;
+        return { t: "pin-enrolled" };
+      }
+      case "rename":
+        return { t: "renamed", name: message["name"] };
+      case "remove":
+        return { t: "removed" };
+      default:
+        return { t: "problem", code: "out-of-turn" };
+    }
+  }
+}
+
+function verify(key: Bytes, input: Bytes, signature: unknown): void {
+  if (!p256.verify(fromBase64Url(String(signature)), input, key, { lowS: false })) throw new Error("signature");
+}
+
+function evaluate(key: Bytes, message: Json): string {
+  return toBase64Url(p256_oprf.oprf.blindEvaluate(key, fromBase64Url(String(message["blinded"]))));
+}

@@ -1,0 +1,342 @@
+/** First contact against a scripted gateway: the whole way, the two steps, refusals, and every answer lost once. */
+import { describe, expect, it } from "vitest";
+
+import { toBase64Url, unsigned, utf8 } from "../../src/shared/protocol/bytes";
+import { typedPsk } from "../../src/shared/protocol/keys";
+import { sha256 } from "../../src/shared/protocol/primitives";
+import { parseTyped, PhoneStore } from "../../src/shared/phone-client";
+import { FakeEnvironment } from "./fake-environment";
+import { HOST } from "./fake-gateway";
+import { activationCode, makeWorld, once, PIN, until } from "./setup";
+
+const CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+
+function crockford(bytes: Uint8Array, purpose: string): string {
+  let value = 0n;
+  for (const byte of bytes) value = (value << 8n) | BigInt(byte);
+  let body = "";
+  for (let place = 15n; place >= 0n; place -= 1n) body += CROCKFORD[Number((value >> (5n * place)) & 31n)]!;
+  return body + CROCKFORD[sha256(utf8(purpose), utf8(body))[0]! % 32]!;
+}
+
+describe("first contact", () => {
+  it("binds in one step, and goes on as a channel", async () => {
+    const world = await makeWorld();
+    const contact = await world.start();
+    expect(world.environment.urls).toEqual([`wss://${HOST}/phone/v1/channel`]);
+    expect({ tenant: contact.tenant, label: contact.label, twoStep: contact.twoStep }).toEqual({ tenant: "Bank", label: "Account 1", twoStep: false });
+    expect(contact.deviceCode.replace(" ", "")).toBe(world.gateway.deviceCode);
+    expect(contact.deviceCode).toMatch(/^\d{4} \d{4}$/);
+    // 300 s of the gateway's clock remain, which runs 100 s ahead of the phone's.
+    expect(contact.expires).toBe(world.environment.clock + 300_000);
+    expect(contact.step).toBe("waiting");
+    const wrong = once(contact, "wrong-code");
+    await world.gateway.wrongCode(2);
+    expect(await wrong).toEqual({ left: 2 });
+    const confirmed = once(contact, "confirmed");
+    await world.gateway.confirm();
+    expect(await confirmed).toEqual({ step: "pin" });
+    const binding = await contact.choosePin(PIN);
+    expect(binding).toMatchObject({ tenant: "Bank", label: "Account 1", name: "My phone", state: "active", pinDigits: 6, host: HOST });
+    expect(contact.step).toBe("active");
+    await contact.channel!.ping();
+    await contact.channel!.provePin(PIN);
+    expect(await world.store.list()).toHaveLength(1);
+    expect(await world.store.pending()).toHaveLength(0);
+    expect(world.environment.locks).toEqual([`tessera ${binding.id}`]);
+  });
+
+  it("stores no key that could leave the phone", async () => {
+    const world = await makeWorld();
+    await world.bind();
+    const record = (await world.store.readBinding(await world.bindingId()))!;
+    for (const key of [record.agreement.privateKey, record.signing.privateKey, record.deviceSecret]) {
+      expect(key.extractable).toBe(false);
+      await expect(crypto.subtle.exportKey("jwk", key)).rejects.toThrow();
+    }
+    const stored = JSON.stringify(record, (_, value: unknown) => (value instanceof Uint8Array ? toBase64Url(value) : value));
+    expect(stored).not.toContain(toBase64Url(world.gateway.binding!.psk));
+    expect(stored).not.toContain(PIN);
+  });
+
+  it("takes the classical suite when policy asks for it", async () => {
+    const world = await makeWorld();
+    world.gateway.policy = "classical";
+    await world.start();
+    expect(world.gateway.hellos.map(({ suite }) => suite)).toEqual([1, 2]);
+  });
+
+  it("binds in two steps, by the scanned code 2", async () => {
+    const world = await makeWorld();
+    world.gateway.twoStep = true;
+    const contact = await world.start();
+    await expect(contact.choosePin(PIN)).rejects.toMatchObject({ code: "not-confirmed" });
+    await expect(contact.code2(world.gateway.code2)).rejects.toMatchObject({ code: "not-confirmed" });
+    const confirmed = once(contact, "confirmed");
+    await world.gateway.confirm();
+    await confirmed;
+    await expect(contact.choosePin(PIN)).rejects.toMatchObject({ code: "code2-missing" });
+    await expect(contact.code2(world.gateway.code)).rejects.toMatchObject({ code: "code2-invalid" });
+    const altered = world.gateway.code2.slice();
+    altered[40]! ^= 1;
+    await expect(contact.code2(altered)).rejects.toMatchObject({ code: "code2-wrong", next: "scan-again" });
+    await contact.code2(utf8(`https://${HOST}/a#${toBase64Url(world.gateway.code2)}`));
+    expect(contact.step).toBe("pin");
+    expect(await contact.choosePin(PIN)).toMatchObject({ state: "active" });
+  });
+
+  it("binds in two steps, by the typed code 2; a wrong nonce asks for code 2 again", async () => {
+    const world = await makeWorld();
+    world.gateway.twoStep = true;
+    const contact = await world.start();
+    const confirmed = once(contact, "confirmed");
+    await world.gateway.confirm();
+    expect(await confirmed).toEqual({ step: "code2" });
+    await expect(contact.code2("00000-000000-000000")).rejects.toMatchObject({ code: "code2-invalid" });
+    await contact.code2(crockford(new Uint8Array(10), "TSR1 code2"));
+    await expect(contact.choosePin(PIN)).rejects.toMatchObject({ code: "code2-wrong" });
+    expect(contact.step).toBe("code2");
+    await contact.code2(crockford(world.gateway.nonce, "TSR1 code2"));
+    expect(await contact.choosePin(PIN)).toMatchObject({ state: "active" });
+  });
+
+  it("binds by the typed code, with S out of the gateway's configuration", async () => {
+    const world = await makeWorld();
+    const body = "ABCDE0123456789ABCD";
+    const typed = parseTyped(body + CROCKFORD[sha256(utf8("TSR1 typed"), utf8(body))[0]! % 32]!);
+    world.gateway.rotation = 0xffff;
+    world.gateway.otk.set(typedPsk(typed.secret, world.gateway.activation));
+    const put = (path: string, document: object): void => {
+      world.environment.documents.set(path, { status: 200, body: utf8(JSON.stringify(document)) });
+    };
+    await expect(world.start(typed)).rejects.toMatchObject({ code: "protocol" });
+    put("/phone/v1/config", { host: HOST, name: "Bank", tenants: [{ id: "ten_1", name: "Bank", s: toBase64Url(world.gateway.s) }] });
+    await expect(world.start(typed)).rejects.toMatchObject({ code: "typed-unknown" });
+    put("/phone/v1/typed/ABCDE", { activation: toBase64Url(world.gateway.activation), tenant: "ten_1", expires: world.gateway.expiry });
+    const contact = await world.start(typed);
+    expect(contact.deviceCode.replace(" ", "")).toBe(world.gateway.deviceCode);
+  });
+
+  it("says why the gateway refuses", async () => {
+    const world = await makeWorld();
+    const code = activationCode(world.gateway);
+    await expect(world.start({ ...code, activation: new Uint8Array(16) })).rejects.toMatchObject({ code: "unknown", next: "new-activation" });
+    await expect(world.start({ ...code, rotation: 1 })).rejects.toMatchObject({ code: "expired", next: "scan-again" });
+    world.environment.clock = 1_900_000_000_000;
+    await expect(world.start({ ...code, rotation: 1 })).rejects.toMatchObject({ code: "code-expired" });
+    world.environment.clock = 1_800_000_000_000;
+    world.gateway.ended = "cancelled";
+    await expect(world.start()).rejects.toMatchObject({ code: "ended" });
+    expect(world.environment.locks).toEqual([]);
+  });
+
+  it("refuses a gateway that does not hold S or the key of the code", async () => {
+    const world = await makeWorld();
+    const code = activationCode(world.gateway);
+    const other = await makeWorld();
+    await expect(world.start({ ...code, gatewayStatic: other.gateway.s })).rejects.toMatchObject({ name: "PhoneClientError" });
+    world.gateway.failure = null;
+  });
+
+  it.each(["device-code", "expired", "cancelled", "contested"])("ends when the gateway says %s", async (reason) => {
+    const world = await makeWorld();
+    const contact = await world.start();
+    const ended = once(contact, "ended");
+    await world.gateway.end(reason);
+    expect(await ended).toMatchObject({ reason });
+    expect(contact.step).toBe("ended");
+    await expect(contact.choosePin(PIN)).rejects.toMatchObject({ code: "ended", details: { reason } });
+    await until(() => world.environment.locks.length === 0);
+  });
+
+  it("refuses PINs that may not be chosen, without asking the gateway", async () => {
+    const world = await makeWorld();
+    const contact = await world.start();
+    await world.gateway.confirm();
+    await expect(contact.choosePin("12345")).rejects.toMatchObject({ code: "pin-format", details: { digits: 6 } });
+    await expect(contact.choosePin("123456")).rejects.toMatchObject({ code: "pin-weak", details: { weak: "run" } });
+    expect(world.gateway.heard).not.toContain("pin-evaluate");
+  });
+
+  it("does not run twice in one browser", async () => {
+    const world = await makeWorld();
+    const contact = await world.start();
+    await expect(world.start()).rejects.toMatchObject({ code: "other-tab" });
+    contact.close();
+    await until(() => world.environment.locks.length === 0);
+    await world.start();
+  });
+});
+
+const LOSSES = ["before hello", "after m2", "before bind", "after pending"];
+
+describe("first contact through losses", () => {
+  it.each(LOSSES)("begins although the connection is lost %s", async (fault) => {
+    const world = await makeWorld();
+    world.gateway.faults.add(fault);
+    const contact = await world.start();
+    expect(world.gateway.faults.size).toBe(0);
+    expect(contact.deviceCode.replace(" ", "")).toBe(world.gateway.deviceCode);
+  });
+
+  it("takes a lost connection up again with the same key and rotation, and another device code", async () => {
+    const world = await makeWorld();
+    const contact = await world.start();
+    const before = contact.deviceCode;
+    const [lost, back] = [once(contact, "disconnected"), once(contact, "reconnected")];
+    world.gateway.hangUp();
+    await lost;
+    expect(await back).toMatchObject({ step: "waiting", deviceCode: contact.deviceCode });
+    expect(contact.deviceCode).not.toBe(before);
+    expect(contact.deviceCode.replace(" ", "")).toBe(world.gateway.deviceCode);
+    expect(world.gateway.hellos.map(({ counter }) => counter)).toEqual([3, 3]);
+  });
+
+  it("waits for the network, and hears of a confirmation that came meanwhile", async () => {
+    const world = await makeWorld();
+    const contact = await world.start();
+    const lost = once(contact, "disconnected");
+    world.environment.setOnline(false);
+    expect(await lost).toEqual({ waitMs: null });
+    world.gateway.confirmed = true;
+    const back = once(contact, "reconnected");
+    world.environment.setOnline(true);
+    expect(await back).toMatchObject({ step: "pin" });
+    expect(await contact.choosePin(PIN)).toMatchObject({ state: "active" });
+  });
+
+  it("takes up again when the confirmation itself is lost", async () => {
+    const world = await makeWorld();
+    const contact = await world.start();
+    world.gateway.faults.add("after confirmed");
+    const back = once(contact, "reconnected");
+    await world.gateway.confirm();
+    expect(await back).toMatchObject({ step: "pin" });
+  });
+
+  it.each(["before pin-evaluate", "after pin-evaluated", "before commit", "after active"])(
+    "commits although the connection is lost %s",
+    async (fault) => {
+      const world = await makeWorld();
+      const contact = await world.start();
+      const confirmed = once(contact, "confirmed");
+      await world.gateway.confirm();
+      await confirmed;
+      world.gateway.faults.add(fault);
+      const binding = await contact.choosePin(PIN);
+      expect(world.gateway.faults.size).toBe(0);
+      expect(binding.state).toBe("active");
+      expect(await world.store.pending()).toHaveLength(0);
+      await contact.channel!.provePin(PIN);
+      contact.channel!.close();
+      await until(() => world.environment.locks.length === 0);
+      const channel = await world.open();
+      await channel.provePin(PIN);
+    },
+  );
+
+  it("two-step: keeps the nonce of code 2 across a lost connection", async () => {
+    const world = await makeWorld();
+    world.gateway.twoStep = true;
+    const contact = await world.start();
+    const confirmed = once(contact, "confirmed");
+    await world.gateway.confirm();
+    await confirmed;
+    await contact.code2(world.gateway.code2);
+    const back = once(contact, "reconnected");
+    world.gateway.hangUp();
+    expect(await back).toMatchObject({ step: "pin" });
+    world.gateway.faults.add("before commit");
+    expect(await contact.choosePin(PIN)).toMatchObject({ state: "active" });
+  });
+
+  it("settles by itself after a reload when the answer to commit was lost", async () => {
+    const world = await makeWorld();
+    const contact = await world.start();
+    const confirmed = once(contact, "confirmed");
+    await world.gateway.confirm();
+    await confirmed;
+    world.gateway.faults.add("after active");
+    const gone = contact.choosePin(PIN).catch((error: unknown) => error);
+    await once(contact, "disconnected");
+    contact.close();
+    expect(await gone).toMatchObject({ name: "PhoneClientError" });
+    expect(await world.store.list()).toMatchObject([{ state: "committing" }]);
+    await until(() => world.environment.locks.length === 0);
+    const channel = await world.open();
+    await channel.provePin(PIN);
+    expect(await world.store.list()).toMatchObject([{ state: "active" }]);
+    expect(await world.store.pending()).toHaveLength(0);
+  });
+
+  it("says that a binding was never finished, and takes first contact up after a reload", async () => {
+    const world = await makeWorld();
+    const contact = await world.start();
+    const confirmed = once(contact, "confirmed");
+    await world.gateway.confirm();
+    await confirmed;
+    world.gateway.faults.add("before commit");
+    const gone = contact.choosePin(PIN).catch((error: unknown) => error);
+    await once(contact, "disconnected");
+    contact.close();
+    await gone;
+    await until(() => world.environment.locks.length === 0);
+    await expect(world.open()).rejects.toMatchObject({ code: "not-committed" });
+    expect(await world.store.list()).toHaveLength(1);
+    const [pending] = await world.store.pending();
+    expect(pending).toMatchObject({ kind: "pending", tenant: "Bank", host: HOST });
+    const again = await world.start(pending);
+    expect(again.step).toBe("pin");
+    expect(await again.choosePin(PIN)).toMatchObject({ state: "active" });
+    expect(await world.store.list()).toHaveLength(1);
+  });
+
+  it("comes again with the rotation it came with, whatever is scanned after a reload", async () => {
+    const world = await makeWorld();
+    const contact = await world.start();
+    contact.close();
+    await until(() => world.environment.locks.length === 0);
+    const code = activationCode(world.gateway);
+    await world.start({ ...code, rotation: 9, psk: new Uint8Array(32) });
+    expect(world.gateway.hellos.map(({ counter }) => counter)).toEqual([3, 3]);
+  });
+
+  it("gives up when the activation's time is over", async () => {
+    const world = await makeWorld();
+    const contact = await world.start();
+    const ended = once(contact, "ended");
+    world.environment.clock = contact.expires;
+    world.gateway.hangUp();
+    expect(await ended).toMatchObject({ reason: "expired" });
+  });
+
+  it("forgets the keys of an activation that is left, or over", async () => {
+    const world = await makeWorld();
+    const contact = await world.start();
+    expect(await world.store.pending()).toHaveLength(1);
+    await contact.cancel();
+    expect(await world.store.pending()).toHaveLength(0);
+  });
+
+  it("ends at a message that the specification does not know", async () => {
+    const world = await makeWorld();
+    const contact = await world.start();
+    const ended = once(contact, "ended");
+    await world.gateway.say({ t: "pong", time: 1 });
+    expect(await ended).toMatchObject({ error: { code: "protocol", next: "update-app" } });
+  });
+
+  it("does not wait for ever when offline at the start", async () => {
+    const world = await makeWorld();
+    world.environment.setOnline(false);
+    await expect(world.start()).rejects.toMatchObject({ code: "offline", next: "go-online" });
+  });
+});
+
+it("shares its sealing key between tabs", async () => {
+  const environment = new FakeEnvironment(() => undefined);
+  const [first, second] = await Promise.all([PhoneStore.open(environment, "tabs"), PhoneStore.open(environment, "tabs")]);
+  const sealed = await first.seal(unsigned(7, 4), "a place");
+  expect(await second.unseal(sealed, "a place")).toEqual(unsigned(7, 4));
+  await expect(second.unseal(sealed, "another place")).rejects.toMatchObject({ code: "storage" });
+});
