@@ -28,7 +28,7 @@ _SECRET_NAMES = frozenset(
         "device_code",
         "typed",
     }
-    | {"pin", "psk", "otk", "seed", "link", "body", "payload", "plaintext", "signature"}
+    | {"pin", "psk", "otk", "seed", "link", "body", "payload", "plaintext"}
 )
 _SECRET_SHAPES = re.compile(rb"(tsk|ptk|whsec)_[A-Za-z0-9_+/=-]{8,}|(?i:bearer) [A-Za-z0-9._~+/=-]{8,}")
 TRACE_FRAMES = 12

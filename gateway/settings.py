@@ -62,7 +62,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = None
     hsm: Annotated[str | None, _key("URI of the key store, such as software:FILE or pkcs11:…")] = None
     production: Annotated[bool, _key("Refuse what only development may have.")] = False
-    web_dist: Annotated[str, _key("Directory of the built web files.")] = "web/dist"
+    web_dist: Annotated[
+        str | None, _key("Directory of the built web files. Default: web/dist beside the code.")
+    ] = None
     demo: Annotated[bool, _key("Serve the demo bank at /demo/ and set up what it needs.")] = False
     tls_cert: Annotated[str | None, _key("PEM file of the certificate chain. Without it: plain HTTP.")] = None
     tls_key: Annotated[str | None, _key("PEM file of the certificate's key.")] = None
@@ -107,14 +109,29 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return self.database_url or f"sqlite:///{Path(self.data) / 'tessera.db'}"
 
     @property
+    def resolved_web_dist(self) -> Path:
+        """The directory of the built web files."""
+        return Path(self.web_dist) if self.web_dist else Path(__file__).parents[1] / "web" / "dist"
+
+    @property
+    def allows_inside_webhooks(self) -> bool:
+        """Whether webhooks may go to private addresses and over plain HTTP."""
+        return self.webhook_private or (self.demo and not self.production)
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether phones and pages come by HTTPS, here or at a proxy before it."""
+        return self.origin.startswith("https:")
+
+    @property
     def origin(self) -> str:
         """The origin that phones and pages see."""
         plain = self.tls_cert is None and not self.production and _is_loopback(self.public_host)
         return f"{'http' if plain else 'https'}://{self.public_host}"
 
-    def limit(self, name: str) -> RateLimit:
-        """Return the rate limit of that name; an unknown name gets the default one."""
-        return self.limits.get(name) or DEFAULT_LIMITS.get(name) or DEFAULT_LIMITS["default"]
+    def all_limits(self) -> dict[str, RateLimit]:
+        """Return the rate limits in force, by name."""
+        return DEFAULT_LIMITS | self.limits
 
 
 class ConfigProblem(msgspec.Struct, frozen=True):
@@ -155,6 +172,8 @@ def load(path: Path | None, environment: Mapping[str, str] | None = None, **over
             )
     if problems:
         raise ConfigError(problems)
+    if "public_host" not in values and "listen_port" in values:
+        values["public_host"] = f"localhost:{values['listen_port']}"
     return msgspec.convert(values, Settings, strict=False)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from sqlalchemy import CursorResult, Executable
+    from sqlalchemy import Connection, CursorResult, Executable
 
 Parameters = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
 """Bound values of a statement: one row, many rows (executemany), or none."""
@@ -17,6 +17,11 @@ class Transaction(Protocol):
     def execute(self, statement: "Executable", parameters: Parameters = None) -> "CursorResult[Any]":
         """Run one SQLAlchemy Core statement. Statements built once at module level run fastest: their
         compiled form is found again."""
+        ...
+
+    @property
+    def connection(self) -> "Connection":
+        """The connection, for schema inspection alone."""
         ...
 
     def on_commit(self, callback: Callable[[], None]) -> None:

@@ -2,6 +2,7 @@
 failures mean that the connection is gone or that the unit may be run again. The storage engine alone calls
 this."""
 
+import os
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
@@ -89,7 +90,8 @@ class SqliteBackend(Backend):
     def __init__(self, url: str) -> None:
         path = make_url(url).database
         if path and path != ":memory:":
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            Path(path).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         else:
             raise Problem(
                 ProblemCode.INTERNAL, "SQLite needs a file: an in-memory database has one reader only"

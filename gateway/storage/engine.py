@@ -45,6 +45,10 @@ class _Unit(Transaction):
     def execute(self, statement: Executable, parameters: Parameters = None) -> CursorResult[Any]:
         return self._connection.execute(statement, parameters)
 
+    @property
+    def connection(self) -> Connection:
+        return self._connection
+
     def on_commit(self, callback: Callable[[], None]) -> None:
         self.callbacks.append(callback)
 
@@ -87,6 +91,11 @@ class Storage:
     def backend(self) -> Backend:
         """The database's manners, for migrations and health checks."""
         return self._backend
+
+    @property
+    def writes_waiting(self) -> int:
+        """How many units wait for the writer thread."""
+        return self._writes.qsize()
 
     async def write(self, unit: Callable[[Transaction], T]) -> T:
         """Run `unit` in the writer thread and return its value once it is durable. Units share commits;

@@ -1,6 +1,7 @@
 """Brings a database to the schema of this code. `tessera migrate` calls it, and `tessera serve` on SQLite. Two
 processes that start together do not both migrate: the second waits, and finds nothing left to do."""
 
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -44,6 +45,7 @@ def current_revision(connection: Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
 
 
+@cache
 def newest_revision() -> str:
     """Return the revision of this code."""
     head = ScriptDirectory.from_config(_config()).get_current_head()

@@ -1,0 +1,200 @@
+"""The composition root: opens the installation, wires the capabilities to the HTTP face, and starts the background
+tasks. `gateway.serve` and the tests call `create_app`; what it opens is closed when the application is cleaned up."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from functools import partial
+from importlib.metadata import version
+from typing import Any
+
+import structlog
+from aiohttp import web
+
+from gateway import tables
+from gateway.audit.routes import routes as audit_routes
+from gateway.audit.service import AuditService, Checkpointer
+from gateway.capabilities import Capabilities, Ground, build_capabilities
+from gateway.core.clock import Clock
+from gateway.core.errors import Problem
+from gateway.core.secrets import RandomSource
+from gateway.http.auth import Authenticator
+from gateway.http.endpoint import EndpointParts
+from gateway.http.health import Health
+from gateway.http.idempotency import Idempotency
+from gateway.http.limits import RateLimiter
+from gateway.http.metrics import Metrics
+from gateway.http.routing import Route
+from gateway.http.server import ServerParts, build_app
+from gateway.http.sse import EventStreams
+from gateway.installation import Installation, check_revision, open_installation
+from gateway.settings import Settings
+from gateway.webhooks.routes import routes as webhook_routes
+from gateway.webhooks.sender import WebhookSender
+from hsm_adapters.errors import HsmError
+
+INSTALLATION = web.AppKey("installation", Installation)
+CAPABILITIES = web.AppKey("capabilities", Capabilities)
+PRUNE_S = 600.0
+
+Mounts = Callable[[Installation], Awaitable[Mapping[str, web.Application]]]
+"""Makes whole applications by prefix, once the installation is open (the demo bank)."""
+
+_log = structlog.get_logger("app")
+_TABLES = tables.metadata
+
+
+async def create_app(
+    settings: Settings, *, clock: Clock, random: RandomSource, mounts: Mounts | None = None
+) -> web.Application:
+    """Return the application, its installation open and its tasks running. Raises Problem or HsmError with the next
+    step when something cannot be opened."""
+    async with contextlib.AsyncExitStack() as stack:
+        installation = await stack.enter_async_context(
+            open_installation(settings, clock=clock, random=random)
+        )
+        streams = EventStreams(
+            subscribe=installation.events.subscribe, clock=clock, max_streams=settings.max_connections
+        )
+        capabilities = build_capabilities(_ground(installation, streams))
+        idempotency = Idempotency(storage=installation.storage, clock=clock, random=random)
+        metrics = Metrics()
+        _add_gauges(metrics, installation, capabilities, streams)
+        health = Health(checks=_checks(installation), metrics=metrics, metrics_token=settings.metrics_token)
+        app = build_app(
+            _routes(installation, capabilities),
+            ServerParts(
+                endpoint=_endpoint_parts(installation, capabilities, idempotency),
+                metrics=metrics,
+                health=health,
+                web_dist=settings.resolved_web_dist,
+                origin=settings.origin,
+                version=version("tessera-gateway"),
+                is_secure=settings.is_secure,
+                max_body_bytes=settings.max_body_bytes,
+                trusted_proxies=frozenset(settings.trusted_proxies),
+                mounts=await mounts(installation) if mounts is not None else {},
+            ),
+        )
+        app[INSTALLATION] = installation
+        app[CAPABILITIES] = capabilities
+        await stack.enter_async_context(installation.events.running())
+        await stack.enter_async_context(capabilities.running())
+        await stack.enter_async_context(_tasks(installation, idempotency))
+
+        async def stop_streams(_: web.Application) -> None:
+            health.is_stopping = True
+            installation.events.close()
+            await capabilities.door.close()
+
+        app.on_shutdown.append(stop_streams)
+        app.cleanup_ctx.append(partial(_close_at_cleanup, stack.pop_all()))
+        return app
+
+
+async def _close_at_cleanup(stack: contextlib.AsyncExitStack, _: web.Application) -> AsyncIterator[None]:
+    yield
+    await stack.aclose()
+
+
+def _ground(installation: Installation, streams: EventStreams) -> Ground:
+    return Ground(
+        settings=installation.settings,
+        clock=installation.clock,
+        random=installation.random,
+        storage=installation.storage,
+        journal=installation.journal,
+        events=installation.events,
+        streams=streams,
+        adapter=installation.adapter,
+        installation_keys=installation.keys,
+        tenants=installation.tenants,
+    )
+
+
+def _routes(installation: Installation, capabilities: Capabilities) -> list[Route]:
+    return [
+        *capabilities.routes,
+        *audit_routes(AuditService(installation.storage)),
+        *webhook_routes(installation.webhooks),
+    ]
+
+
+def _endpoint_parts(
+    installation: Installation, capabilities: Capabilities, idempotency: Idempotency
+) -> EndpointParts:
+    clock = installation.clock
+    return EndpointParts(
+        authenticator=Authenticator(
+            api_keys=installation.api_keys, page_tokens=capabilities.page_tokens, clock=clock
+        ),
+        limiter=RateLimiter(clock=clock),
+        limits=installation.settings.all_limits(),
+        idempotency=idempotency,
+        cors_origins=frozenset(installation.settings.cors_origins),
+    )
+
+
+def _checks(installation: Installation) -> dict[str, Callable[[], Awaitable[None]]]:
+    async def database() -> None:
+        await installation.storage.write(lambda _: None)
+
+    async def migrations() -> None:
+        await installation.storage.read(check_revision)
+
+    async def key_store() -> None:
+        await installation.adapter.find(installation.keys.wrapping.label)
+
+    return {"database": database, "migrations": migrations, "hsm": key_store}
+
+
+def _add_gauges(
+    metrics: Metrics, installation: Installation, capabilities: Capabilities, streams: EventStreams
+) -> None:
+    metrics.gauge("tessera_event_streams", "Open event streams.", lambda: streams.count)
+    metrics.gauge("tessera_phone_channels", "Open phone channels.", lambda: capabilities.door.open_channels)
+    metrics.gauge("tessera_writes_waiting", "Changes waiting.", lambda: installation.storage.writes_waiting)
+
+
+@contextlib.asynccontextmanager
+async def _tasks(installation: Installation, idempotency: Idempotency) -> AsyncIterator[None]:
+    """Run what works on its own: webhooks, audit checkpoints, forgetting."""
+    sender = WebhookSender(
+        storage=installation.storage,
+        sealer=installation.sealer,
+        journal=installation.journal,
+        outbox=installation.outbox,
+        clock=installation.clock,
+        random=installation.random,
+        is_inside_allowed=installation.settings.allows_inside_webhooks,
+    )
+    checkpointer = Checkpointer(
+        storage=installation.storage,
+        adapter=installation.adapter,
+        key_label=installation.keys.audit.label,
+        clock=installation.clock,
+    )
+    works: tuple[Coroutine[Any, Any, None], ...] = (sender.run(), checkpointer.run(), _forget(idempotency))
+    tasks = [asyncio.create_task(work) for work in works]
+    for task in tasks:
+        task.add_done_callback(_note_end)
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        with contextlib.suppress(HsmError, Problem):
+            await checkpointer.checkpoint()
+
+
+def _note_end(task: "asyncio.Task[None]") -> None:
+    if not task.cancelled() and task.exception() is not None:
+        _log.critical("a background task ended", exc_info=task.exception())
+
+
+async def _forget(idempotency: Idempotency) -> None:
+    while True:
+        await asyncio.sleep(PRUNE_S)
+        with contextlib.suppress(Problem):
+            await idempotency.prune()

@@ -1,0 +1,99 @@
+"""Whether the settings fit together and to this machine: `tessera check-config` prints what these checks find, and
+`tessera serve` refuses to start on any of it. They look; they change nothing."""
+
+import ipaddress
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
+
+from gateway.protocol.code import is_loopback
+from gateway.settings import ConfigProblem, Settings
+from hsm_adapters.errors import HsmError
+from hsm_adapters.registry import find_adapter
+
+_HOST = re.compile(
+    r"\A(?:[a-z0-9](?:[a-z0-9-]{0,62})(?:\.[a-z0-9][a-z0-9-]{0,62})*|\[[0-9a-f:.]+\])(?::[1-9][0-9]{0,4})?\Z"
+)
+_ORIGIN = re.compile(r"\Ahttps?://[a-z0-9.-]+(?::[0-9]{1,5})?\Z")
+
+
+def find_problems(settings: Settings) -> list[ConfigProblem]:
+    """Return everything that is wrong, with the next step each."""
+    return [
+        *_check_host(settings),
+        *_check_origins(settings),
+        *_check_tls(settings),
+        *_check_database(settings),
+        *_check_key_store(settings),
+        *(_check_production(settings) if settings.production else ()),
+    ]
+
+
+def _check_host(settings: Settings) -> Iterator[ConfigProblem]:
+    if not _HOST.match(settings.public_host) or settings.public_host.endswith(":443"):
+        step = "Write it in lower case, without https://, with the port only when it is not 443."
+        yield ConfigProblem("public_host", "this is not a host name", step)
+    for proxy in settings.trusted_proxies:
+        try:
+            ipaddress.ip_address(proxy)
+        except ValueError:
+            yield ConfigProblem(
+                "trusted_proxies", "an entry is not an address", "Write IP addresses, without ranges."
+            )
+
+
+def _check_origins(settings: Settings) -> Iterator[ConfigProblem]:
+    for origin in settings.cors_origins:
+        if not _ORIGIN.match(origin):
+            step = "Write https://bank.example: scheme and host, without a path or a last slash."
+            yield ConfigProblem("cors_origins", "an entry is not an origin", step)
+        elif settings.production and origin.startswith("http:"):
+            yield ConfigProblem("cors_origins", "an origin is not https", "Use https origins in production.")
+
+
+def _check_tls(settings: Settings) -> Iterator[ConfigProblem]:
+    if (settings.tls_cert is None) != (settings.tls_key is None):
+        yield ConfigProblem("tls_cert", "tls_cert and tls_key go together", "Set both, or neither.")
+    for key, path in (("tls_cert", settings.tls_cert), ("tls_key", settings.tls_key)):
+        if path is not None and not Path(path).is_file():
+            yield ConfigProblem(key, "the file is not there", "Correct the path, or its permissions.")
+
+
+def _check_database(settings: Settings) -> Iterator[ConfigProblem]:
+    try:
+        name = make_url(settings.resolved_database_url).get_backend_name()
+    except ArgumentError:
+        name = ""
+    if name not in ("sqlite", "postgresql"):
+        yield ConfigProblem(
+            "database_url", "no such database", "Use sqlite:///FILE or postgresql://HOST/NAME."
+        )
+    if name == "postgresql":
+        try:
+            import psycopg  # noqa: F401
+        except ImportError:
+            step = "Run: pip install 'tessera-gateway[postgresql]'"
+            yield ConfigProblem("database_url", "psycopg is not installed", step)
+
+
+def _check_key_store(settings: Settings) -> Iterator[ConfigProblem]:
+    if settings.hsm is not None:
+        try:
+            find_adapter(settings.hsm)
+        except HsmError as error:
+            yield ConfigProblem("hsm", str(error).rstrip("."), f"Code {error.code}.")
+
+
+def _check_production(settings: Settings) -> Iterator[ConfigProblem]:
+    if settings.demo:
+        yield ConfigProblem("demo", "the demo bank is not for production", "Serve without --demo.")
+    if is_loopback(settings.public_host):
+        yield ConfigProblem(
+            "public_host", "phones cannot reach a loopback host", "Set the name that phones reach."
+        )
+    if settings.hsm is None:
+        step = "Set TESSERA_HSM to a key store whose secret does not lie beside it."
+        yield ConfigProblem("hsm", "production names its key store", step)

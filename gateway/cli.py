@@ -1,0 +1,157 @@
+"""`tessera`: the command line of an installation. Settings come from --config (or TESSERA_CONFIG) and the environment.
+Commands are imported when they are called, so that one whose extra is not installed stops no other."""
+
+import asyncio
+import importlib
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import click
+from sqlalchemy.exc import SQLAlchemyError
+
+from gateway import logs
+from gateway.core.clock import SystemClock
+from gateway.core.errors import Problem
+from gateway.core.secrets import system_random
+from gateway.settings import ConfigError, Settings, describe_keys, load
+from hsm_adapters.errors import HsmError
+
+_MOUNTED = {
+    "keys": "gateway.keys.cli:keys_group",
+    "audit": "gateway.audit.cli:audit_group",
+    "phone": "gateway.phone.cli:phone",
+    "bench": "gateway.bench.cli:bench",
+}
+_WITHOUT_SETTINGS = frozenset({"phone", "bench", "check-config"})
+
+
+class _Commands(click.Group):
+    """The commands here, and those that capabilities bring."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*super().list_commands(ctx), *_MOUNTED, "tenant", "api-key"})
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name in ("tenant", "api-key"):
+            return _tenant_command(ctx, name)
+        place = _MOUNTED.get(name)
+        if place is None:
+            return super().get_command(ctx, name)
+        module, _, attribute = place.partition(":")
+        try:
+            command: click.Command = getattr(importlib.import_module(module), attribute)
+        except ImportError as error:
+            raise click.ClickException(
+                f"`tessera {name}` needs {error.name}, which is not installed"
+            ) from error
+        return command
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--config",
+    type=click.Path(dir_okay=False, path_type=Path),
+    envvar="TESSERA_CONFIG",
+    help="TOML file of settings; see `tessera check-config --keys`.",
+)
+@click.version_option(package_name="tessera-gateway")
+@click.pass_context
+def main(ctx: click.Context, config: Path | None) -> None:
+    """Tessera: bind customers' phones to their banking sessions."""
+    ctx.meta["tessera.config"] = config
+    if ctx.invoked_subcommand in _WITHOUT_SETTINGS or (
+        "--help" in ctx.help_option_names and ctx.resilient_parsing
+    ):
+        return
+    ctx.obj = _load(config)
+
+
+@main.command("serve")
+@click.option("--demo", is_flag=True, help="With a demo bank at /demo/, set up on first use.")
+@click.option("--lan", is_flag=True, help="HTTPS on the local network, for a real phone (development).")
+@click.pass_obj
+def serve_command(settings: Settings, demo: bool, lan: bool) -> None:  # noqa: FBT001 - click hands flags over so
+    """Serve the gateway. SQLite databases are brought up to date first."""
+    import msgspec
+
+    from gateway.serve import serve
+
+    if demo:
+        settings = msgspec.structs.replace(settings, demo=True)
+    logs.configure(level=settings.log_level, clock=SystemClock())
+    _guarded(lambda: serve(settings, is_lan=lan))
+
+
+@main.command("migrate")
+@click.pass_obj
+def migrate_command(settings: Settings) -> None:
+    """Bring the database to this version's schema."""
+    from gateway.storage.migrate import migrate
+
+    before, after = _guarded(lambda: migrate(settings.resolved_database_url))
+    click.echo(f"schema {after}" if before == after else f"schema {before or 'none'} -> {after}")
+
+
+@main.command("check-config")
+@click.option("--keys", is_flag=True, help="List every key, its default and its meaning.")
+@click.pass_context
+def check_config_command(ctx: click.Context, keys: bool) -> None:  # noqa: FBT001 - click hands flags over so
+    """Say what is wrong with the settings, and what to do. Exits 1 when anything is."""
+    from gateway.checks import find_problems
+
+    if keys:
+        for name, default, meaning in describe_keys():
+            click.echo(f"{name} = {default}\n    TESSERA_{name.upper()}. {meaning}")
+        return
+    if problems := find_problems(_load(ctx.meta["tessera.config"])):
+        raise _refusal(ConfigError(problems))
+    click.echo("The settings are good.")
+
+
+def _tenant_command(ctx: click.Context, name: str) -> click.Command:
+    from gateway.installation import Installation, open_installation
+    from gateway.tenants import cli
+
+    clock = SystemClock()
+
+    def run(work: Callable[[Installation], Awaitable[Any]]) -> Any:
+        settings: Settings = ctx.find_object(Settings) or _load(ctx.meta["tessera.config"])
+
+        async def with_installation() -> Any:
+            async with open_installation(settings, clock=clock, random=system_random) as installation:
+                return await work(installation)
+
+        return _guarded(lambda: asyncio.run(with_installation()))
+
+    if name == "tenant":
+        return cli.tenant_group(run)
+    return cli.api_key_group(run, lambda: int(clock.now() * 1000))
+
+
+def _load(config: Path | None) -> Settings:
+    try:
+        return load(config, os.environ)
+    except ConfigError as error:
+        raise _refusal(error) from None
+
+
+def _guarded(work: Callable[[], Any]) -> Any:
+    """Run; turn what the operator can mend into one sentence."""
+    try:
+        return work()
+    except ConfigError as error:
+        raise _refusal(error) from None
+    except Problem as error:
+        raise click.ClickException(f"{error} [{error.kind.code}]") from error
+    except HsmError as error:
+        raise click.ClickException(f"{error} [{error.code}]") from error
+    except SQLAlchemyError as error:
+        cause = type(getattr(error, "orig", error)).__name__
+        raise click.ClickException(f"the database does not answer ({cause}): check database_url") from error
+
+
+def _refusal(error: ConfigError) -> click.ClickException:
+    lines = [f"{problem.key}: {problem.problem}.\n    {problem.next_step}" for problem in error.problems]
+    return click.ClickException("the settings cannot be used\n" + "\n".join(lines))

@@ -1,0 +1,143 @@
+"""`tessera serve`: binds the sockets, starts the application, says where it is, and stops it gracefully. It listens on
+loopback unless told otherwise, and starts nothing while the settings have problems."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+import ssl
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+import click
+import msgspec
+import structlog
+import uvloop
+from aiohttp import web
+
+from gateway.app import create_app
+from gateway.checks import find_problems
+from gateway.codes import Form, render, to_terminal
+from gateway.core.clock import Clock, SystemClock
+from gateway.core.secrets import system_random
+from gateway.demo_setup import mount_demo
+from gateway.installation import Installation
+from gateway.lan import DevelopmentTls, lan_address, load_tls, make_tls
+from gateway.settings import ConfigError, ConfigProblem, Settings
+
+BACKLOG = 512
+GRACE_S = 10.0
+KEEP_ALIVE_S = 75.0
+
+_log = structlog.get_logger("serve")
+
+
+def serve(settings: Settings, *, is_lan: bool) -> None:
+    """Serve until SIGTERM or SIGINT. Raises ConfigError, Problem, HsmError, OSError when it cannot start."""
+    clock = SystemClock()
+    tls: DevelopmentTls | None = None
+    if is_lan:
+        settings, tls = _prepare_lan(settings, clock)
+    if problems := find_problems(settings):
+        raise ConfigError(problems)
+    uvloop.run(_serve(settings, clock, tls))
+
+
+def _prepare_lan(settings: Settings, clock: Clock) -> tuple[Settings, DevelopmentTls]:
+    if settings.production:
+        step = "Use tls_cert and tls_key, or a proxy."
+        raise ConfigError([ConfigProblem("production", "--lan is for development", step)])
+    address = lan_address()
+    if address is None:
+        step = "Connect it, or serve without --lan."
+        raise ConfigError([ConfigProblem("--lan", "this machine is on no network", step)])
+    tls = make_tls(Path(settings.data), address=address, clock=clock)
+    host = address if settings.listen_port == 443 else f"{address}:{settings.listen_port}"
+    # Any non-loopback host is served by https in links; the listening address opens to the network on purpose.
+    return msgspec.structs.replace(settings, listen_host="0.0.0.0", public_host=host), tls  # noqa: S104
+
+
+async def _serve(settings: Settings, clock: Clock, development: DevelopmentTls | None) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    context = _tls_context(settings, development)
+    async with contextlib.AsyncExitStack() as stack:
+        public = stack.enter_context(_bind(settings.listen_host, settings.listen_port))
+        inner = public if context is None else stack.enter_context(_bind("127.0.0.1", 0))
+        base = f"http://127.0.0.1:{inner.getsockname()[1]}"
+        mounts = partial(_mount, base=base) if settings.demo else None
+        app = await create_app(settings, clock=clock, random=system_random, mounts=mounts)
+        if development is not None:
+            _offer_authority(app, development.authority_pem)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=GRACE_S, keepalive_timeout=KEEP_ALIVE_S)
+        stack.push_async_callback(runner.cleanup)
+        await runner.setup()
+        await web.SockSite(runner, public, ssl_context=context, backlog=BACKLOG).start()
+        if inner is not public:
+            await web.SockSite(runner, inner, backlog=BACKLOG).start()
+        _announce(settings, with_authority=development is not None)
+        _log.info(
+            "serving", host=settings.listen_host, port=settings.listen_port, public_host=settings.public_host
+        )
+        await stop.wait()
+        _log.info("stopping")
+
+
+async def _mount(installation: Installation, *, base: str) -> Mapping[str, web.Application]:
+    return await mount_demo(installation, base=base)
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((host, port))
+    except OSError as error:
+        bound.close()
+        problem = f"cannot listen on {host} port {port} ({error.strerror})"
+        raise ConfigError(
+            [ConfigProblem("listen_port", problem, "Stop what listens there, or set another port.")]
+        ) from None
+    bound.setblocking(False)  # noqa: FBT003 - the standard library's signature
+    return bound
+
+
+def _tls_context(settings: Settings, development: DevelopmentTls | None) -> ssl.SSLContext | None:
+    if development is not None:
+        return development.context
+    if settings.tls_cert is None or settings.tls_key is None:
+        return None
+    try:
+        return load_tls(Path(settings.tls_cert), Path(settings.tls_key))
+    except (OSError, ssl.SSLError) as error:
+        step = "Check that both are PEM files and belong together."
+        raise ConfigError(
+            [ConfigProblem("tls_cert", f"cannot be loaded ({type(error).__name__})", step)]
+        ) from None
+
+
+def _offer_authority(app: web.Application, pem: bytes) -> None:
+    async def authority(_: web.Request) -> web.Response:
+        return web.Response(body=pem, content_type="application/x-x509-ca-cert")
+
+    app.router.add_get("/dev-ca.crt", authority)
+
+
+def _announce(settings: Settings, *, with_authority: bool) -> None:
+    """Print where to go; a phone finds the way by the QR code."""
+    origin = settings.origin
+    if settings.demo:
+        click.echo(f"\n  Demo bank   {origin}/demo/")
+    click.echo(f"  Phone app   {origin}/phone/\n  API         {origin}/docs/\n")
+    if with_authority:
+        click.echo(to_terminal(render(b"", form=Form.QR, text=f"{origin}/phone/")), nl=False)
+        click.echo(
+            f"  Scan it with the phone. Its browser will not know the certificate: open {origin}/dev-ca.crt on the\n"
+            "  phone first and trust that authority (development phones only), or accept the warning.\n"
+        )
+    if not settings.resolved_web_dist.is_dir():
+        click.echo("  The pages are not built: run `make setup`.\n", err=True)
