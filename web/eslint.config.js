@@ -12,6 +12,8 @@ export default tseslint.config(
       "@typescript-eslint/no-non-null-assertion": "off",
       "no-console": "error",
       eqeqeq: "error",
+      // French sets a no-break space before a colon, in templates too.
+      "no-irregular-whitespace": ["error", { skipTemplates: true }],
     },
   },
   { files: ["**/*.js", "**/*.mjs", "bench/**"], ...tseslint.configs.disableTypeChecked },

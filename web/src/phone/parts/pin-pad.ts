@@ -154,6 +154,7 @@ export class PinPad extends LitElement {
   };
 
   private take(raw: string): void {
+    if (this.value.length === this.digits) return; // complete, and on its way
     this.value = raw.replace(/\D/g, "").slice(0, this.digits);
     if (this.value.length < this.digits) return;
     const pin = this.value;

@@ -1,7 +1,7 @@
 /** Changing the PIN of a binding: the present one, then the new one twice. Both go to the phone client and are kept nowhere. */
 import { css, html, nothing, type TemplateResult } from "lit";
 import { customElement, property, state } from "lit/decorators.js";
-import type { Lang } from "../../shared/i18n/index.js";
+import { formatTime, type Lang } from "../../shared/i18n/index.js";
 import { PhoneClientError } from "../../shared/phone-client/index.js";
 import { shared } from "../../shared/ui/styles.js";
 import { notice } from "../parts/notice.js";
@@ -19,7 +19,7 @@ export function sayPinFailure(error: unknown, lang: Lang): string {
     const { left, until } = error.details;
     const blocked = error.code === "pin-blocked" || (error.code === "pin-wrong" && left === 0);
     if (blocked && typeof until === "number") {
-      return text.blockedUntil(new Intl.DateTimeFormat(lang, { timeStyle: "short" }).format(until));
+      return text.blockedUntil(formatTime(lang, until));
     }
     if (blocked) return text.blocked;
     if (error.code === "pin-wrong" && left !== undefined) return text.wrong(left);

@@ -1,7 +1,7 @@
 /** One bank on this phone: how it stands, its name, its PIN, removing it. Everything but erasing needs the bank's answer. */
 import { css, html, nothing, type TemplateResult } from "lit";
 import { customElement, property, query, state } from "lit/decorators.js";
-import { formatAgo, formatDateTime } from "../../shared/i18n/index.js";
+import { formatAgo, formatDateTime, formatTime } from "../../shared/i18n/index.js";
 import { PhoneClientError, type Binding } from "../../shared/phone-client/index.js";
 import { icons } from "../../shared/ui/icons.js";
 import { shared } from "../../shared/ui/styles.js";
@@ -64,7 +64,7 @@ export class DetailScreen extends ScreenElement {
       <h1 tabindex="-1">${binding.tenant}</h1>
       ${this.standing(binding, state)}
       ${blockedUntil !== null && blockedUntil > Date.now()
-        ? notice({ kind: "warn", title: pin[this.speech].blockedUntil(new Intl.DateTimeFormat(this.speech, { timeStyle: "short" }).format(blockedUntil)) })
+        ? notice({ kind: "warn", title: pin[this.speech].blockedUntil(formatTime(this.speech, blockedUntil)) })
         : nothing}
       ${this.failure === null ? nothing : this.failed()}
       <div class="card">${this.facts(binding)}</div>

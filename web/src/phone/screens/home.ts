@@ -98,6 +98,7 @@ export class HomeScreen extends ScreenElement {
         gap: var(--ts-space-1);
         justify-items: center;
         text-align: center;
+        text-wrap: balance;
       }
       .ways .row {
         justify-content: center;
@@ -170,7 +171,7 @@ export class HomeScreen extends ScreenElement {
     const link = this.model.links.view(binding.id);
     const state = bindingState(binding, link);
     const seen = binding.lastSeenAt === null ? text.neverSeen : text.lastSeen(formatAgo(this.speech, binding.lastSeenAt, Date.now()));
-    const connection = link.status === "connecting" ? text.connecting : link.status === "online" ? text.online : seen;
+    const connection = link.status === "connecting" ? text.connecting : link.status === "online" && state.state === "active" ? text.online : seen;
     return html`<button
       type="button"
       class="item"

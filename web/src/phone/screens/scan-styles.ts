@@ -102,6 +102,7 @@ export const scanStyles = css`
     grid-template-columns: repeat(auto-fit, minmax(9rem, 1fr));
   }
   .ways button {
-    padding-inline: var(--ts-space-3);
+    padding-inline: var(--ts-space-2);
+    font-size: 0.9375rem;
   }
 `;

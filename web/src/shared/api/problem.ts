@@ -111,7 +111,7 @@ const messages = defineMessages({
     invalidNext: "Corrigez, puis réessayez.",
     internal: "Une erreur s’est produite de notre côté",
     internalNext: "Réessayez. Si cela se reproduit, appelez votre banque.",
-    reference: (id: string) => `Référence pour votre banque : ${id}`,
+    reference: (id: string) => `Référence pour votre banque : ${id}`,
   },
 });
 

@@ -1,14 +1,19 @@
 /** Dates, durations and money as the language writes them. Every page and element formats through here. */
-import type { Lang } from "./locale.js";
+import { matchLang, type Lang } from "./locale.js";
+
+/** Returns the browser's own regional form of the language (fr-CH, en-US) where it has one, else the European one. */
+export function regionOf(lang: Lang, tags: readonly string[] = globalThis.navigator.languages): string {
+  return tags.find((tag) => tag.includes("-") && matchLang(tag) === lang) ?? (lang === "fr" ? "fr-FR" : "en-GB");
+}
 
 /** Formats a moment (milliseconds since 1970 or RFC 3339) as date and time to the minute. */
 export function formatDateTime(lang: Lang, when: number | string): string {
-  return new Intl.DateTimeFormat(lang, { dateStyle: "long", timeStyle: "short" }).format(new Date(when));
+  return new Intl.DateTimeFormat(regionOf(lang), { dateStyle: "long", timeStyle: "short" }).format(new Date(when));
 }
 
 /** Formats a day. */
 export function formatDate(lang: Lang, when: number | string): string {
-  return new Intl.DateTimeFormat(lang, { dateStyle: "long" }).format(new Date(when));
+  return new Intl.DateTimeFormat(regionOf(lang), { dateStyle: "long" }).format(new Date(when));
 }
 
 const UNITS: readonly (readonly [Intl.RelativeTimeFormatUnit, number])[] = [
@@ -16,6 +21,11 @@ const UNITS: readonly (readonly [Intl.RelativeTimeFormatUnit, number])[] = [
   ["hour", 3_600],
   ["minute", 60],
 ];
+
+/** Formats a time of day to the minute. */
+export function formatTime(lang: Lang, when: number | string): string {
+  return new Intl.DateTimeFormat(regionOf(lang), { timeStyle: "short" }).format(new Date(when));
+}
 
 /** Formats how long ago (or ahead) a moment is, coarsely: "2 days ago"; under a minute, "now". Past 30 days, the date. */
 export function formatAgo(lang: Lang, when: number | string, now: number): string {
@@ -40,7 +50,7 @@ export function formatCountdown(milliseconds: number): string {
 
 /** Formats an amount of money given in cents. */
 export function formatMoney(lang: Lang, cents: number, currency = "EUR"): string {
-  return new Intl.NumberFormat(lang, { style: "currency", currency }).format(cents / 100);
+  return new Intl.NumberFormat(regionOf(lang), { style: "currency", currency }).format(cents / 100);
 }
 
 /** Groups digits or letters for reading aloud: ("12345678", [4, 4]) gives "1234 5678". */

@@ -68,8 +68,9 @@ export const base = css`
     outline: 3px solid var(--ts-focus);
     outline-offset: 2px;
   }
-  :focus:not(:focus-visible) {
-    outline: none;
+  :focus:not(:focus-visible),
+  h1[tabindex="-1"]:focus-visible {
+    outline: none; /* a heading takes focus when its screen opens; it is no control */
   }
   .soft {
     color: var(--ts-text-soft);
@@ -136,10 +137,6 @@ export const buttons = css`
     -webkit-tap-highlight-color: transparent;
     touch-action: manipulation;
   }
-  button:hover,
-  .button:hover {
-    background: var(--ts-accent-strong);
-  }
   button:disabled,
   button[aria-disabled="true"] {
     background: var(--ts-surface-sunk);
@@ -152,34 +149,38 @@ export const buttons = css`
     color: var(--ts-accent);
     border-color: var(--ts-line-strong);
   }
-  .secondary:hover {
-    background: var(--ts-accent-soft);
-    color: var(--ts-accent-strong);
-  }
   .quiet {
     background: transparent;
     color: var(--ts-accent);
     padding-inline: var(--ts-space-3);
   }
-  .quiet:hover {
-    background: var(--ts-accent-soft);
-    color: var(--ts-accent-strong);
-  }
   .danger {
     background: var(--ts-danger);
     color: var(--ts-on-danger);
-  }
-  .danger:hover {
-    background: var(--ts-danger);
-    filter: brightness(0.92);
   }
   .quiet.danger {
     background: transparent;
     color: var(--ts-danger);
   }
-  .quiet.danger:hover {
-    background: var(--ts-danger-soft);
-    filter: none;
+  @media (hover: hover) {
+    button:hover,
+    .button:hover {
+      background: var(--ts-accent-strong);
+    }
+    .secondary:hover,
+    .quiet:hover {
+      background: var(--ts-accent-soft);
+      color: var(--ts-accent-strong);
+    }
+    .danger:hover {
+      background: var(--ts-danger);
+      filter: brightness(0.92);
+    }
+    .quiet.danger:hover {
+      background: var(--ts-danger-soft);
+      color: var(--ts-danger);
+      filter: none;
+    }
   }
   .wide {
     width: 100%;

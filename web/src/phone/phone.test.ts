@@ -1,0 +1,82 @@
+/** Small rules of the phone app: pasted links, camera failures, device facts, the state that is shown, every error's text. */
+import { describe, expect, it } from "vitest";
+import { PhoneClientError, type Binding } from "../shared/phone-client/index.js";
+import { bindingState } from "./binding-state.js";
+import { classifyFailure } from "./camera.js";
+import { readUserAgent } from "./device.js";
+import type { LinkView } from "./links.js";
+import { readPastedLink } from "./pasted-link.js";
+import { explainFailure } from "./text/errors.js";
+
+describe("readPastedLink", () => {
+  const origin = "https://bank.example";
+
+  it("takes a link of this origin and gives its fragment", () => {
+    expect(readPastedLink("  https://bank.example/a#AQID \n", origin)).toBe("#AQID");
+    expect(readPastedLink("https://bank.example/phone/#AQID", origin)).toBe("#AQID");
+  });
+
+  it.each([
+    ["https://evil.example/a#AQID", "code-foreign-host"],
+    ["http://bank.example/a#AQID", "code-foreign-host"],
+    ["https://bank.example:8443/a#AQID", "code-foreign-host"],
+    ["https://bank.example@evil.example/a#AQID", "code-foreign-host"],
+    ["https://bank.example/a", "code-invalid"],
+    ["https://bank.example/a#", "code-invalid"],
+    ["AQID", "code-invalid"],
+    ["", "code-invalid"],
+    ["javascript:alert(1)#AQID", "code-foreign-host"],
+  ])("refuses %s as %s", (link, code) => {
+    expect(() => readPastedLink(link, origin)).toThrow(expect.objectContaining({ code }) as Error);
+  });
+});
+
+describe("classifyFailure", () => {
+  it.each([
+    ["NotAllowedError", "refused"],
+    ["SecurityError", "refused"],
+    ["NotFoundError", "absent"],
+    ["OverconstrainedError", "absent"],
+    ["NotReadableError", "busy"],
+    ["AbortError", "busy"],
+    ["TypeError", "unsupported"],
+  ])("%s is %s", (name, failure) => {
+    expect(classifyFailure(name)).toBe(failure);
+  });
+});
+
+describe("readUserAgent", () => {
+  it.each([
+    ["Mozilla/5.0 (iPhone; CPU iPhone OS 17_4_1 like Mac OS X) AppleWebKit/605.1.15 Version/17.4 Mobile/15E148 Safari/604.1", "iPhone", "iOS 17.4"],
+    ["Mozilla/5.0 (Linux; Android 14; Pixel 8 Build/AP1A) AppleWebKit/537.36 Chrome/126.0.0.0 Mobile Safari/537.36", "Pixel 8", "Android 14"],
+    ["Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 Chrome/126.0.0.0 Mobile Safari/537.36", "Android", "Android 10"],
+    ["Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/126.0 Safari/537.36 Edg/126.0", "Edge", "Windows"],
+    ["Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0", "Firefox", "Linux"],
+    ["", "Web", "Web"],
+  ])("%s", (ua, model, os) => {
+    expect(readUserAgent(ua)).toEqual([model, os]);
+  });
+});
+
+describe("bindingState", () => {
+  const binding = { state: "active" } as Binding;
+  const link = (state: "active" | "suspended" | "removed"): LinkView => ({ status: "online", error: null, channel: null, state: { state, tenant: "", label: "", name: "", pin: { digits: 6, left: 5, blockedUntil: null } } });
+
+  it("believes what the bank said last", () => {
+    expect(bindingState(binding, link("suspended"))).toEqual({ state: "suspended", tone: "warn" });
+    expect(bindingState({ ...binding, state: "removed" }, link("active")).state).toBe("removed");
+  });
+});
+
+describe("explainFailure", () => {
+  it("says why an activation ended", () => {
+    expect(explainFailure(new PhoneClientError("ended", { reason: "contested" }), "en").title).toBe("Another phone scanned this code");
+    expect(explainFailure(new PhoneClientError("ended"), "fr").title).toBe("Cette activation est terminée");
+  });
+
+  it("has a text for what nobody foresaw, and shows nothing of it", () => {
+    const said = explainFailure(new Error("secret otk 0xdeadbeef"), "en");
+    expect(`${said.title} ${said.text}`).not.toContain("deadbeef");
+    expect(said.next).toBe("retry");
+  });
+});
