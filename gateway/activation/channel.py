@@ -90,6 +90,7 @@ class FirstContact:
         desk.conversations.live.add(admission.activation.id, conversation)
         try:
             activation = await desk.contacts.present(admission, phone)
+            desk.conversations.live.prevail(activation.id, conversation)
             await conversation.begin(activation)
         except BaseException as error:
             desk.conversations.live.discard(admission.activation.id, conversation)

@@ -78,7 +78,7 @@ class Conversation:
         self._is_two_step = admission.is_two_step
         self._ref = BindingRef(activation.tenant_id, activation.binding_id, activation.user)
         self._enrolment = desk.pins.enrolment(self._ref, channel.handshake_hash)
-        self._is_confirmed = False
+        self._is_present = self._has_heard = self._is_confirmed = False
         self._has_ended = False
         self._problems = 0
 
@@ -97,15 +97,19 @@ class Conversation:
         return self._channel, self._ref
 
     async def begin(self, activation: Activation) -> None:
-        """Send m4, or m6 at once when this phone was confirmed before. Raises `SocketClosed`."""
-        if activation.state is ActivationState.CONFIRMED:
+        """The phone is present: send m4, or m6 at once when it was confirmed before, or a moment ago. Raises
+        `SocketClosed`."""
+        self._is_present = True
+        if activation.state is ActivationState.CONFIRMED or self._has_heard:
             await self.tell_confirmed()
-        elif not self._is_confirmed:
+        else:
             await self._channel.send(messages.Pending(tries=activation.tries_left))
 
     async def tell_confirmed(self) -> None:
-        """Send m6, once: with the nonce in one step; in two steps code 2 carries it."""
-        if self._is_confirmed:
+        """Send m6, once: with the nonce in one step; in two steps code 2 carries it. A phone that is not known to be
+        the present one yet hears nothing."""
+        self._has_heard = True
+        if self._is_confirmed or not self._is_present:
             return
         self._is_confirmed = True
         if self._is_two_step:
@@ -115,7 +119,7 @@ class Conversation:
 
     async def tell_wrong_code(self, left: int) -> None:
         """Tell that a wrong device code was typed at the desktop."""
-        if not self._is_confirmed:
+        if self._is_present and not self._is_confirmed:
             await self._channel.tell(messages.WrongCode(left=left))
 
     async def tell_ended(self, reason: str) -> None:

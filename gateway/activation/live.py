@@ -1,6 +1,6 @@
 """The first contacts of this process by activation, so that what happens at the desktop, on whichever node, reaches the
-phone. The event log calls `on_event`; the channels register themselves. One contact an activation: the phone that
-comes again replaces its older socket."""
+phone. The event log calls `on_event`; the channels register themselves. A phone that comes again closes its older
+socket once it is present anew."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -51,38 +51,46 @@ class LiveContacts:
     """Who is here between m3 and m7."""
 
     def __init__(self) -> None:
-        self._contacts: dict[str, LiveContact] = {}
+        self._contacts: dict[str, list[LiveContact]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:
         return len(self._contacts)
 
     def add(self, activation_id: str, contact: LiveContact) -> None:
-        """Register a contact, and close the one it replaces."""
+        """Register a contact, before its phone is present, so that no event is missed."""
+        self._contacts.setdefault(activation_topic(activation_id), []).append(contact)
+
+    def prevail(self, activation_id: str, contact: LiveContact) -> None:
+        """The contact's phone is present: close the older sockets of the same phone."""
         topic = activation_topic(activation_id)
-        older = self._contacts.get(topic)
-        self._contacts[topic] = contact
-        if older is not None and older is not contact:
-            self._spawn(older.replace())
+        older = [other for other in self._contacts.get(topic, ()) if other is not contact]
+        self._contacts[topic] = [contact]
+        for other in older:
+            self._spawn(other.replace())
 
     def discard(self, activation_id: str, contact: LiveContact) -> None:
-        """Forget a contact, unless another took its place."""
+        """Forget a contact that is over."""
         topic = activation_topic(activation_id)
-        if self._contacts.get(topic) is contact:
-            del self._contacts[topic]
+        left = [other for other in self._contacts.get(topic, ()) if other is not contact]
+        if left:
+            self._contacts[topic] = left
+        else:
+            self._contacts.pop(topic, None)
 
     def on_event(self, event: HappenedEvent) -> None:
-        """Pass on to the phone what it has to hear of its activation."""
-        contact = self._contacts.get(event.topic)
-        if contact is None:
+        """Pass on to the phones what they have to hear of their activation."""
+        contacts = self._contacts.get(event.topic)
+        if contacts is None:
             return
         data = msgspec.json.decode(event.data, type=_Data)
-        if event.type == "activation.confirmed":
-            self._spawn(contact.tell_confirmed())
-        elif event.type == "activation.code-wrong":
-            self._spawn(contact.tell_wrong_code(data.left))
-        elif event.type == "activation.ended":
-            self._spawn(contact.tell_ended(data.reason or "cancelled"))
+        for contact in contacts:
+            if event.type == "activation.confirmed":
+                self._spawn(contact.tell_confirmed())
+            elif event.type == "activation.code-wrong":
+                self._spawn(contact.tell_wrong_code(data.left))
+            elif event.type == "activation.ended":
+                self._spawn(contact.tell_ended(data.reason or "cancelled"))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(work)

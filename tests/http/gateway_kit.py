@@ -1,9 +1,11 @@
 """A whole gateway on loopback for tests: the real route table and middlewares, SQLite on disk, the software key store,
 a clock that moves when told. `restart` makes it anew over the same database and keys, as after a kill."""
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -27,6 +29,7 @@ from gateway.http.server import ServerParts, build_app
 from gateway.http.sse import EventStreams
 from gateway.keys.service import ensure_keys, ensure_tenant_key
 from gateway.phone.client import Person, PhoneClient
+from gateway.phone.errors import ConnectionLost
 from gateway.phone.store import MemoryStore
 from gateway.phone.transport import Network, Site
 from gateway.settings import DEFAULT_LIMITS, RateLimit, Settings
@@ -218,9 +221,15 @@ class GatewayKit:
 
     # What the customer does ---------------------------------------------------------------------------------
 
-    def phone(self, name: str = "Téléphone de Zoé", *, store: MemoryStore | None = None) -> PhoneClient:
-        """Make a phone that talks to this gateway over sockets of its own."""
-        network = MovingNetwork(lambda: self.now.url, self.session)
+    def phone(
+        self, name: str = "Téléphone de Zoé", *, store: MemoryStore | None = None, cut: Cut | None = None
+    ) -> PhoneClient:
+        """Make a phone that talks to this gateway over sockets of its own, and loses what `cut` says."""
+
+        def url() -> str:
+            return self.now.url
+
+        network = MovingNetwork(url, self.session) if cut is None else CuttingNetwork(url, self.session, cut)
         return PhoneClient(
             store=store or MemoryStore(),
             network=network,
@@ -240,3 +249,54 @@ class MovingNetwork(Network):
     async def connect(self) -> Any:
         self.site = Site(HOST, self._url())
         return await super().connect()
+
+
+class Cut:
+    """Loses one frame: the `number`th that the phone sends (from 1), or, `is_answer`, what comes back for it. Then
+    `happens` runs, while the phone has no connection."""
+
+    def __init__(self, number: int, *, is_answer: bool, happens: Callable[[], Awaitable[None]]) -> None:
+        self.left = number
+        self.is_answer = is_answer
+        self.happens = happens
+        self.is_done = False
+
+
+class CuttingNetwork(MovingNetwork):
+    """Loses what its Cut says, once."""
+
+    def __init__(self, url: Callable[[], str], http: aiohttp.ClientSession, cut: Cut) -> None:
+        super().__init__(url, http)
+        self.cut = cut
+
+    async def connect(self) -> Any:
+        return CutSocket(await super().connect(), self.cut)
+
+
+class CutSocket:
+    """A frame socket that may break."""
+
+    def __init__(self, inner: Any, cut: Cut) -> None:
+        self._inner = inner
+        self._cut = cut
+
+    async def send(self, frame: bytes) -> None:
+        cut = self._cut
+        cut.left -= 1
+        if cut.left != 0 or cut.is_done:
+            await self._inner.send(frame)
+            return
+        cut.is_done = True
+        if cut.is_answer:
+            await self._inner.send(frame)
+            await self._inner.receive(10)
+        await self._inner.close()
+        await cut.happens()
+        raise ConnectionLost("cut")
+
+    async def receive(self, timeout: float | None = None) -> bytes:
+        frame: bytes = await self._inner.receive(timeout)
+        return frame
+
+    async def close(self) -> None:
+        await self._inner.close()

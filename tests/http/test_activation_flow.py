@@ -150,7 +150,7 @@ async def test_wrong_code_takes_a_try_and_the_third_ends_it(kit: GatewayKit) -> 
     done = await kit.activation(activation)
     assert (done["state"], done["ended_reason"], done["tries_left"]) == ("refused", "device-code", 0)
     assert (await kit.confirm(activation, contact.device_code, status=410))["code"] == "activation-ended"
-    assert await refusal(kit.phone().begin_link((await kit_link(contact)))) is ErrorCode.ENDED
+    assert await refusal(kit.phone().begin_link(await kit_link(contact))) is ErrorCode.ENDED
 
 
 async def kit_link(contact: FirstContact) -> str:
