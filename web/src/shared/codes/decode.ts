@@ -4,11 +4,14 @@
  * candidate that the finder reports.
  */
 import { decodeLabels } from "./codewords.js";
+import { align } from "./align.js";
 import { equalise } from "./equalise.js";
 import { readFormat, type Format } from "./format.js";
+import { cornersOf } from "./geometry.js";
 import { blockPlan, layoutOf, type Layout } from "./layout.js";
 import { borderPalette, classify, type Labels } from "./palette.js";
-import { fitCorners, type Luminance } from "./refine.js";
+import type { Plane } from "./planes.js";
+import { fitCorners } from "./refine.js";
 import { normaliseLight, sampleModules } from "./sample.js";
 import type { Corners, Frame } from "./types.js";
 
@@ -22,20 +25,22 @@ export interface Decoded {
 }
 
 /** The payload of the symbol of this version at these corners, or null when it cannot be read. */
-export function decodeColour(frame: Frame, image: Luminance, corners: Corners, version: number): Decoded | null {
+export function decodeColour(frame: Frame, image: Plane, corners: Corners, version: number): Decoded | null {
   const layout: Layout = layoutOf(version);
   const fit = fitCorners(image, corners, layout);
   if (!fit || fit.contrast < LEAST_CONTRAST) return null;
-  const colours = sampleModules(frame, fit.map, layout);
+  const aligned = align(image, fit.map, layout);
+  if (!aligned) return null;
+  const colours = sampleModules(frame, aligned.map, layout);
   normaliseLight(colours, layout);
   const reference = borderPalette(colours, layout);
   const labels = classify(colours, layout, reference);
   const formats = readFormat(colours, layout).slice(0, FORMATS_TRIED);
   const bytes = decodeAny(labels, layout, formats);
-  if (bytes) return { bytes, corners: fit.corners };
+  if (bytes) return { bytes, corners: cornersOf(aligned.map, layout.size) };
   if (!equalise(colours, layout, reference, labels)) return null;
   const better = decodeAny(labels, layout, formats);
-  return better && { bytes: better, corners: fit.corners };
+  return better && { bytes: better, corners: cornersOf(aligned.map, layout.size) };
 }
 
 function decodeAny(labels: Labels, layout: Layout, formats: readonly Format[]): Uint8Array | null {

@@ -41,6 +41,11 @@ export function project(map: Homography, x: number, y: number): Point {
   return [(map[0]! * x + map[1]! * y + map[2]!) / w, (map[3]! * x + map[4]! * y + map[5]!) / w];
 }
 
+/** Where a symbol's corners are in the frame. */
+export function cornersOf(map: Homography, size: number): Corners {
+  return [project(map, 0, 0), project(map, size, 0), project(map, size, size), project(map, 0, size)];
+}
+
 /** Mean length of a module in pixels, from the sides of the symbol. */
 export function moduleLength(corners: Corners, size: number): number {
   let sum = 0;

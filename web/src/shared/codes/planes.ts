@@ -5,19 +5,25 @@
 import type { Frame } from "./types.js";
 
 /** `grey`: luma. `peak`: max(R, G, B), which turns every colour but black light. `green`: the sharpest channel of a Bayer sensor. */
-export type PlaneName = "grey" | "peak" | "green" | "smooth";
+export type PlaneName = "grey" | "peak" | "green" | "smooth" | "half" | "quarter";
+
+/** A plane with its own size: `scale` pixels of the frame lie along one of the plane's. */
+export interface Plane {
+  readonly pixels: Uint8Array;
+  readonly width: number;
+  readonly height: number;
+  readonly scale: number;
+}
+
+const SCALES: Readonly<Record<PlaneName, number>> = { grey: 1, smooth: 1, peak: 1, green: 1, half: 2, quarter: 4 };
 
 export class Planes {
   #frame: Frame | undefined;
-  #size = 0;
   readonly #buffers = new Map<PlaneName, Uint8Array>();
   readonly #filled = new Set<PlaneName>();
 
   /** Turns to another frame; planes are computed when they are asked for. */
   use(frame: Frame): void {
-    const size = frame.width * frame.height;
-    if (size !== this.#size) this.#buffers.clear();
-    this.#size = size;
     this.#frame = frame;
     this.#filled.clear();
   }
@@ -28,20 +34,40 @@ export class Planes {
     this.#filled.clear();
   }
 
-  get(name: PlaneName): Uint8Array {
+  get(name: PlaneName): Plane {
     const frame = this.#frame;
     if (!frame) throw new RangeError("no frame in use");
-    let plane = this.#buffers.get(name);
-    if (!plane) {
-      plane = new Uint8Array(this.#size);
-      this.#buffers.set(name, plane);
+    const scale = SCALES[name];
+    const width = Math.floor(frame.width / scale);
+    const height = Math.floor(frame.height / scale);
+    let pixels = this.#buffers.get(name);
+    if (pixels?.length !== width * height) {
+      pixels = new Uint8Array(width * height);
+      this.#buffers.set(name, pixels);
+      this.#filled.delete(name);
     }
     if (!this.#filled.has(name)) {
-      if (name === "smooth") smooth(this.get("grey"), frame.width, frame.height, plane);
-      else fill(name, frame.data, plane);
+      this.#compute(name, frame, pixels);
       this.#filled.add(name);
     }
-    return plane;
+    return { pixels, width, height, scale };
+  }
+
+  #compute(name: PlaneName, frame: Frame, pixels: Uint8Array): void {
+    if (name === "smooth") smooth(this.get("grey"), pixels);
+    else if (name === "half") halve(this.get("grey"), pixels);
+    else if (name === "quarter") halve(this.get("half"), pixels);
+    else fill(name, frame.data, pixels);
+  }
+}
+
+/** Means of squares of four pixels: noise is halved, and the finder has a quarter of the work. */
+function halve({ pixels, width, height }: Plane, target: Uint8Array): void {
+  const halfWidth = width >> 1;
+  for (let y = 0; y < height >> 1; y++) {
+    for (let x = 0, i = 2 * y * width; x < halfWidth; x++, i += 2) {
+      target[y * halfWidth + x] = (pixels[i]! + pixels[i + 1]! + pixels[i + width]! + pixels[i + width + 1]! + 2) >> 2;
+    }
   }
 }
 
@@ -64,7 +90,7 @@ function fill(name: PlaneName, data: Uint8ClampedArray, plane: Uint8Array): void
 }
 
 /** A 5 by 5 binomial blur (1 4 6 4 1): takes sensor noise and JPEG ringing away before the image is made black and white. */
-function smooth(source: Uint8Array, width: number, height: number, target: Uint8Array): void {
+function smooth({ pixels: source, width, height }: Plane, target: Uint8Array): void {
   const sums = new Uint16Array(width * height);
   for (let y = 0; y < height; y++) {
     const row = y * width;

@@ -6,13 +6,13 @@
 import { decodeColour } from "./decode.js";
 import { isConvexClockwise, moduleLength } from "./geometry.js";
 import { layoutOf, MAX_VERSION } from "./layout.js";
-import { Planes, type PlaneName } from "./planes.js";
-import { contrastOf, type Luminance } from "./refine.js";
+import { Planes, type Plane, type PlaneName } from "./planes.js";
+import { contrastOf } from "./refine.js";
 import type { CodeRead, CodeSeen, Corners, Frame, FrameOutcome, ReadLimits, WasmSource } from "./types.js";
 import { QrFinder, type Finding } from "./zxing.js";
 
 /** Where the finder looks, in turn. */
-const ATTEMPTS: readonly PlaneName[] = ["grey", "smooth", "peak", "green"];
+const ATTEMPTS: readonly PlaneName[] = ["grey", "half", "smooth", "peak", "green", "quarter"];
 const DEFAULT_BUDGET_MS = 45;
 const CANDIDATES_A_PLANE = 3;
 /** Frames outside of these sides are not looked at. */
@@ -58,7 +58,7 @@ export class CodeReader {
     let seen: CodeSeen | null = null;
     for (let i = 0; i < ATTEMPTS.length; i++) {
       const attempt = (this.#lucky + i) % ATTEMPTS.length;
-      const findings = this.#finder.find(this.#planes.get(ATTEMPTS[attempt]!), frame.width, frame.height);
+      const findings = this.#finder.find(this.#planes.get(ATTEMPTS[attempt]!));
       for (const finding of findings.slice(0, CANDIDATES_A_PLANE)) {
         const read = this.#readFinding(frame, finding);
         if (read) {
@@ -76,7 +76,7 @@ export class CodeReader {
   #readFinding(frame: Frame, finding: Finding): CodeRead | null {
     if (finding.bytes) return { bytes: finding.bytes, symbology: "qr", corners: finding.corners };
     if (!isConvexClockwise(finding.corners)) return null;
-    const image: Luminance = { plane: this.#planes.get("grey"), width: frame.width, height: frame.height };
+    const image = this.#planes.get("grey");
     for (const version of versionsOf(finding, image)) {
       const decoded = decodeColour(frame, image, finding.corners, version);
       if (decoded) return { bytes: decoded.bytes, symbology: "hcc2d8", corners: decoded.corners };
@@ -96,13 +96,13 @@ function isPicture({ data, width, height }: Frame): boolean {
 }
 
 /** The versions that a finding may have: the one that the finder says, else the one whose patterns fit best. */
-function versionsOf(finding: Finding, image: Luminance): number[] {
+function versionsOf(finding: Finding, image: Plane): number[] {
   const said = finding.format?.version;
   if (said !== undefined && said >= 1 && said <= MAX_VERSION) return [said];
   return bestVersions(finding.corners, image).slice(0, 1);
 }
 
-function bestVersions(corners: Corners, image: Luminance): number[] {
+function bestVersions(corners: Corners, image: Plane): number[] {
   const fits: { version: number; contrast: number }[] = [];
   for (let version = 1; version <= MAX_VERSION; version++) {
     const layout = layoutOf(version);

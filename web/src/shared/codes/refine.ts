@@ -4,14 +4,8 @@
  */
 import { moduleLength, squareToQuad, type Homography } from "./geometry.js";
 import type { Layout } from "./layout.js";
+import type { Plane } from "./planes.js";
 import type { Corners, Point } from "./types.js";
-
-/** Luminance, one byte a pixel. */
-export interface Luminance {
-  readonly plane: Uint8Array;
-  readonly width: number;
-  readonly height: number;
-}
 
 export interface Fit {
   readonly corners: Corners;
@@ -34,16 +28,16 @@ interface Template {
 const templates = new WeakMap<Layout, Template>();
 
 /** The best corners near `start`, or null when these are no corners of a symbol. */
-export function fitCorners(image: Luminance, start: Corners, layout: Layout): Fit | null {
+export function fitCorners(image: Plane, start: Corners, layout: Layout): Fit | null {
   const template = templateOf(layout);
   let corners: Corners = start;
   let best = score(image, corners, layout.size, template);
   if (best === null) return null;
-  const pixels = moduleLength(start, layout.size);
+  const length = moduleLength(start, layout.size);
   for (const step of STEPS) {
     for (let round = 0; round < ROUNDS; round++) {
       let moved = false;
-      for (const candidate of neighbours(step * pixels)) {
+      for (const candidate of neighbours(step * length)) {
         const next = shift(corners, candidate);
         const value = score(image, next, layout.size, template);
         if (value !== null && value > best) {
@@ -60,7 +54,7 @@ export function fitCorners(image: Luminance, start: Corners, layout: Layout): Fi
 }
 
 /** The contrast of `corners` without moving them: how well a version fits. */
-export function contrastOf(image: Luminance, corners: Corners, layout: Layout): number {
+export function contrastOf(image: Plane, corners: Corners, layout: Layout): number {
   return score(image, corners, layout.size, templateOf(layout)) ?? -255;
 }
 
@@ -114,10 +108,10 @@ function buildTemplate({ known, size }: Layout): Template {
 }
 
 /** Mean of the light modules less mean of the dark ones; null when the corners span no square. */
-function score(image: Luminance, corners: Corners, size: number, template: Template): number | null {
+function score(image: Plane, corners: Corners, size: number, template: Template): number | null {
   const map = squareToQuad(corners, size);
   if (!map) return null;
-  const { plane, width, height } = image;
+  const { pixels, width, height } = image;
   const { x, y, weight } = template;
   const [a, b, c, d, e, f, g, h] = map as unknown as readonly [number, number, number, number, number, number, number, number];
   let sum = 0;
@@ -128,7 +122,7 @@ function score(image: Luminance, corners: Corners, size: number, template: Templ
     const px = ((a * mx + b * my + c) * w) | 0;
     const py = ((d * mx + e * my + f) * w) | 0;
     if (px < 0 || py < 0 || px >= width || py >= height) continue;
-    sum += weight[i]! * plane[py * width + px]!;
+    sum += weight[i]! * pixels[py * width + px]!;
   }
   return sum;
 }

@@ -5,6 +5,7 @@
  * the WebAssembly is.
  */
 import { encodeFormats, prepareZXingModule, type ZXingReadResult, type ZXingVector } from "zxing-wasm/reader";
+import type { Plane } from "./planes.js";
 import type { Corners, WasmSource } from "./types.js";
 
 /** An ordinary QR Code, or a symbol with QR's function patterns that holds something else. */
@@ -74,22 +75,22 @@ export class QrFinder {
     return new QrFinder(module as ReaderModule);
   }
 
-  /** All QR-like symbols in a plane of `width * height` luminances, decoded ones first. */
-  find(plane: Uint8Array, width: number, height: number, downscale = false): Finding[] {
+  /** All QR-like symbols in a plane, decoded ones first; corners are in pixels of the frame. */
+  find({ pixels, width, height, scale }: Plane): Finding[] {
     const size = width * height;
     this.#reserve(size);
-    this.#module.HEAPU8.set(plane.subarray(0, size), this.#pointer);
-    const found = this.#module.readBarcodesFromPixmap(this.#pointer, width, height, { ...OPTIONS, tryDownscale: downscale });
+    this.#module.HEAPU8.set(pixels, this.#pointer);
+    const found = this.#module.readBarcodesFromPixmap(this.#pointer, width, height, OPTIONS);
     const findings: Finding[] = [];
     for (let i = 0; i < found.size(); i++) {
       const result = found.get(i);
       if (!result) continue;
       const { topLeft, topRight, bottomRight, bottomLeft } = result.position;
       const corners: Corners = [
-        [topLeft.x, topLeft.y],
-        [topRight.x, topRight.y],
-        [bottomRight.x, bottomRight.y],
-        [bottomLeft.x, bottomLeft.y],
+        [topLeft.x * scale, topLeft.y * scale],
+        [topRight.x * scale, topRight.y * scale],
+        [bottomRight.x * scale, bottomRight.y * scale],
+        [bottomLeft.x * scale, bottomLeft.y * scale],
       ];
       const bytes = result.isValid ? Uint8Array.from(result.bytes) : undefined;
       findings.push({ corners, bytes, format: parseExtra(result.extra) });
