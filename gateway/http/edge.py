@@ -27,6 +27,8 @@ PAGE_CSP = (
     "media-src 'self' blob:; connect-src 'self'; worker-src 'self'; manifest-src 'self'; object-src 'none'; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
+_PAGE_TYPES = frozenset({"text/html", "text/javascript"})
+"""A worker is ruled by the policy that its own script came with, not by its page's."""
 _STARTED = web.RequestKey("started", bool)
 _QUIET = frozenset({"GET /healthz", "GET /readyz", "GET /metrics"})
 
@@ -67,7 +69,7 @@ class Edge:
         headers.update(self._headers)
         headers["X-Request-Id"] = request.get(REQUEST_ID, "")
         if "Content-Security-Policy" not in headers:
-            headers["Content-Security-Policy"] = PAGE_CSP if response.content_type == "text/html" else API_CSP
+            headers["Content-Security-Policy"] = PAGE_CSP if response.content_type in _PAGE_TYPES else API_CSP
         if "Cache-Control" not in headers:
             headers["Cache-Control"] = "no-store"
         if "Cross-Origin-Resource-Policy" not in headers:
