@@ -10,7 +10,7 @@ import msgspec
 
 from gateway.core.clock import Clock
 from gateway.core.secrets import RandomSource
-from gateway.phone.conversation import Conversation, is_refused, receive_answer, unexpected
+from gateway.phone.conversation import Conversation, is_refused, receive_answer
 from gateway.phone.errors import CloneSuspected, GatewayRefused, PinIsWrong, UnexpectedAnswer
 from gateway.phone.models import Binding
 from gateway.phone.pin_exchange import EvaluatedPin, evaluate_pin
@@ -115,7 +115,7 @@ class Channel:
         """Listen for that long, without asking anything. Raises BindingGone when the bank or the customer ends it."""
         try:
             async with self._turn, asyncio.timeout(seconds):
-                raise unexpected(await self._conversation.receive(None))
+                raise await self._conversation.reject(await self._conversation.receive(None))
         except TimeoutError:
             return
 
@@ -143,7 +143,7 @@ class Channel:
         if isinstance(answer, PinWrong):
             raise PinIsWrong(answer.left, answer.until)
         if not isinstance(answer, PinProved):
-            raise unexpected(answer)
+            raise await self._conversation.reject(answer)
 
     async def _ask(self, message: PhoneMessage, kind: type[_M]) -> _M:
         async with self._turn:
@@ -153,7 +153,7 @@ class Channel:
         await self._conversation.send(message)
         answer = await self._conversation.receive()
         if not isinstance(answer, kind):
-            raise unexpected(answer)
+            raise await self._conversation.reject(answer)
         return answer
 
     def _keep(self, binding: Binding) -> None:
@@ -186,7 +186,7 @@ async def _resume_with(tools: Tools, binding: Binding, suite: Suite) -> Channel:
         await conversation.send(Ready())
         welcome = await conversation.receive()
         if not isinstance(welcome, Welcome):
-            raise unexpected(welcome)
+            raise await conversation.reject(welcome)
         if welcome.next != binding.index + 1:
             raise UnexpectedAnswer("the ratchet index does not fit")
         renewed = msgspec.structs.replace(

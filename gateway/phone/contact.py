@@ -8,7 +8,7 @@ from typing import Protocol
 import msgspec
 
 from gateway.phone.channel import Channel, Tools, resume
-from gateway.phone.conversation import ANSWER_SECONDS, Conversation, is_refused, receive_answer, unexpected
+from gateway.phone.conversation import ANSWER_SECONDS, Conversation, is_refused, receive_answer
 from gateway.phone.errors import CodeTwoNeeded, ConnectionLost, ContactEnded, GatewayRefused, UnexpectedAnswer
 from gateway.phone.models import Binding, PendingContact
 from gateway.phone.pin_exchange import EvaluatedPin, evaluate_pin
@@ -129,7 +129,7 @@ class FirstContact:
             elif isinstance(message, Confirmed):
                 self._take_confirmation(message)
             else:
-                raise unexpected(message)
+                raise await self._channel.reject(message)
 
     @property
     def needs_code2(self) -> bool:
@@ -219,7 +219,7 @@ class FirstContact:
         elif isinstance(message, Pending):
             self._listener.device_code(self.device_code, message.tries)
         else:
-            raise unexpected(message)
+            raise await self._channel.reject(message)
 
     async def _receive(self, timeout: float | None = ANSWER_SECONDS) -> GatewayMessage:
         """Receive; an end that is told inside the channel is believed, and the keys of this activation go."""
@@ -274,7 +274,7 @@ class FirstContact:
         await self._channel.send(self._commit(evaluated, self._nonce))
         message = await self._receive()
         if not isinstance(message, Active):
-            raise unexpected(message)
+            raise await self._channel.reject(message)
         binding = msgspec.structs.replace(binding, state="active", added=message.added)
         self._tools.store.put_binding(binding)
         self._tools.store.drop_pending(self._pending.activation_id)

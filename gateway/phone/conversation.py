@@ -66,15 +66,15 @@ class Conversation:
                 await self.close()
                 raise BindingGone(message.state)
 
+    async def reject(self, message: GatewayMessage) -> UnexpectedAnswer:
+        """Close, since question and answer no longer match, and return the error to raise."""
+        await self.close()
+        return UnexpectedAnswer(f"{type(message).__name__} is not an answer to this")
+
     async def close(self) -> None:
         """Forget the keys and close the socket."""
         self.session.close()
         await self._socket.close()
-
-
-def unexpected(message: GatewayMessage) -> UnexpectedAnswer:
-    """Return the error for a message that does not answer what was asked."""
-    return UnexpectedAnswer(f"{type(message).__name__} is not an answer to this")
 
 
 def is_refused(error: Exception, code: ErrorCode) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from gateway.core.secrets import RandomSource
-from gateway.phone.conversation import Conversation, unexpected
+from gateway.phone.conversation import Conversation
 from gateway.phone.errors import PinIsBlocked
 from gateway.phone.models import PhoneKeys
 from gateway.protocol import oprf
@@ -40,7 +40,7 @@ async def evaluate_pin(
     if isinstance(answer, PinBlocked):
         raise PinIsBlocked(answer.until)
     if not isinstance(answer, PinEvaluated):
-        raise unexpected(answer)
+        raise await conversation.reject(answer)
     output = blinded.finalize(answer.element)
     key = pin_key(output, device_secret=keys.device_secret, binding_id=binding_id)
     return EvaluatedPin(key, bytes(answer.nonce) if answer.nonce else b"", answer.left)

@@ -115,7 +115,7 @@ class Network:
                 heartbeat=30.0,
                 compress=0,
                 ssl=self._tls,
-                timeout=aiohttp.ClientWSTimeout(ws_close=2.0),
+                timeout=aiohttp.ClientWSTimeout(ws_close=0.5),
             )
         except aiohttp.WSServerHandshakeError as error:
             if error.status in (400, 403, 404, 426):

@@ -1,0 +1,224 @@
+"""`tessera phone` as a person uses it, against a scripted gateway in a thread of its own: exit status, what is
+printed, and what never is."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from scripted_gateway import ScriptedGateway
+
+from gateway import codes
+from gateway.phone.cli import phone
+from gateway.protocol.code import make_link, show_code2_nonce
+
+PIN = "402857"
+FAR = 4_000_000_000
+
+
+class Town:
+    """A gateway in its thread, and a phone on the command line."""
+
+    def __init__(self, tmp_path: Path) -> None:
+        self.gateway = ScriptedGateway(expiry=FAR)
+        self.tmp_path = tmp_path
+        self._ready = threading.Event()
+        self._stop: asyncio.Event | None = None
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._run(),))
+        self._thread.start()
+        assert self._ready.wait(10)
+
+    async def _run(self) -> None:
+        self._stop = asyncio.Event()
+        async with self.gateway.serve() as url:
+            self.gateway.host = url.removeprefix("http://")
+            self._ready.set()
+            await self._stop.wait()
+
+    def close(self) -> None:
+        if self._stop is not None:
+            self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(10)
+        self._loop.close()
+
+    def customer(self, wrong_first: bool = False) -> None:
+        """Types the device code on the bank's page when there is one."""
+
+        def type_code() -> None:
+            for _ in range(500):
+                code = self.gateway.code
+                if code is not None:
+                    if wrong_first:
+                        self._loop.call_soon_threadsafe(self.gateway.type_code, "no such code")
+                        time.sleep(0.1)
+                    self._loop.call_soon_threadsafe(self.gateway.type_code, code)
+                    return
+                time.sleep(0.01)
+
+        threading.Thread(target=type_code, daemon=True).start()
+
+    def run(self, *arguments: str, answers: str = "", host: bool = True) -> Result:
+        options = [
+            "--store",
+            str(self.tmp_path / "phone.keys"),
+            "--key-file",
+            str(self.tmp_path / "key"),
+            "--insecure-http",
+        ]
+        if host:
+            options += ["--host", self.gateway.host]
+        return CliRunner().invoke(phone, [*options, *arguments], input=answers)
+
+    def link(self) -> str:
+        return make_link(self.gateway.host, self.gateway.screen().pack(), scheme="http")
+
+
+@pytest.fixture
+def town(tmp_path: Path) -> Iterator[Town]:
+    place = Town(tmp_path)
+    try:
+        yield place
+    finally:
+        place.close()
+
+
+def test_a_phone_s_life(town: Town) -> None:
+    town.customer(wrong_first=True)
+    bound = town.run("link", town.link(), answers=f"123456\n{PIN}\n999999\n{PIN}\n{PIN}\n")
+    assert bound.exit_code == 0, bound.output
+    assert "Example Bank answers, for: Account 1" in bound.output
+    code = town.gateway.code or ""
+    assert f"{code[:4]} {code[4:]}" in bound.output
+    assert "A wrong code was typed on the bank's page. 2 tries left." in bound.output
+    assert "Digits in a row" in bound.output
+    assert "The two were not the same." in bound.output
+    assert PIN not in bound.output
+    assert "Account 1" in town.run("list").output
+    opened = town.run("open", "--watch", "0.05")
+    assert opened.exit_code == 0, opened.output
+    assert "State: active, contact 1" in opened.output
+    assert "PIN: 6 digits, 5 tries left" in opened.output
+    assert "The PIN is right." in town.run("pin", "prove", answers=f"{PIN}\n").output
+    wrong = town.run("pin", "prove", answers="718304\n")
+    assert wrong.exit_code == 5
+    assert "4 tries left" in wrong.output
+    changed = town.run("pin", "change", answers=f"{PIN}\n718304\n718304\n")
+    assert "The new PIN is in force." in changed.output, changed.output
+    assert "Le mien" in town.run("rename", "Le mien").output
+    assert town.run("remove", answers="n\n").exit_code == 1
+    assert "Removed." in town.run("remove", answers="y\n").output
+    assert "bound to nothing" in town.run("list").output
+
+
+def test_two_step_typed_code(town: Town) -> None:
+    town.gateway.two_step = True
+    town.customer()
+    shown = show_code2_nonce(town.gateway.nonce)
+    answers = f"nonsense\n{'0' if shown[0] != '0' else '1'}{shown[1:]}\n{shown}\n{PIN}\n{PIN}\n"
+    bound = town.run("typed", town.gateway.typed.show(), answers=answers)
+    assert bound.exit_code == 0, bound.output
+    assert "That is not the second code" in bound.output
+    assert "A character is wrong" in bound.output
+
+
+def test_a_stranger_s_host_has_to_be_confirmed(town: Town) -> None:
+    refused = town.run("link", town.link(), answers="n\n", host=False)
+    assert refused.exit_code == 1
+    assert "Nothing was sent." in refused.output
+    assert town.gateway.seen == []
+    foreign = town.run("link", make_link("other.example", town.gateway.screen().pack()))
+    assert foreign.exit_code == 1
+    assert "leads to other.example" in foreign.output
+    assert town.gateway.seen == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "text"),
+    [
+        (["link", "https://bank.example/other"], 1, "Not a Tessera link"),
+        (["typed", "0000"], 1, "20 letters and digits"),
+        (["typed", "--gateway-key", "zz", "0000"], 2, "not hexadecimal"),
+        (["scan", "missing.png"], 2, "does not exist"),
+        (["open"], 1, "Name the binding"),
+        (["open", "bnd_unknown"], 1, "No binding"),
+    ],
+)
+def test_mistakes_say_what_to_do(town: Town, arguments: list[str], status: int, text: str) -> None:
+    result = town.run(*arguments)
+    assert result.exit_code == status, result.output
+    assert text in result.output
+    assert "Traceback" not in result.output
+
+
+def test_a_typed_code_needs_the_host(town: Town) -> None:
+    result = town.run("typed", town.gateway.typed.show(), host=False)
+    assert result.exit_code == 2
+    assert "--host" in result.output
+
+
+def test_plain_http_is_for_this_machine_alone(town: Town) -> None:
+    town.gateway.host = "bank.example"
+    result = town.run("typed", town.gateway.typed.show())
+    assert result.exit_code == 1
+    assert "this machine alone" in result.output
+
+
+def test_no_gateway_there(town: Town) -> None:
+    town.gateway.host = "127.0.0.1:1"
+    result = town.run("typed", town.gateway.typed.show())
+    assert result.exit_code == 3
+    assert "can't be reached" in result.output
+
+
+def test_a_picture_without_a_code(town: Town, tmp_path: Path) -> None:
+    picture = tmp_path / "x.png"
+    picture.write_bytes(b"no picture")
+    result = town.run("scan", str(picture))
+    assert result.exit_code == 1
+    assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("form", ["colour", "qr"])
+def test_scanning_a_picture(town: Town, tmp_path: Path, form: str) -> None:
+    picture = tmp_path / "code.png"
+    symbol = codes.render(town.gateway.screen().pack(), form=codes.Form(form), text=town.link())
+    picture.write_bytes(codes.to_png(symbol, scale=8))
+    town.customer()
+    bound = town.run("scan", str(picture), answers=f"{PIN}\n{PIN}\n")
+    assert bound.exit_code == 0, bound.output
+
+
+def test_passphrase_file_and_a_wrong_one(town: Town, tmp_path: Path) -> None:
+    right, wrong = tmp_path / "right", tmp_path / "wrong"
+    right.write_text("correct horse\n")
+    wrong.write_text("another\n")
+    store = str(tmp_path / "other.keys")
+    base = ["--store", store, "--insecure-http", "--host", town.gateway.host]
+    town.customer()
+    bound = CliRunner().invoke(
+        phone, [*base, "--passphrase-file", str(right), "link", town.link()], input=f"{PIN}\n{PIN}\n"
+    )
+    assert bound.exit_code == 0, bound.output
+    refused = CliRunner().invoke(phone, [*base, "--passphrase-file", str(wrong), "list"])
+    assert refused.exit_code == 1
+    assert "does not open" in refused.output
+    assert "another" not in refused.output.replace("another process", "")
+
+
+def test_help_teaches() -> None:
+    text = CliRunner().invoke(phone, ["--help"]).output
+    for word in (
+        "An activation, step by step",
+        "scan",
+        "eight digits",
+        "Exit status",
+        "--insecure-http",
+        "--ca",
+    ):
+        assert word in text
+    for command in ("scan", "link", "typed", "list", "open", "rename", "remove"):
+        assert CliRunner().invoke(phone, [command, "--help"]).exit_code == 0
