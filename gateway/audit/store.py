@@ -166,6 +166,8 @@ class AuditChain:
         """Write the next entry. `at_ms` is Unix milliseconds. Raises ValueError for what cannot be an entry."""
         if not (0 < len(word) <= MAX_WORD and 0 < len(subject) <= MAX_SUBJECT and tenant_id):
             raise ValueError("an audit entry needs a tenant, a word and a subject, each within its length")
+        if not 0 <= at_ms < 2**63:
+            raise ValueError("an audit entry's time is milliseconds of Unix time")
         encoded = canonical_json(data)
         sequence, previous = self._head or _lock_head(tx)
         while True:

@@ -207,10 +207,10 @@ async def test_what_cannot_be_an_entry_is_refused(storage: Storage) -> None:
         {"data": {"a": "\ud800"}},
         {"data": {"a": "x" * 16_384}},
         {"at_ms": -1},
-        {"at_ms": 2**64},
+        {"at_ms": 2**63},
     ]
     for change in bad:
-        with pytest.raises((ValueError, Problem, Exception)) as caught:
+        with pytest.raises(ValueError) as caught:
             await storage.write(lambda tx, change=change: store.AuditChain().append(tx, **{**good, **change}))
         assert "secret" not in str(caught.value)
     assert await all_rows(storage) == []
