@@ -60,7 +60,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         str | None,
         _key("sqlite:///FILE or postgresql://HOST/NAME. Default: tessera.db in the data directory."),
     ] = None
-    hsm: Annotated[str | None, _key("URI of the key store, such as software:FILE or pkcs11:…")] = None
+    hsm: Annotated[
+        str | None,
+        _key("URI of the key store: software:file=PATH?passphrase-source=env:NAME, or another adapter's."),
+    ] = None
     production: Annotated[bool, _key("Refuse what only development may have.")] = False
     web_dist: Annotated[
         str | None, _key("Directory of the built web files. Default: web/dist beside the code.")
