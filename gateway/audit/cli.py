@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import click
 import msgspec
+from sqlalchemy import make_url
 
 from gateway.audit import store
 from gateway.audit.models import Checkpoint
@@ -19,6 +20,7 @@ from gateway.core.errors import Problem
 from gateway.keys.service import default_store_uri
 from gateway.settings import Settings
 from gateway.storage.engine import Storage
+from gateway.storage.migrate import current_revision
 from hsm_adapters.errors import HsmError
 from hsm_adapters.registry import open_store
 
@@ -27,6 +29,7 @@ MAX_KNOWN_LINE = 4_096
 MAX_KNOWN = 1_000_000
 _LONG = 20_000
 _PAGE = 1_000
+_NO_LOG = "There is no audit log in this database. Check `data` or `database_url`, or run: tessera migrate"
 
 
 class _KnownCheckpoint(msgspec.Struct):
@@ -159,8 +162,14 @@ def _read_known(path: Path) -> Iterator[Checkpoint]:
 
 
 async def _with_storage(settings: Settings, work: Callable[[Storage], Awaitable[T]]) -> T:
+    url = make_url(settings.resolved_database_url)
+    # Opening an SQLite file that is not there would make one, and an empty log would look whole.
+    if url.get_backend_name() == "sqlite" and not await asyncio.to_thread(Path(url.database or "").is_file):
+        raise click.ClickException(_NO_LOG)
     storage = Storage(settings.resolved_database_url)
     try:
+        if await storage.read(lambda tx: current_revision(tx.connection)) is None:
+            raise click.ClickException(_NO_LOG)
         return await work(storage)
     finally:
         await storage.close()

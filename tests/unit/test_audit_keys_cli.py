@@ -8,7 +8,6 @@ from pathlib import Path
 import msgspec
 import pytest
 from click.testing import CliRunner, Result
-from sqlalchemy import create_engine
 
 from gateway.audit import service, store
 from gateway.audit.cli import audit_group
@@ -17,7 +16,7 @@ from gateway.keys.cli import keys_group, store_uri
 from gateway.keys.service import ensure_tenant_key
 from gateway.settings import Settings
 from gateway.storage.engine import Storage
-from gateway.storage.schema import metadata
+from gateway.storage.migrate import migrate
 from hsm_adapters.registry import open_store
 from hsm_adapters.uri import KeyUri
 
@@ -126,9 +125,7 @@ def log(settings: Settings) -> Path:
     """A log of 20 entries with checkpoints at 10 and 20."""
     assert keys(settings, "init").exit_code == 0
     path = Path(settings.data) / "tessera.db"
-    engine = create_engine(settings.resolved_database_url)
-    metadata.create_all(engine, tables=[store.audit_entries, store.audit_head, store.audit_checkpoints])
-    engine.dispose()
+    migrate(settings.resolved_database_url)
 
     async def fill() -> None:
         storage = Storage(settings.resolved_database_url)
@@ -213,3 +210,14 @@ def test_without_a_key_store_nothing_is_verified(settings: Settings, log: Path) 
     result = audit(settings, "verify")
     assert result.exit_code == 1
     assert "tessera keys init" in result.output
+
+
+def test_without_a_log_nothing_is_called_whole(settings: Settings) -> None:
+    keys(settings, "init")
+    for arguments in (["verify"], ["verify", "--json"], ["checkpoints"]):
+        result = audit(settings, *arguments)
+        assert result.exit_code == 1
+        assert "no audit log" in result.output
+    assert not (Path(settings.data) / "tessera.db").exists()
+    (Path(settings.data) / "tessera.db").touch()
+    assert "no audit log" in audit(settings, "verify").output
