@@ -3,7 +3,6 @@ a clock that moves when told. `restart` makes it anew over the same database and
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
@@ -13,43 +12,36 @@ from typing import Any, Self
 import aiohttp
 from aiohttp import web
 
-from gateway.audit.store import AuditChain
-from gateway.bus.events import EventLog
-from gateway.bus.journal import RecordingJournal
-from gateway.capabilities import Capabilities, Ground, build_capabilities
+from gateway.app import CAPABILITIES, INSTALLATION, create_app
+from gateway.capabilities import Capabilities
 from gateway.core.clock import ManualClock
 from gateway.core.secrets import system_random
-from gateway.http.auth import Authenticator
-from gateway.http.endpoint import EndpointParts
-from gateway.http.health import Health
-from gateway.http.idempotency import Idempotency
-from gateway.http.limits import RateLimiter
-from gateway.http.metrics import Metrics
-from gateway.http.server import ServerParts, build_app
-from gateway.http.sse import EventStreams
-from gateway.keys.service import ensure_keys, ensure_tenant_key
+from gateway.installation import Installation
 from gateway.phone.client import Person, PhoneClient
 from gateway.phone.errors import ConnectionLost
 from gateway.phone.store import MemoryStore
 from gateway.phone.transport import Network, Site
 from gateway.settings import DEFAULT_LIMITS, RateLimit, Settings
-from gateway.storage.engine import Storage
-from gateway.storage.migrate import migrate
-from gateway.tenants.service import ApiKeyService, TenantService
-from hsm_adapters.software import SoftwareAdapter
 
 HOST = "bank.example"
 PIN = "749205"
+
+
+def settings_in(folder: Path, **settings: Any) -> Settings:
+    """Return settings of a gateway in a folder, whose rate limits are out of the way."""
+    generous = {name: RateLimit(1_000_000, 60) for name in DEFAULT_LIMITS}
+    return Settings(
+        **{"data": str(folder), "public_host": HOST, "tls_cert": None, "limits": generous, **settings}
+    )
 
 
 @dataclass
 class Running:
     """One run of the gateway."""
 
-    storage: Storage
     capabilities: Capabilities
+    installation: Installation
     runner: web.AppRunner
-    stack: contextlib.AsyncExitStack
     url: str
 
 
@@ -57,9 +49,8 @@ class Running:
 class GatewayKit:
     """The gateway, its bank's credentials, and a factory of phones."""
 
-    folder: Path
+    settings: Settings
     clock: ManualClock = field(default_factory=ManualClock)
-    settings: Settings = field(default_factory=lambda: Settings(public_host=HOST, production=True))
     api_key: str = ""
     tenant_id: str = ""
     run: Running | None = None
@@ -75,21 +66,11 @@ class GatewayKit:
         assert self.http is not None
         return self.http
 
-    @property
-    def database_url(self) -> str:
-        return f"sqlite:///{self.folder / 'tessera.db'}"
-
-    @property
-    def key_uri(self) -> str:
-        return f"software:file={self.folder}/keys.tessera?key-source=file:{self.folder}/keys.key"
-
     @classmethod
     @contextlib.asynccontextmanager
     async def running(cls, folder: Path, **settings: Any) -> AsyncIterator[Self]:
         """Set up an installation with one bank, and serve it."""
-        kit = cls(folder, settings=Settings(public_host=HOST, production=True, **settings))
-        await asyncio.to_thread(migrate, kit.database_url)
-        await (await SoftwareAdapter.create(kit.key_uri)).close()
+        kit = cls(settings_in(folder, **settings))
         async with aiohttp.ClientSession() as kit.http:
             await kit.start()
             try:
@@ -99,79 +80,25 @@ class GatewayKit:
 
     async def start(self) -> None:
         """Serve."""
-        stack = contextlib.AsyncExitStack()
-        storage = Storage(self.database_url)
-        stack.push_async_callback(storage.close)
-        adapter = await SoftwareAdapter.open(self.key_uri)
-        stack.push_async_callback(adapter.close)
-        events = EventLog(storage=storage, clock=self.clock, retention_s=3600, shared=False)
-        journal = RecordingJournal(audit=AuditChain().append, events=events, outbox=None, clock=self.clock)
-        common: dict[str, Any] = {"storage": storage, "journal": journal, "clock": self.clock}
-
-        async def make_key(tenant_id: str) -> object:
-            return await ensure_tenant_key(adapter, tenant_id)
-
-        tenants = TenantService(**common, make_key=make_key, random=system_random)
-        api_keys = ApiKeyService(**common, random=system_random)
-        streams = EventStreams(subscribe=events.subscribe, clock=self.clock, max_streams=50)
-        capabilities = build_capabilities(
-            Ground(
-                settings=self.settings,
-                random=system_random,
-                events=events,
-                streams=streams,
-                adapter=adapter,
-                installation_keys=await ensure_keys(adapter),
-                tenants=tenants,
-                **common,
-            )
-        )
-        await stack.enter_async_context(events.running())
-        await stack.enter_async_context(capabilities.running())
+        app = await create_app(self.settings, clock=self.clock, random=system_random)
+        installation = app[INSTALLATION]
         if not self.tenant_id:
-            self.tenant_id = (await tenants.create("Banque du Nord")).id
-            _, key = await api_keys.create(tenant_id=self.tenant_id, name="test", scopes=["*"])
+            self.tenant_id = (await installation.tenants.create("Banque du Nord")).id
+            _, key = await installation.api_keys.create(tenant_id=self.tenant_id, name="test", scopes=["*"])
             self.api_key = key.reveal().decode()
-        runner = web.AppRunner(self._app(capabilities, api_keys, storage))
+        runner = web.AppRunner(app)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
         port = runner.addresses[0][1]
-        self.run = Running(storage, capabilities, runner, stack, f"http://127.0.0.1:{port}")
-
-    def _app(self, capabilities: Capabilities, api_keys: ApiKeyService, storage: Storage) -> web.Application:
-        metrics = Metrics()
-        limits = dict.fromkeys(DEFAULT_LIMITS, RateLimit(1_000_000, 60))
-        return build_app(
-            capabilities.routes,
-            ServerParts(
-                endpoint=EndpointParts(
-                    authenticator=Authenticator(
-                        api_keys=api_keys, page_tokens=capabilities.page_tokens, clock=self.clock
-                    ),
-                    limiter=RateLimiter(clock=self.clock),
-                    limits=limits | dict(self.settings.limits),
-                    idempotency=Idempotency(storage=storage, clock=self.clock, random=system_random),
-                    cors_origins=frozenset(),
-                ),
-                metrics=metrics,
-                health=Health(checks={}, metrics=metrics, metrics_token=None),
-                web_dist=self.folder,
-                origin=self.settings.origin,
-                version="0",
-                is_secure=True,
-                max_body_bytes=65_536,
-            ),
-        )
+        self.run = Running(app[CAPABILITIES], installation, runner, f"http://127.0.0.1:{port}")
 
     async def stop(self) -> None:
         """Stop serving; the database and the keys stay."""
         if self.run is None:
             return
         run, self.run = self.run, None
-        await run.capabilities.door.close()
         await run.runner.cleanup()
-        await run.stack.aclose()
 
     async def restart(self) -> None:
         """Stop, and serve anew over the same database and keys, at another port."""
