@@ -16,6 +16,10 @@ BENCHES: dict[str, Bench] = {}
 """Every bench by name; filled when the modules of this package are imported."""
 
 
+class Unavailable(Exception):
+    """This bench cannot run here; the text says what is missing and what to do."""
+
+
 @dataclass(frozen=True, slots=True)
 class Bar:
     """What a value has to reach: `limit` in the unit of the measure, as the most or the least it may be."""
@@ -72,19 +76,24 @@ def measure(
 
 
 def interleaved_medians(
-    cases: Mapping[str, Callable[[], object]], *, rounds: int = 60, warm_up: int = 3
+    cases: Mapping[str, Callable[[], object]],
+    *,
+    rounds: int = 60,
+    warm_up: int = 3,
+    timer: Callable[[], float] = time.perf_counter,
 ) -> dict[str, float]:
     """Return the median time of each case in milliseconds. The cases take turns in every round, so that a
-    slow moment of the machine falls on all of them alike."""
+    slow moment of the machine falls on all of them alike. `timer` returns seconds; time.thread_time keeps out
+    what other processes take, for cases that only compute."""
     for _ in range(warm_up):
         for work in cases.values():
             work()
     times: dict[str, list[float]] = {name: [] for name in cases}
     for _ in range(rounds):
         for name, work in cases.items():
-            start = time.perf_counter()
+            start = timer()
             work()
-            times[name].append(time.perf_counter() - start)
+            times[name].append(timer() - start)
     return {name: median(taken) * 1000 for name, taken in times.items()}
 
 
