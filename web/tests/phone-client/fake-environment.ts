@@ -65,7 +65,7 @@ export class FakeEnvironment implements PhoneEnvironment {
 
   connect(url: string): Promise<FrameSocket> {
     this.urls.push(url);
-    if (!this.#online) return Promise.reject(new PhoneClientError("offline"));
+    if (!this.#online) return Promise.reject(new PhoneClientError("connection-lost"));
     const [near, far] = [new MemorySocket(), new MemorySocket()];
     near.peer = far;
     far.peer = near;

@@ -8,6 +8,7 @@ import { ProtocolError } from "../protocol/errors";
 import { TYPED_ROTATION } from "../protocol/code";
 import { typedPsk } from "../protocol/keys";
 import { base64, type Check, integer, object, parseJson, text } from "../protocol/validate";
+import { reaching } from "./connect";
 import type { PhoneEnvironment } from "./environment";
 import { PhoneClientError } from "./errors";
 
@@ -29,7 +30,7 @@ export interface ContactCode {
 }
 
 async function read<T>(environment: PhoneEnvironment, path: string, check: Check<T>): Promise<T | null> {
-  const { status, body } = await environment.get(path);
+  const { status, body } = await reaching(environment, () => environment.get(path));
   if (status === 404 || status === 410) return null;
   if (status === 429 || status >= 500) throw new PhoneClientError("busy");
   if (status !== 200) throw new PhoneClientError("protocol");

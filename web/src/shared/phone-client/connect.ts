@@ -48,6 +48,21 @@ export interface Answered {
 
 /** Opens a socket, sends the hello, and returns the gateway's frame beside the open socket. */
 export async function sendHello(environment: PhoneEnvironment, host: string, hello: Bytes): Promise<Answered> {
+  return reaching(environment, () => exchange(environment, host, hello));
+}
+
+/** A lost connection of a phone that has no network is told as `offline`. */
+export async function reaching<T>(environment: PhoneEnvironment, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (cause) {
+    const error = toPhoneError(cause);
+    const offline = error.code === "connection-lost" && !environment.online();
+    throw offline ? new PhoneClientError("offline", {}, { cause }) : error;
+  }
+}
+
+async function exchange(environment: PhoneEnvironment, host: string, hello: Bytes): Promise<Answered> {
   const url = `${environment.secure ? "wss" : "ws"}://${host}${CHANNEL_PATH}`;
   const socket = await within(environment, CONNECT_PATIENCE_MS, environment.connect(url), (late) => {
     late.close();
@@ -57,7 +72,7 @@ export async function sendHello(environment: PhoneEnvironment, host: string, hel
     return { socket, frame: await nextFrame(environment, socket) };
   } catch (cause) {
     socket.close();
-    throw toPhoneError(cause);
+    throw cause;
   }
 }
 

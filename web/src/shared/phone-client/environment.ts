@@ -92,7 +92,8 @@ class BrowserSocket implements FrameSocket {
   }
 }
 
-function connectSocket(url: string): Promise<FrameSocket> {
+/** A socket of the platform, binary frames of bounded size alone. */
+export function connectSocket(url: string): Promise<FrameSocket> {
   return new Promise((resolve, reject) => {
     const socket = new WebSocket(url, SUBPROTOCOL);
     socket.binaryType = "arraybuffer";
@@ -106,7 +107,7 @@ function connectSocket(url: string): Promise<FrameSocket> {
       reject(new PhoneClientError("protocol"));
     });
     socket.addEventListener("close", () => {
-      reject(new PhoneClientError(navigator.onLine ? "connection-lost" : "offline"));
+      reject(new PhoneClientError("connection-lost"));
     });
   });
 }
@@ -119,7 +120,7 @@ async function getDocument(path: string): Promise<{ status: number; body: Bytes 
     return { status: response.status, body };
   } catch (cause) {
     if (cause instanceof PhoneClientError) throw cause;
-    throw new PhoneClientError(navigator.onLine ? "connection-lost" : "offline", {}, { cause });
+    throw new PhoneClientError("connection-lost", {}, { cause });
   }
 }
 
