@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -27,6 +28,7 @@ MAX_ANSWERS = 8
 MAX_QUEUE = 10_000
 READERS = 3
 RETRIES = 5
+RETRY_PAUSE_S = 0.01
 
 _UNANSWERED = partial(Problem, ProblemCode.UNAVAILABLE, "the database does not answer")
 
@@ -224,6 +226,7 @@ class Storage:
                     return
                 if not is_alone:
                     raise _CommitNow from error
+                time.sleep(RETRY_PAUSE_S * (attempt + 1))  # let the other side take what it waited for
             else:
                 run(connection, "RELEASE SAVEPOINT unit")
                 job.callbacks = unit.callbacks

@@ -1,0 +1,233 @@
+"""What every capability relies on, on each database: durability before the answer, isolation of units, group commit,
+readers that cannot write, recovery of lost connections. Real databases, real processes, real kills."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, create_engine, text
+from storage_tables import ALL, COUNTER, INSERT, children, counters, metadata
+
+from gateway.core.errors import Problem, ProblemCode
+from gateway.core.transaction import Transaction
+from gateway.storage.engine import MAX_BATCH, Storage
+
+WORKER = Path(__file__).with_name("storage_worker.py")
+
+
+@pytest.fixture
+async def storage(database_url: str) -> AsyncIterator[Storage]:
+    store = Storage(database_url)
+    await store.write(lambda tx: metadata.create_all(tx.connection))
+    yield store
+    await store.close()
+
+
+def texts(tx: Transaction) -> list[str]:
+    return [str(row) for row in tx.execute(ALL).scalars()]
+
+
+async def note(storage: Storage, words: str) -> None:
+    await storage.write(lambda tx: tx.execute(INSERT, {"text": words}))
+
+
+class Statements:
+    """Counts the transaction statements of a storage's writer."""
+
+    def __init__(self, storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.sent: list[str] = []
+        run = storage.backend.run
+
+        def counted(connection: Connection, statement: str) -> None:
+            self.sent.append(statement)
+            run(connection, statement)
+
+        monkeypatch.setattr(storage.backend, "run", counted)
+
+
+async def test_write_is_there_after_reopening(database_url: str, storage: Storage) -> None:
+    await note(storage, "kept")
+    other = Storage(database_url)
+    assert await other.read(texts) == ["kept"]
+    await other.close()
+
+
+async def test_failed_unit_takes_no_other_along(storage: Storage) -> None:
+    async def one(number: int) -> str:
+        def unit(tx: Transaction) -> str:
+            tx.execute(INSERT, {"text": f"n{number:03}"})
+            if number % 3 == 0:
+                raise LookupError(number)
+            return f"n{number:03}"
+
+        return await storage.write(unit)
+
+    results = await asyncio.gather(*(one(n) for n in range(90)), return_exceptions=True)
+    failed = [result for result in results if isinstance(result, LookupError)]
+    assert len(failed) == 30
+    assert sorted(await storage.read(texts)) == [result for result in results if isinstance(result, str)]
+
+
+async def test_concurrent_units_share_commits(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    statements = Statements(storage, monkeypatch)
+    units = 4 * MAX_BATCH
+    await asyncio.gather(*(note(storage, f"n{n}") for n in range(units)))
+    assert len(await storage.read(texts)) == units
+    commits = statements.sent.count("COMMIT")
+    assert units / MAX_BATCH <= commits < units / 4
+    assert statements.sent.count("SAVEPOINT unit") == units
+
+
+async def test_on_commit_runs_after_the_commit_and_before_the_answer(
+    database_url: str, storage: Storage
+) -> None:
+    seen: list[str] = []
+    engine = create_engine(storage.backend.engine.url)
+
+    def look() -> None:
+        with engine.connect() as connection:  # another connection sees committed rows alone
+            seen.append(connection.execute(ALL).scalars().one())
+
+    def unit(tx: Transaction) -> None:
+        tx.execute(INSERT, {"text": "told"})
+        tx.on_commit(look)
+
+    await storage.write(unit)
+    assert seen == ["told"]
+    engine.dispose()
+
+
+async def test_on_commit_of_a_failed_unit_never_runs(storage: Storage) -> None:
+    seen: list[str] = []
+
+    def unit(tx: Transaction) -> None:
+        tx.on_commit(lambda: seen.append("told"))
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        await storage.write(unit)
+    await note(storage, "next")
+    assert seen == []
+
+
+async def test_failing_callback_stops_neither_answer_nor_neighbours(storage: Storage) -> None:
+    seen: list[str] = []
+
+    def unit(tx: Transaction) -> str:
+        tx.on_commit(lambda: seen[99].strip())
+        tx.on_commit(lambda: seen.append("second"))
+        return "answer"
+
+    assert await storage.write(unit) == "answer"
+    assert seen == ["second"]
+
+
+async def test_duplicate_is_a_conflict_of_its_own_unit(storage: Storage) -> None:
+    results = await asyncio.gather(
+        *(note(storage, words) for words in ("a", "b", "a", "c")), return_exceptions=True
+    )
+    problems = [result for result in results if isinstance(result, Problem)]
+    assert [problem.kind for problem in problems] == [ProblemCode.CONFLICT]
+    assert sorted(await storage.read(texts)) == ["a", "b", "c"]
+
+
+async def test_driver_errors_do_not_reach_the_caller(storage: Storage) -> None:
+    def unit(tx: Transaction) -> None:
+        tx.execute(text("INSERT INTO nowhere VALUES ('secret-value')"))
+
+    with pytest.raises(Problem) as caught:
+        await storage.write(unit)
+    assert caught.value.kind is ProblemCode.UNAVAILABLE
+    assert "secret-value" not in str(caught.value)
+    await note(storage, "still works")
+
+
+async def test_failed_commit_fails_the_whole_batch_and_nothing_is_told(storage: Storage) -> None:
+    told: list[str] = []
+
+    def good(tx: Transaction) -> None:
+        tx.execute(INSERT, {"text": "beside"})
+        tx.on_commit(lambda: told.append("beside"))
+
+    def bad(tx: Transaction) -> None:  # the foreign key is checked at COMMIT
+        tx.execute(children.insert(), {"note": 999_999})
+
+    results = await asyncio.gather(storage.write(good), storage.write(bad), return_exceptions=True)
+    stored = await storage.read(texts)
+    assert isinstance(results[1], Problem)
+    if isinstance(results[0], Problem):  # they shared the commit
+        assert (stored, told) == ([], [])
+    else:
+        assert (stored, told) == (["beside"], ["beside"])
+    await note(storage, "still works")
+
+
+async def test_reader_cannot_write(storage: Storage) -> None:
+    with pytest.raises(Problem):
+        await storage.read(lambda tx: tx.execute(INSERT, {"text": "sneaked"}))
+    assert await storage.read(texts) == []
+
+
+async def test_reader_sees_what_was_answered_before(storage: Storage) -> None:
+    async def write_and_look(number: int) -> bool:
+        await note(storage, f"n{number}")
+        return f"n{number}" in await storage.read(texts)
+
+    assert all(await asyncio.gather(*(write_and_look(n) for n in range(60))))
+
+
+async def test_change_of_a_cancelled_caller_stands(storage: Storage) -> None:
+    task = asyncio.create_task(note(storage, "alone"))
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await note(storage, "after")
+    assert await storage.read(texts) == ["alone", "after"]
+
+
+async def test_close_finishes_what_is_queued(database_url: str, storage: Storage) -> None:
+    tasks = [asyncio.create_task(note(storage, f"n{n}")) for n in range(40)]
+    await asyncio.sleep(0)
+    await storage.close()
+    await asyncio.gather(*tasks)
+    with pytest.raises(Problem):
+        await note(storage, "late")
+    other = Storage(database_url)
+    assert len(await other.read(texts)) == 40
+    await other.close()
+
+
+def start_worker(*arguments: str) -> "subprocess.Popen[bytes]":
+    environment = os.environ | {"PYTHONPATH": str(WORKER.parents[2])}
+    return subprocess.Popen([sys.executable, WORKER, *arguments], stdout=subprocess.PIPE, env=environment)
+
+
+async def test_killed_process_loses_nothing_that_it_answered(database_url: str, storage: Storage) -> None:
+    for round_number in range(3):
+        worker = start_worker("write", database_url, f"round{round_number}")
+        assert worker.stdout is not None
+        answered = [worker.stdout.readline() for _ in range(25 + 40 * round_number)]
+        worker.send_signal(signal.SIGKILL)
+        answered += worker.stdout.readlines()
+        worker.wait()
+        worker.stdout.close()
+        complete = {line.decode().strip() for line in answered if line.endswith(b"\n")}
+        assert len(complete) >= 25
+        assert complete <= set(await storage.read(texts))
+    await note(storage, "the database still takes changes")
+
+
+async def test_two_processes_never_both_win_a_compare_and_set(database_url: str, storage: Storage) -> None:
+    await storage.write(lambda tx: tx.execute(counters.insert(), {"name": "c", "value": 0}))
+    workers = [start_worker("count", database_url, "c", "60") for _ in range(2)]
+    codes = [await asyncio.to_thread(worker.wait) for worker in workers]
+    for worker in workers:
+        assert worker.stdout is not None
+        worker.stdout.close()
+    assert codes == [0, 0]
+    assert await storage.read(lambda tx: tx.execute(COUNTER, {"name": "c"}).scalar_one()) == 120
