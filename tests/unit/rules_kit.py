@@ -1,0 +1,81 @@
+"""What the rules are tested on: a real SQLite file, a clock that moves when told, a journal that remembers, and sealing
+that binds a value to its cell without hiding it."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gateway.core.clock import ManualClock
+from gateway.core.events import Fact
+from gateway.core.transaction import Transaction
+from gateway.storage.engine import Storage
+from gateway.storage.migrate import migrate
+
+TENANT = "ten_AAAAAAAAAAAAAAAAAAAAAA"
+
+
+@dataclass
+class MemoryJournal:
+    """Remembers facts whose transaction was committed."""
+
+    facts: list[Fact] = field(default_factory=list)
+
+    def record(self, tx: Transaction, fact: Fact) -> None:
+        tx.on_commit(lambda: self.facts.append(fact))
+
+    @property
+    def words(self) -> list[str]:
+        return [str(fact.word) for fact in self.facts]
+
+    @property
+    def events(self) -> list[str]:
+        return [fact.event for fact in self.facts if fact.event is not None]
+
+
+class OpenSealer:
+    """Seals by writing the cell before the value; a value of another cell does not open."""
+
+    async def seal(self, plaintext: bytes, *, table: str, column: str, row: str) -> bytes:
+        return f"{table}.{column}.{row}|".encode() + plaintext
+
+    async def open(self, blob: bytes, *, table: str, column: str, row: str) -> bytes:
+        prefix = f"{table}.{column}.{row}|".encode()
+        if not blob.startswith(prefix):
+            raise AssertionError("a value of another cell")
+        return blob[len(prefix) :]
+
+
+class FixedKeys:
+    """Agreement keys that only have names."""
+
+    async def current_label(self, tenant_id: str) -> str:
+        return f"tessera-{tenant_id}-agree-1"
+
+    async def public_key(self, label: str) -> bytes:
+        raise NotImplementedError
+
+    async def agree(self, label: str, peer: bytes) -> bytes:
+        raise NotImplementedError
+
+
+@dataclass
+class Rules:
+    """The ground of one test."""
+
+    storage: Storage
+    clock: ManualClock
+    journal: MemoryJournal
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def on(cls, folder: Path) -> "AsyncIterator[Rules]":
+        """Open a fresh database."""
+        url = f"sqlite:///{folder / 'rules.db'}"
+        await asyncio.to_thread(migrate, url)
+        storage = Storage(url)
+        try:
+            yield cls(storage, ManualClock(), MemoryJournal())
+        finally:
+            await storage.close()
