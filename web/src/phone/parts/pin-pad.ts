@@ -94,11 +94,6 @@ export class PinPad extends LitElement {
     this.input.focus();
   }
 
-  /** Empties the field. */
-  clear(): void {
-    this.value = "";
-  }
-
   protected override firstUpdated(): void {
     this.input.focus({ preventScroll: true });
   }
@@ -154,14 +149,11 @@ export class PinPad extends LitElement {
   };
 
   private take(raw: string): void {
-    if (this.value.length === this.digits) return; // complete, and on its way
     this.value = raw.replace(/\D/g, "").slice(0, this.digits);
     if (this.value.length < this.digits) return;
+    // At once: whoever types fast is already at the first digit of the next field.
     const pin = this.value;
-    // The last dot is seen to fill before the step changes.
-    setTimeout(() => {
-      this.value = "";
-      this.dispatchEvent(new CustomEvent("ts-pin", { detail: { pin } }));
-    }, 120);
+    this.value = "";
+    this.dispatchEvent(new CustomEvent("ts-pin", { detail: { pin } }));
   }
 }
