@@ -12,7 +12,7 @@ from dataclasses import asdict
 import click
 
 import gateway.bench
-from gateway.bench import BENCHES, Measure
+from gateway.bench import BENCHES, Measure, Unavailable
 
 EXIT_MISSED = 1
 EXIT_CRASHED = 2
@@ -44,6 +44,9 @@ def bench(name: str, as_json: bool, strict: bool) -> None:  # noqa: FBT001 - cli
             for figure in BENCHES[each]():
                 missed |= figure.meets is False
                 click.echo(json.dumps(asdict(figure)) if as_json else _row(figure))
+        except Unavailable as missing:
+            crashed = True
+            click.echo(f"bench {each} cannot run: {missing}", err=True)
         except Exception:
             crashed = True
             click.echo(f"bench {each} crashed:\n{traceback.format_exc()}", err=True)

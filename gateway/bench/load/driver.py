@@ -1,0 +1,77 @@
+"""Keeps a number of visits under way against a server, and tells how many a second came through and what each cost the
+server in processor time."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from gateway.bench.load.process import ServerProcess, own_cpu_s
+
+RAMP_S = 0.7
+
+Visit = Callable[[int], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What a slice of load came to. `seconds` and `steady` leave out the start, while the visits fall in step, and the
+    end; processor times are of the whole slice and all its `visits`, seconds."""
+
+    visits: int
+    steady: int
+    seconds: float
+    server_cpu_s: float
+    own_cpu_s: float
+
+    @classmethod
+    def of(cls, slices: "Sequence[Load]") -> "Load":
+        """Return several slices as one."""
+        return cls(
+            sum(each.visits for each in slices),
+            sum(each.steady for each in slices),
+            sum(each.seconds for each in slices),
+            sum(each.server_cpu_s for each in slices),
+            sum(each.own_cpu_s for each in slices),
+        )
+
+    @property
+    def rate(self) -> float:
+        """Visits a second, with all places taken."""
+        return self.steady / self.seconds
+
+    @property
+    def server_ms(self) -> float:
+        """Processor time that a visit cost the server, milliseconds."""
+        return 1000 * self.server_cpu_s / self.visits
+
+    @property
+    def own_ms(self) -> float:
+        """Processor time that a visit cost the load generator, milliseconds."""
+        return 1000 * self.own_cpu_s / self.visits
+
+
+async def apply(server: ServerProcess, visit: Visit, *, seconds: float, in_flight: int) -> Load:
+    """Keep `in_flight` visits under way for that long, then let them end. Raises what the first failed one raised."""
+    began = time.perf_counter()
+    until = began + seconds
+    ends: list[float] = []
+    numbers = iter(range(1_000_000_000))
+
+    async def visit_on() -> None:
+        while time.perf_counter() < until:
+            await visit(next(numbers))
+            ends.append(time.perf_counter())
+
+    server_before, own_before = server.cpu_s(), own_cpu_s()
+    async with asyncio.TaskGroup() as group:
+        for _ in range(in_flight):
+            group.create_task(visit_on())
+    steady_from = began + min(RAMP_S, seconds / 4)
+    return Load(
+        visits=len(ends),
+        steady=sum(steady_from <= end < until for end in ends),
+        seconds=until - steady_from,
+        server_cpu_s=server.cpu_s() - server_before,
+        own_cpu_s=own_cpu_s() - own_before,
+    )
