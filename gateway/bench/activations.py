@@ -1,7 +1,7 @@
 """Bench `activations`: whole activations a second by one gateway process on one core, SQLite with every commit on
-the disk, beside the sum of what cannot be left out: the primitives, and the same requests and messages at the cost of a bare
-aiohttp server. The bank, the pages and the phones are this process, on the other cores. Then once more with a ledger,
-which shows where the gateway's time goes."""
+the disk, beside the sum of what cannot be left out: the primitives, and the same requests and messages at the cost of a
+bare aiohttp server. The bank, the pages and the phones are this process, on the other cores. Then once more with a
+ledger, which shows where the gateway's time goes."""
 
 import asyncio
 import contextlib

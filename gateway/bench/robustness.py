@@ -1,6 +1,6 @@
 """Bench `robustness`: the phone's reader, in TypeScript, on simulated pictures from easy to hopeless, beside QR
-level M of the same width on the same frames. The table itself is `web/bench/robustness.mjs`; this runs it with Node and hands
-its lines on as they come."""
+level M of the same width on the same frames. The table itself is `web/bench/robustness.mjs`; this runs it with Node
+and hands its lines on as they come."""
 
 import json
 import os
