@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from gateway.protocol.errors import InvalidKey, InvalidPoint, MalformedCode, SignatureInvalid
+from gateway.protocol.errors import InvalidPoint, MalformedCode, SignatureInvalid
 from gateway.protocol.frames import Suite
 
 KEY_BYTES: Final = 32
@@ -166,13 +166,6 @@ def compress(point: bytes) -> bytes:
     if len(point) != 65 or point[0] != 4:
         raise InvalidPoint("an uncompressed point has 65 bytes")
     return bytes((2 + (point[64] & 1),)) + point[1:33]
-
-
-def require_key(value: bytes) -> bytes:
-    """Return `value` when it has 32 bytes. Raises InvalidKey."""
-    if len(value) != KEY_BYTES:
-        raise InvalidKey("a key has 32 bytes")
-    return value
 
 
 def sha256(data: bytes) -> bytes:

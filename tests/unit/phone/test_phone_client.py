@@ -1,40 +1,24 @@
-"""The reference phone against a scripted gateway over a real socket: the whole activation, every place where a
-connection can break, the ratchet, the PIN, and what a phone must refuse."""
+"""First contact of the reference phone against a scripted gateway over a real socket: every form of the code,
+every place where a connection can break, and what a phone must refuse."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
-import aiohttp
-import msgspec
 import pytest
+from phone_desk import PIN, Desk
 from scripted_gateway import ScriptedGateway
 
-import gateway.phone.contact as contact_module
-from gateway.core.clock import ManualClock
-from gateway.core.secrets import system_random
-from gateway.phone.client import Person, PhoneClient
-from gateway.phone.contact import FirstContact
 from gateway.phone.errors import (
-    BindingGone,
-    BindingNotFound,
-    CloneSuspected,
     CodeExpired,
     CodeTwoNeeded,
     ConnectionLost,
     ContactEnded,
-    GatewayProblem,
     GatewayRefused,
-    PinIsBlocked,
-    PinIsWrong,
-    UnexpectedAnswer,
 )
-from gateway.phone.store import MemoryStore
-from gateway.phone.transport import Network, Site
+from gateway.phone.transport import Site
 from gateway.protocol import messages
 from gateway.protocol.code import TypedCode, make_link, show_code2_nonce
 from gateway.protocol.errors import (
-    ChannelFailed,
     ErrorCode,
     ForeignHost,
     HandshakeFailed,
@@ -43,70 +27,6 @@ from gateway.protocol.errors import (
     WeakPin,
 )
 from gateway.protocol.frames import Suite
-
-PIN = "402857"
-OTHER_PIN = "718304"
-
-
-class Desk:
-    """A phone and its gateway, for a test."""
-
-    def __init__(self, gateway: ScriptedGateway, http: aiohttp.ClientSession, url: str) -> None:
-        self.gateway = gateway
-        self.store = MemoryStore()
-        self.clock = ManualClock(1_800_000_000.0)
-        self.network = Network(Site(gateway.host, url), http)
-        self.codes: list[str] = []
-        self.wrong: list[int] = []
-        self.reconnections = 0
-
-    def device_code(self, code: str, tries: int) -> None:
-        self.codes.append(code)
-
-    def wrong_code(self, left: int) -> None:
-        self.wrong.append(left)
-
-    def reconnecting(self) -> None:
-        self.reconnections += 1
-
-    @property
-    def phone(self) -> PhoneClient:
-        """A phone over the store as it is now, as after a restart."""
-        return PhoneClient(
-            store=self.store,
-            network=self.network,
-            random=system_random,
-            clock=self.clock,
-            person=Person("My phone"),
-        )
-
-    async def begin(self) -> FirstContact:
-        return await self.phone.begin(self.gateway.screen(), listener=self)
-
-    async def confirm(self, contact: FirstContact) -> None:
-        """The customer reads the phone's code and types it."""
-        self.gateway.type_code(contact.device_code)
-        await contact.wait_confirmed()
-
-    async def bind(self) -> Any:
-        contact = await self.begin()
-        await self.confirm(contact)
-        return await contact.enrol(PIN)
-
-    async def reopen(self) -> Any:
-        return await self.phone.open(self.gateway.binding_id)
-
-
-@pytest.fixture(autouse=True)
-def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contact_module, "RETRY_SECONDS", (0.01,))
-
-
-@pytest.fixture
-async def desk() -> AsyncIterator[Desk]:
-    scripted = ScriptedGateway()
-    async with scripted.serve() as url, aiohttp.ClientSession() as http:
-        yield Desk(scripted, http, url)
 
 
 async def test_a_whole_activation(desk: Desk) -> None:
@@ -263,15 +183,6 @@ async def test_the_other_suite_is_tried_once(desk: Desk) -> None:
     assert hellos[:2] == ["FIRST_HYBRID", "FIRST_CLASSICAL"]
 
 
-async def test_the_hybrid_form_runs_when_due(desk: Desk) -> None:
-    await (await desk.bind()).close()
-    desk.clock.advance(31 * 86_400)
-    await (await desk.reopen()).close()
-    await (await desk.reopen()).close()
-    hellos = [line for line in desk.gateway.seen if line.startswith("hello")]
-    assert hellos[1:] == ["hello RESUME_HYBRID 0", "hello RESUME_CLASSICAL 1"]
-
-
 @pytest.mark.parametrize("reason", ["device-code", "expired", "cancelled", "contested"])
 async def test_an_end_told_inside_the_channel(desk: Desk, reason: Any) -> None:
     contact = await desk.begin()
@@ -299,80 +210,6 @@ async def test_an_error_frame_erases_nothing(desk: Desk, code: ErrorCode) -> Non
     assert desk.store.bindings() == kept
 
 
-@pytest.mark.parametrize("fault", ["resume m2", "ready", "welcome"])
-async def test_an_answer_lost_in_the_ratchet_locks_nobody_out(desk: Desk, fault: str) -> None:
-    await (await desk.bind()).close()
-    for _ in range(3):
-        desk.gateway.faults.add(fault)
-        with pytest.raises(ConnectionLost):
-            await desk.reopen()
-        kept = desk.store.bindings()[0]
-        assert (kept.next_psk is not None) == (fault != "resume m2")
-        await (await desk.reopen()).close()
-        assert desk.store.bindings()[0].next_psk is None
-    assert desk.store.bindings()[0].index == 3
-
-
-async def test_a_copy_of_the_keys_is_found_out(desk: Desk) -> None:
-    await (await desk.bind()).close()
-    copied = desk.store.bindings()[0]
-    await (await desk.reopen()).close()
-    await (await desk.reopen()).close()
-    real = desk.store.bindings()[0]
-    desk.store.put_binding(copied)
-    with pytest.raises(CloneSuspected):
-        await desk.reopen()
-    assert desk.gateway.phone is not None
-    assert desk.gateway.phone.suspended
-    assert desk.store.bindings() == [copied]
-    desk.store.put_binding(real)
-    with pytest.raises(GatewayRefused) as caught:
-        await desk.reopen()
-    assert caught.value.error is ErrorCode.SUSPENDED
-
-
-async def test_a_gateway_without_the_key_learns_nothing(desk: Desk) -> None:
-    await (await desk.bind()).close()
-    kept = desk.store.bindings()[0]
-    assert desk.gateway.phone is not None
-    desk.gateway.phone.ratchet = {0: bytes(32)}
-    with pytest.raises(CloneSuspected):
-        await desk.reopen()
-    assert desk.store.bindings() == [kept]
-
-
-async def test_pin_proof_and_block(desk: Desk) -> None:
-    channel = await desk.bind()
-    await channel.prove_pin(PIN)
-    for left in (4, 3, 2, 1, 0):
-        with pytest.raises(PinIsWrong) as wrong:
-            await channel.prove_pin(OTHER_PIN)
-        assert wrong.value.left == left
-        assert OTHER_PIN not in str(wrong.value)
-    with pytest.raises(PinIsBlocked) as blocked:
-        await channel.prove_pin(PIN)
-    assert blocked.value.until == 1_800_000_500
-    await channel.close()
-
-
-async def test_pin_change(desk: Desk) -> None:
-    channel = await desk.bind()
-    with pytest.raises(WeakPin):
-        await channel.change_pin(PIN, "123456")
-    with pytest.raises(PinIsWrong):
-        await channel.change_pin(OTHER_PIN, OTHER_PIN)
-    await channel.change_pin(PIN, OTHER_PIN)
-    with pytest.raises(PinIsWrong):
-        await channel.prove_pin(PIN)
-    await channel.prove_pin(OTHER_PIN)
-    desk.gateway.faults.add("pin-enrolled")
-    with pytest.raises(ConnectionLost):
-        await channel.change_pin(OTHER_PIN, PIN)
-    again = await desk.reopen()
-    await again.prove_pin(PIN)
-    await again.close()
-
-
 @pytest.mark.parametrize("pin", ["123456", "12345", "1234567", "abcdef", "121212"])
 async def test_a_weak_pin_never_leaves_the_phone(desk: Desk, pin: str) -> None:
     contact = await desk.begin()
@@ -383,62 +220,9 @@ async def test_a_weak_pin_never_leaves_the_phone(desk: Desk, pin: str) -> None:
     await contact.close()
 
 
-async def test_rename_and_remove(desk: Desk) -> None:
-    channel = await desk.bind()
-    assert await channel.rename("Le mien") == "Le mien"
-    assert desk.store.bindings()[0].name == "Le mien"
-    await channel.remove()
-    assert desk.store.bindings() == []
-    with pytest.raises(BindingNotFound):
-        await desk.reopen()
-
-
-async def test_what_the_bank_changes_is_heard(desk: Desk) -> None:
-    channel = await desk.bind()
-    heard: list[str] = []
-    channel.on_state(heard.append)
-    desk.gateway.pushes.put_nowait(messages.State(state="active"))
-    await channel.ping()
-    desk.gateway.pushes.put_nowait(messages.State(state="suspended"))
-    with pytest.raises(BindingGone):
-        await channel.ping()
-    assert heard == ["active", "suspended"]
-    assert desk.store.bindings()
-    channel = await desk.reopen()
-    await channel.watch(0.05)
-    await channel.close()
-
-
-async def test_answers_to_something_else_are_refused(desk: Desk) -> None:
-    channel = await desk.bind()
-    desk.gateway.pushes.put_nowait(messages.Renamed(name="x"))
-    with pytest.raises(UnexpectedAnswer):
-        await channel.ping()
-    with pytest.raises(ChannelFailed):
-        await channel.ping()
-    channel = await desk.reopen()
-    desk.gateway.pushes.put_nowait(messages.Problem(code="busy"))
-    with pytest.raises(GatewayProblem) as caught:
-        await channel.ping()
-    assert caught.value.problem == "busy"
-    await channel.close()
-
-
 async def test_nobody_there(desk: Desk) -> None:
     desk.network.site = Site(desk.gateway.host, "http://127.0.0.1:1")
     with pytest.raises(ConnectionLost):
         await desk.begin()
     with pytest.raises(ConnectionLost):
         await desk.network.config()
-
-
-async def test_records_don_t_show_their_keys(desk: Desk) -> None:
-    channel = await desk.bind()
-    for shown in (
-        repr(channel.binding),
-        repr(channel.binding.keys),
-        str(msgspec.structs.asdict(channel.binding)["keys"]),
-    ):
-        assert "secret" in shown
-        assert "\\x" not in shown
-    await channel.close()
