@@ -1,13 +1,13 @@
 /**
- * Reads one colour symbol whose corners are roughly known. The steps, in order: fit the corners, sample the modules,
- * normalise the light, read the format information, take the palette, classify, decode. Called by `reader.ts` for each
- * candidate that the finder reports.
+ * Reads one colour symbol whose corners are roughly known. The steps, in order: align the corners, sample the modules,
+ * normalise the light, read the format information, take the palette from the border, classify, decode; and, when that does
+ * not decode, equalise and decode again. Called by `reader.ts` for each candidate that was located.
  */
-import { decodeLabels } from "./codewords.js";
 import { align } from "./align.js";
+import { decodeLabels } from "./codewords.js";
 import { equalise } from "./equalise.js";
 import { readFormat, type Format } from "./format.js";
-import { cornersOf } from "./geometry.js";
+import { cornersOf, squareToQuad, type Homography } from "./geometry.js";
 import { blockPlan, layoutOf, type Layout } from "./layout.js";
 import { borderPalette, classify, type Labels } from "./palette.js";
 import type { Plane } from "./planes.js";
@@ -15,32 +15,43 @@ import { fitCorners } from "./refine.js";
 import { normaliseLight, sampleModules } from "./sample.js";
 import type { Corners, Frame } from "./types.js";
 
-/** Least mean difference of light and dark modules, of 255, for a symbol to be worth decoding. */
-const LEAST_CONTRAST = 12;
-const FORMATS_TRIED = 2;
-
-export interface Decoded {
-  readonly bytes: Uint8Array;
+/** A symbol's place, to a hundredth of a module. */
+export interface Placed {
+  readonly layout: Layout;
+  readonly map: Homography;
   readonly corners: Corners;
 }
 
-/** The payload of the symbol of this version at these corners, or null when it cannot be read. */
-export function decodeColour(frame: Frame, image: Plane, corners: Corners, version: number): Decoded | null {
-  const layout: Layout = layoutOf(version);
-  const fit = fitCorners(image, corners, layout);
-  if (!fit || fit.contrast < LEAST_CONTRAST) return null;
-  const aligned = align(image, fit.map, layout);
-  if (!aligned) return null;
-  const colours = sampleModules(frame, aligned.map, layout);
+/** Share of the function patterns' variance that a fit has to explain: below the first, look around; below the second, give up. */
+const GOOD_FIT = 0.75;
+const LEAST_FIT = 0.25;
+const FORMATS_TRIED = 2;
+
+/** Where exactly the symbol of this version is, or null when there is none near these corners. */
+export function placeSymbol(image: Plane, corners: Corners, version: number): Placed | null {
+  const layout = layoutOf(version);
+  const rough = squareToQuad(corners, layout.size);
+  if (!rough) return null;
+  let best = align(image, rough, layout);
+  if (!best || best.explained < GOOD_FIT) {
+    const fit = fitCorners(image, corners, layout);
+    const refined = fit && align(image, fit, layout);
+    if (refined && refined.explained > (best?.explained ?? 0)) best = refined;
+  }
+  if (!best || best.explained < LEAST_FIT) return null;
+  return { layout, map: best.map, corners: cornersOf(best.map, layout.size) };
+}
+
+/** The payload of the symbol at this place, or null when it cannot be read. */
+export function readSymbol(frame: Frame, { layout, map }: Placed): Uint8Array | null {
+  const colours = sampleModules(frame, map, layout);
   normaliseLight(colours, layout);
   const reference = borderPalette(colours, layout);
   const labels = classify(colours, layout, reference);
   const formats = readFormat(colours, layout).slice(0, FORMATS_TRIED);
   const bytes = decodeAny(labels, layout, formats);
-  if (bytes) return { bytes, corners: cornersOf(aligned.map, layout.size) };
-  if (!equalise(colours, layout, reference, labels)) return null;
-  const better = decodeAny(labels, layout, formats);
-  return better && { bytes: better, corners: cornersOf(aligned.map, layout.size) };
+  if (bytes) return bytes;
+  return equalise(colours, layout, reference, labels) ? decodeAny(labels, layout, formats) : null;
 }
 
 function decodeAny(labels: Labels, layout: Layout, formats: readonly Format[]): Uint8Array | null {

@@ -2,6 +2,7 @@
  * Plane projective geometry: from module coordinates of a symbol (0..size, y down) to pixels of a frame. Pure functions of
  * numbers, called by refining and sampling.
  */
+import { solve } from "./solve.js";
 import type { Corners, Point } from "./types.js";
 
 /** The eight coefficients a..h of x' = (ax + by + c) / (gx + hy + 1), y' = (dx + ey + f) / (gx + hy + 1). */
@@ -33,6 +34,17 @@ export function squareToQuad(corners: Corners, size: number): Homography | null 
     g / size,
     h / size,
   );
+}
+
+/** The homography that takes four points to four others. Null when three of them lie on one line. */
+export function quadToQuad(from: Corners, to: Corners): Homography | null {
+  const system = new Float64Array(8 * 9);
+  from.forEach(([x, y], i) => {
+    const [u, v] = to[i]!;
+    system.set([x, y, 1, 0, 0, 0, -u * x, -u * y, u], i * 18);
+    system.set([0, 0, 0, x, y, 1, -v * x, -v * y, v], i * 18 + 9);
+  });
+  return solve(system, 8);
 }
 
 /** The pixel at module coordinates (x, y). */

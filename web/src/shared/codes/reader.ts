@@ -3,16 +3,26 @@
  * worker (`worker.ts`), tests and the bench run it in Node. It never throws on a picture, never fetches anything but its
  * WebAssembly, and starts no new attempt after its time budget.
  */
-import { decodeColour } from "./decode.js";
-import { isConvexClockwise, moduleLength } from "./geometry.js";
+import { placeSymbol, readSymbol, type Placed } from "./decode.js";
+import { distance, isConvexClockwise, moduleLength, squareToQuad } from "./geometry.js";
 import { layoutOf, MAX_VERSION } from "./layout.js";
+import { locateByFinders } from "./locate.js";
 import { Planes, type Plane, type PlaneName } from "./planes.js";
-import { contrastOf } from "./refine.js";
+import { quickContrast } from "./refine.js";
 import type { CodeRead, CodeSeen, Corners, Frame, FrameOutcome, ReadLimits, WasmSource } from "./types.js";
-import { QrFinder, type Finding } from "./zxing.js";
+import { QrFinder } from "./zxing.js";
 
-/** Where the finder looks, in turn. */
-const ATTEMPTS: readonly PlaneName[] = ["grey", "half", "smooth", "peak", "green", "quarter"];
+/** Who looks where, in turn: zxing in a plane, or our own search for finder patterns. */
+const ATTEMPTS: readonly { readonly by: "zxing" | "finders"; readonly plane: PlaneName }[] = [
+  { by: "zxing", plane: "grey" },
+  { by: "finders", plane: "half" },
+  { by: "zxing", plane: "half" },
+  { by: "zxing", plane: "smooth" },
+  { by: "finders", plane: "quarter" },
+  { by: "finders", plane: "grey" },
+  { by: "zxing", plane: "peak" },
+  { by: "zxing", plane: "green" },
+];
 const DEFAULT_BUDGET_MS = 45;
 const CANDIDATES_A_PLANE = 3;
 /** Frames outside of these sides are not looked at. */
@@ -27,7 +37,7 @@ export class CodeReader {
   readonly #finder: QrFinder;
   readonly #budgetMs: number;
   readonly #planes = new Planes();
-  /** The plane that found the last symbol goes first. */
+  /** The attempt that found the last symbol goes first. */
   #lucky = 0;
 
   private constructor(finder: QrFinder, limits: ReadLimits) {
@@ -55,34 +65,60 @@ export class CodeReader {
   #read(frame: Frame): FrameOutcome {
     const until = performance.now() + this.#budgetMs;
     this.#planes.use(frame);
+    const tried: Placed[] = [];
     let seen: CodeSeen | null = null;
     for (let i = 0; i < ATTEMPTS.length; i++) {
       const attempt = (this.#lucky + i) % ATTEMPTS.length;
-      const findings = this.#finder.find(this.#planes.get(ATTEMPTS[attempt]!));
-      for (const finding of findings.slice(0, CANDIDATES_A_PLANE)) {
-        const read = this.#readFinding(frame, finding);
+      for (const sighting of this.#look(attempt)) {
+        const read = this.#readSighting(frame, sighting, tried);
         if (read) {
           this.#lucky = attempt;
           return read;
         }
-        seen ??= { corners: finding.corners };
-        if (performance.now() > until) return seen;
+        if (performance.now() > until) break;
       }
+      const [placed] = tried;
+      if (placed) seen = { corners: placed.corners };
       if (performance.now() > until) break;
     }
     return seen;
   }
 
-  #readFinding(frame: Frame, finding: Finding): CodeRead | null {
-    if (finding.bytes) return { bytes: finding.bytes, symbology: "qr", corners: finding.corners };
-    if (!isConvexClockwise(finding.corners)) return null;
+  #look(attempt: number): Sighting[] {
+    const { by, plane } = ATTEMPTS[attempt]!;
+    const pixels = this.#planes.get(plane);
     const image = this.#planes.get("grey");
-    for (const version of versionsOf(finding, image)) {
-      const decoded = decodeColour(frame, image, finding.corners, version);
-      if (decoded) return { bytes: decoded.bytes, symbology: "hcc2d8", corners: decoded.corners };
-    }
-    return null;
+    if (by === "finders") return locateByFinders(pixels, image).map(({ corners, version }) => ({ corners, version }));
+    return this.#finder
+      .find(pixels)
+      .slice(0, CANDIDATES_A_PLANE)
+      .map(({ corners, bytes, format }) => ({ corners, bytes, version: format?.version }));
   }
+
+  #readSighting(frame: Frame, sighting: Sighting, tried: Placed[]): CodeRead | null {
+    const { corners, bytes } = sighting;
+    if (bytes) return { bytes, symbology: "qr", corners };
+    if (!isConvexClockwise(corners)) return null;
+    const image = this.#planes.get("grey");
+    const placed = placeSymbol(image, corners, sighting.version ?? bestVersion(corners, image));
+    if (!placed || tried.some((other) => isSame(placed, other))) return null;
+    tried.push(placed);
+    const payload = readSymbol(frame, placed);
+    return payload && { bytes: payload, symbology: "hcc2d8", corners: placed.corners };
+  }
+}
+
+/** A symbol somebody saw; `bytes` when it was an ordinary QR Code that could be read. */
+interface Sighting {
+  readonly corners: Corners;
+  readonly bytes?: Uint8Array | undefined;
+  readonly version?: number | undefined;
+}
+
+/** True when two attempts came to the same symbol: reading it once more would give the same. */
+function isSame(a: Placed, b: Placed): boolean {
+  const tolerance = 0.1 * moduleLength(a.corners, a.layout.size);
+  return a.layout === b.layout && a.corners.every((corner, i) => distance(corner, b.corners[i]!) < tolerance);
 }
 
 function isPicture({ data, width, height }: Frame): boolean {
@@ -95,19 +131,15 @@ function isPicture({ data, width, height }: Frame): boolean {
   );
 }
 
-/** The versions that a finding may have: the one that the finder says, else the one whose patterns fit best. */
-function versionsOf(finding: Finding, image: Plane): number[] {
-  const said = finding.format?.version;
-  if (said !== undefined && said >= 1 && said <= MAX_VERSION) return [said];
-  return bestVersions(finding.corners, image).slice(0, 1);
-}
-
-function bestVersions(corners: Corners, image: Plane): number[] {
-  const fits: { version: number; contrast: number }[] = [];
+/** The version whose patterns fit best, where zxing could not tell. */
+function bestVersion(corners: Corners, image: Plane): number {
+  let best = { version: 1, contrast: -Infinity };
   for (let version = 1; version <= MAX_VERSION; version++) {
     const layout = layoutOf(version);
-    if (moduleLength(corners, layout.size) < LEAST_MODULE_PIXELS) break;
-    fits.push({ version, contrast: contrastOf(image, corners, layout) });
+    const map = squareToQuad(corners, layout.size);
+    if (!map || moduleLength(corners, layout.size) < LEAST_MODULE_PIXELS) break;
+    const contrast = quickContrast(image, map, layout);
+    if (contrast > best.contrast) best = { version, contrast };
   }
-  return fits.sort((a, b) => b.contrast - a.contrast).map(({ version }) => version);
+  return best.version;
 }

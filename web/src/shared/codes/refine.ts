@@ -1,20 +1,13 @@
 /**
- * Fits a symbol's corners to the frame by what is known of every symbol: finder, timing and alignment patterns. The finder
- * gives corners that are right to about half a module; colour classification wants a tenth. Called by `decode.ts`.
+ * Brings a symbol's corners near enough for `align.ts`, by climbing: each corner is moved as long as the known light modules
+ * (finder, timing and alignment patterns) get lighter than the known dark ones. Called by `decode.ts` and `locate.ts`.
  */
 import { moduleLength, squareToQuad, type Homography } from "./geometry.js";
 import type { Layout } from "./layout.js";
 import type { Plane } from "./planes.js";
 import type { Corners, Point } from "./types.js";
 
-export interface Fit {
-  readonly corners: Corners;
-  readonly map: Homography;
-  /** Contrast between known light and known dark modules as fitted, -255..255: small when this is no such symbol. */
-  readonly contrast: number;
-}
-
-const STEPS = [0.6, 0.3, 0.15, 0.07] as const;
+const STEPS = [0.8, 0.4, 0.2] as const;
 const ROUNDS = 3;
 const SPREAD = 0.25;
 
@@ -25,11 +18,16 @@ interface Template {
   readonly weight: Float32Array;
 }
 
-const templates = new WeakMap<Layout, Template>();
+interface Templates {
+  readonly full: Template;
+  readonly quick: Template;
+}
 
-/** The best corners near `start`, or null when these are no corners of a symbol. */
-export function fitCorners(image: Plane, start: Corners, layout: Layout): Fit | null {
-  const template = templateOf(layout);
+const templates = new WeakMap<Layout, Templates>();
+
+/** The best map with corners near `start`, or null when these are no corners of a symbol. */
+export function fitCorners(image: Plane, start: Corners, layout: Layout): Homography | null {
+  const template = templatesOf(layout).full;
   let corners: Corners = start;
   let best = score(image, corners, layout.size, template);
   if (best === null) return null;
@@ -49,13 +47,12 @@ export function fitCorners(image: Plane, start: Corners, layout: Layout): Fit | 
       if (!moved) break;
     }
   }
-  const map = squareToQuad(corners, layout.size);
-  return map && { corners, map, contrast: best };
+  return squareToQuad(corners, layout.size);
 }
 
-/** The contrast of `corners` without moving them: how well a version fits. */
-export function contrastOf(image: Plane, corners: Corners, layout: Layout): number {
-  return score(image, corners, layout.size, templateOf(layout)) ?? -255;
+/** The contrast of a map as it is, by the modules' middles alone: how well a version and its corners fit. */
+export function quickContrast(image: Plane, map: Homography, layout: Layout): number {
+  return contrast(image, map, templatesOf(layout).quick);
 }
 
 type Move = readonly [corner: number, dx: number, dy: number];
@@ -75,42 +72,43 @@ function shift(corners: Corners, [corner, dx, dy]: Move): Corners {
   return next;
 }
 
-function templateOf(layout: Layout): Template {
-  let template = templates.get(layout);
-  if (!template) {
-    template = buildTemplate(layout);
-    templates.set(layout, template);
+function templatesOf(layout: Layout): Templates {
+  let pair = templates.get(layout);
+  if (!pair) {
+    pair = { full: buildTemplate(layout, [-SPREAD, SPREAD]), quick: buildTemplate(layout, [0]) };
+    templates.set(layout, pair);
   }
-  return template;
+  return pair;
 }
 
-function buildTemplate({ known, size }: Layout): Template {
+function buildTemplate({ known, size }: Layout, offsets: readonly number[]): Template {
   const x: number[] = [];
   const y: number[] = [];
   const weight: number[] = [];
-  let dark = 0;
-  let light = 0;
-  for (const sign of known) {
-    if (sign > 0) dark++;
-    else if (sign < 0) light++;
-  }
+  const points = offsets.length ** 2;
+  const dark = known.filter((sign) => sign > 0).length * points;
+  const light = known.filter((sign) => sign < 0).length * points;
   known.forEach((sign, place) => {
     if (sign === 0) return;
-    for (const dy of [-SPREAD, SPREAD]) {
-      for (const dx of [-SPREAD, SPREAD]) {
+    for (const dy of offsets) {
+      for (const dx of offsets) {
         x.push((place % size) + 0.5 + dx);
         y.push(Math.floor(place / size) + 0.5 + dy);
-        weight.push(sign > 0 ? -0.25 / dark : 0.25 / light);
+        weight.push(sign > 0 ? -1 / dark : 1 / light);
       }
     }
   });
   return { x: Float32Array.from(x), y: Float32Array.from(y), weight: Float32Array.from(weight) };
 }
 
-/** Mean of the light modules less mean of the dark ones; null when the corners span no square. */
+/** The contrast of corners; null when they span no square. */
 function score(image: Plane, corners: Corners, size: number, template: Template): number | null {
   const map = squareToQuad(corners, size);
-  if (!map) return null;
+  return map && contrast(image, map, template);
+}
+
+/** Mean of the light modules less mean of the dark ones. */
+function contrast(image: Plane, map: Homography, template: Template): number {
   const { pixels, width, height } = image;
   const { x, y, weight } = template;
   const [a, b, c, d, e, f, g, h] = map as unknown as readonly [number, number, number, number, number, number, number, number];

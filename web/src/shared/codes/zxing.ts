@@ -5,6 +5,7 @@
  * the WebAssembly is.
  */
 import { encodeFormats, prepareZXingModule, type ZXingReadResult, type ZXingVector } from "zxing-wasm/reader";
+import { MAX_VERSION } from "./layout.js";
 import type { Plane } from "./planes.js";
 import type { Corners, WasmSource } from "./types.js";
 
@@ -122,5 +123,5 @@ function parseExtra(extra: string): FoundFormat | undefined {
   const mask = Number(fields["DataMask"]);
   const level = fields["ECLevel"];
   if (!Number.isInteger(version) || !Number.isInteger(mask) || typeof level !== "string") return undefined;
-  return { version, mask, level };
+  return version >= 1 && version <= MAX_VERSION ? { version, mask, level } : undefined;
 }
