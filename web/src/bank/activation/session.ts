@@ -153,11 +153,12 @@ export class ActivationSession implements ReactiveController {
   }
 
   #take(activation: Activation): void {
-    const before = this.activation?.state;
+    const before = this.activation;
     this.activation = activation;
     this.failure = null;
-    if (activation.state !== before) {
-      this.#host.onStep(activation.state, activation);
+    if (activation.state !== before?.state) this.#host.onStep(activation.state, activation);
+    // A typed code makes two steps of one: then the second code is wanted, though the state is the same.
+    if (activation.state !== before?.state || activation.two_step !== before.two_step) {
       void this.#turn();
       if (this.#over()) {
         this.#events?.close();
@@ -187,7 +188,7 @@ export class ActivationSession implements ReactiveController {
     }
     if (type === "activation.confirmed") {
       this.phoneAway = false;
-      this.#take({ ...now, state: "confirmed" });
+      this.#take({ ...now, state: "confirmed", two_step: data["two_step"] === true });
     }
     if (type === "activation.active" || type === "activation.ended") void this.#read();
     this.#host.requestUpdate();
