@@ -68,7 +68,8 @@ class StaticFiles:
             headers["Access-Control-Allow-Origin"] = "*"
             headers["Cross-Origin-Resource-Policy"] = "cross-origin"
         if request.headers.get("If-None-Match") == held.etag:
-            return web.Response(status=304, headers=headers)
+            # Of the file's own type, since a browser takes the policy of a 304 in place of the kept one.
+            return web.Response(status=304, headers=headers, content_type=held.media_type)
         body = held.body
         if held.compressed is not None and "gzip" in request.headers.get("Accept-Encoding", ""):
             body = held.compressed
