@@ -176,6 +176,7 @@ def _build_door(
     live_channels, live_contacts = LiveChannels(), LiveContacts()
     ground.events.listen(live_channels.on_event)
     ground.events.listen(live_contacts.on_event)
+    ground.events.listen(activations.recent.on_event)
     channels = OpenChannels(service=devices, pins=pins, live=live_channels)
     bindings = BindingDesk(service=devices, sealer=sealer, channels=channels)
     contacts = ContactService(

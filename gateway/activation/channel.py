@@ -3,10 +3,11 @@ rules are those of `ContactService`, the rest of the conversation is `conversati
 error frame; afterwards it is told inside the channel."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.activation.contacts import Admission, ContactService, Ended, PresentPhone
 from gateway.activation.conversation import Conversation, ConversationDesk
+from gateway.activation.models import Activation
 from gateway.activation.ports import BindingDesk, GatewayKeys, Tenants
 from gateway.activation.secrets import raw_binding_id, raw_id
 from gateway.core.clock import Clock
@@ -72,7 +73,8 @@ class FirstContact:
     async def _open(self, socket: PhoneSocket, hello: Hello) -> Conversation | None:
         desk = self._desk
         admission = await desk.contacts.admit(hello)
-        session, m1 = await self._shake_hands(socket, admission, hello)
+        session, m1, claimed = await self._shake_hands(socket, admission, hello)
+        admission = replace(admission, activation=claimed)
         channel = SecureChannel(socket, session)
         try:
             bind = await self._read_m3(channel, m1)
@@ -105,7 +107,7 @@ class FirstContact:
 
     async def _shake_hands(
         self, socket: PhoneSocket, admission: Admission, hello: Hello
-    ) -> tuple[Session, FirstM1]:
+    ) -> tuple[Session, FirstM1, Activation]:
         desk, activation = self._desk, admission.activation
         responder = FirstContactResponder(
             hello.suite,
@@ -137,9 +139,9 @@ class FirstContact:
         await asyncio.sleep(0)
         answer = await self._answer(admission)
         frame = await run_async(responder.write_m2(answer), agree)
-        await claim
+        claimed = await claim
         await socket.send(frame)
-        return responder.session, m1
+        return responder.session, m1, claimed
 
     async def _answer(self, admission: Admission) -> messages.FirstAnswer:
         desk, activation = self._desk, admission.activation

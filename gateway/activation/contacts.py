@@ -8,6 +8,7 @@ checked again inside its transaction, since the bank, the clock or a second phon
     (7) commit by the confirmed phone's keys alone: active
 """
 
+import contextlib
 from dataclasses import dataclass, field, replace
 
 from gateway.activation import facts, store
@@ -100,9 +101,16 @@ class ContactService:
     async def admit(self, hello: Hello) -> Admission:
         """Steps (1) to (3). Raises `ContactRefused`, `HsmError`."""
         activation_id = encode_id("act", hello.subject)
+        recent = self._activations.recent.recall(activation_id)
+        if recent is not None:
+            with contextlib.suppress(ContactRefused):  # what is remembered may be old
+                return await self._admit(recent, hello)
         activation = await self._storage.read(lambda tx: store.find(tx, activation_id))
         if activation is None:
             raise ContactRefused(ErrorCode.UNKNOWN)
+        return await self._admit(activation, hello)
+
+    async def _admit(self, activation: Activation, hello: Hello) -> Admission:
         await self._require_open(activation)
         if hello.suite.hybrid is not activation.is_hybrid:
             raise ContactRefused(ErrorCode.SUITE)
@@ -156,32 +164,45 @@ class ContactService:
                 self._journal.record(tx, facts.typed_form_ended(counted))
 
         await self._storage.write(unit)
+        self._activations.recent.forget(admission.activation.id)
 
-    async def claim(self, admission: Admission, *, static_key: bytes, platform: str) -> None:
-        """Steps (4) and (5), after a valid m1. Raises `ContactRefused`; a second phone ends the activation first."""
-        activation = admission.activation
-        if platform not in activation.platforms:
+    async def claim(self, admission: Admission, *, static_key: bytes, platform: str) -> Activation:
+        """Steps (4) and (5), after a valid m1; returns the activation as it stands. Raises `ContactRefused`; a second
+        phone ends the activation first."""
+        known, rotation = admission.activation, admission.rotation
+        if platform not in known.platforms:
             raise ContactRefused(ErrorCode.PLATFORM)
-        if activation.phone_static == static_key and activation.phone_rotation == admission.rotation:
-            return
 
-        def unit(tx: Transaction) -> ErrorCode | None:
-            row = _require(tx, activation.id)
-            if row.is_over:
-                return ErrorCode.EXPIRED if row.state is ActivationState.EXPIRED else ErrorCode.ENDED
-            if row.phone_static not in (None, static_key):
+        def unit(tx: Transaction) -> Activation | ErrorCode:
+            is_first = known.phone_static in (None, static_key)
+            if is_first and store.claim(tx, known, static_key=static_key, rotation=rotation):
+                return _claimed(known, static_key, rotation)
+            row = _require(tx, known.id)
+            refusal = self._refusal(row, admission)
+            if refusal is None and row.phone_static not in (None, static_key):
                 # A stale code is dead for everyone but the phone that claimed with it.
-                if not admission.is_fresh:
-                    return ErrorCode.EXPIRED
-                self._contest(tx, row)
-                return ErrorCode.ENDED
-            claimed = replace(row, phone_static=static_key, phone_rotation=admission.rotation)
-            self._save(tx, row, move(claimed, ActivationEvent.CLAIM))
-            return None
+                refusal = ErrorCode.ENDED if admission.is_fresh else ErrorCode.EXPIRED
+                if admission.is_fresh:
+                    self._contest(tx, row)
+            if refusal is None and store.claim(tx, row, static_key=static_key, rotation=rotation):
+                return _claimed(row, static_key, rotation)
+            return refusal or ErrorCode.BUSY
 
-        refusal = await self._storage.write(unit)
-        if refusal is not None:
-            raise ContactRefused(refusal)
+        claimed = await self._storage.write(unit)
+        if isinstance(claimed, ErrorCode):
+            self._activations.recent.forget(known.id)
+            raise ContactRefused(claimed)
+        self._activations.recent.remember(claimed)
+        return claimed
+
+    def _refusal(self, row: Activation, admission: Admission) -> ErrorCode | None:
+        """Return why the row does not admit this contact, though what was remembered did."""
+        if row.is_over:
+            return ErrorCode.EXPIRED if row.state is ActivationState.EXPIRED else ErrorCode.ENDED
+        if admission.rotation == TYPED_ROTATION and row.typed_failures >= TYPED_FAILURES:
+            return ErrorCode.EXPIRED
+        # m2 has told the phone one step, and the row has two by now: it comes again and is told so.
+        return ErrorCode.BUSY if row.is_two_step and not admission.is_two_step else None
 
     async def present(self, admission: Admission, phone: PresentPhone) -> Activation:
         """Step (6), after a valid m3: the activation is `present`, or `confirmed` already for a phone that comes
@@ -190,30 +211,44 @@ class ContactService:
         sealed = await self._sealer.seal(phone.device_code, **cell)
 
         def unit(tx: Transaction) -> Activation | None:
-            row = self._require_live(tx, admission.activation.id)
-            known = row.phone_signing
-            if row.phone_static != phone.static_key or known not in (None, phone.signing_key):
-                self._contest(tx, row)
-                return None
-            is_return = known is not None
-            event = ActivationEvent.RETURN if is_return else ActivationEvent.PRESENT
-            seen = replace(
-                row,
-                is_two_step=row.is_two_step or admission.is_two_step,
-                phone_signing=phone.signing_key,
-                phone_rotation=admission.rotation,
-                device=phone.device,
-                device_code=None if row.state is ActivationState.CONFIRMED else sealed,
-                code2=phone.code2,
-            )
-            moved = self._save(tx, row, move(seen, event))
-            self._journal.record(tx, facts.present(moved, phone.device, is_return=is_return))
-            return moved
+            known = admission.activation
+            seen = self._seen(known, admission, phone, sealed)
+            is_late = self._activations.now_ms() >= known.expires_at
+            if is_late or seen is None or not store.save(tx, known, seen):
+                known = self._require_live(tx, known.id)
+                seen = self._seen(known, admission, phone, sealed)
+                if seen is None:
+                    self._contest(tx, known)
+                    return None
+                self._save(tx, known, seen)
+            is_return = known.phone_signing is not None
+            self._journal.record(tx, facts.present(seen, phone.device, is_return=is_return))
+            return replace(seen, version=known.version + 1)
 
         activation = await self._storage.write(unit)
         if activation is None:
+            self._activations.recent.forget(admission.activation.id)
             raise Ended("contested")
+        self._activations.recent.remember(activation)
         return activation
+
+    def _seen(
+        self, row: Activation, admission: Admission, phone: PresentPhone, sealed: bytes
+    ) -> Activation | None:
+        """Return the activation with this phone present; None for another phone's keys."""
+        known = row.phone_signing
+        if row.phone_static != phone.static_key or known not in (None, phone.signing_key):
+            return None
+        seen = replace(
+            row,
+            is_two_step=row.is_two_step or admission.is_two_step,
+            phone_signing=phone.signing_key,
+            phone_rotation=admission.rotation,
+            device=phone.device,
+            device_code=None if row.state is ActivationState.CONFIRMED else sealed,
+            code2=phone.code2,
+        )
+        return move(seen, ActivationEvent.PRESENT if known is None else ActivationEvent.RETURN)
 
     async def commit(self, admitted: Activation, order: CommitOrder) -> int:
         """Step (7), after a valid m7: binding, PIN and activation in one transaction. Returns the moment the binding
@@ -223,30 +258,21 @@ class ContactService:
         phone = order.phone
 
         def unit(tx: Transaction) -> None:
-            row = self._require_live(tx, admitted.id)
-            if row.state is not ActivationState.CONFIRMED:
-                raise Ended("cancelled")
-            if (row.phone_static, row.phone_signing) != (phone.static_key, phone.signing_key):
-                raise Ended("contested")
-            active = self._save(tx, row, move(row, ActivationEvent.COMMIT))
-            self._bindings.add(
+            if not store.complete(
                 tx,
-                NewPhone(
-                    ref=BindingRef(row.tenant_id, row.binding_id, row.user),
-                    label=row.label,
-                    device=phone.device,
-                    is_hybrid=row.is_hybrid,
-                    gateway_label=row.gateway_label,
-                    signing_key=phone.signing_key,
-                    static_key=phone.static_key,
-                    sealed_psk=sealed_psk,
-                    added_at=now_ms,
-                ),
-            )
+                admitted.id,
+                static_key=phone.static_key,
+                signing_key=phone.signing_key,
+                now_ms=now_ms,
+            ):
+                row = self._require_live(tx, admitted.id)
+                raise Ended("contested" if row.state is ActivationState.CONFIRMED else "cancelled")
+            self._bindings.add(tx, _new_phone(admitted, phone, sealed_psk=sealed_psk, added_at=now_ms))
             order.enrolment.record(tx, pin_key=order.pin_key)
-            self._journal.record(tx, facts.active(active, phone.device))
+            self._journal.record(tx, facts.active(admitted, phone.device))
 
         await self._storage.write(unit)
+        self._activations.recent.forget(admitted.id)
         return now_ms
 
     async def leave(self, activation_id: str) -> None:
@@ -268,13 +294,32 @@ class ContactService:
         return row
 
     def _contest(self, tx: Transaction, row: Activation) -> None:
-        contested = self._save(tx, row, move(row, ActivationEvent.CONTEST))
+        contested = move(row, ActivationEvent.CONTEST)
+        self._save(tx, row, contested)
         self._journal.record(tx, facts.ended(contested, ActivationEvent.CONTEST))
 
-    def _save(self, tx: Transaction, old: Activation, new: Activation) -> Activation:
+    def _save(self, tx: Transaction, old: Activation, new: Activation) -> None:
         if not store.save(tx, old, new):
             raise Ended("cancelled")
-        return replace(new, version=old.version + 1)
+
+
+def _claimed(row: Activation, static_key: bytes, rotation: int) -> Activation:
+    claimed = replace(row, phone_static=static_key, phone_rotation=rotation, version=row.version + 1)
+    return move(claimed, ActivationEvent.CLAIM)
+
+
+def _new_phone(admitted: Activation, phone: PresentPhone, *, sealed_psk: bytes, added_at: int) -> NewPhone:
+    return NewPhone(
+        ref=BindingRef(admitted.tenant_id, admitted.binding_id, admitted.user),
+        label=admitted.label,
+        device=phone.device,
+        is_hybrid=admitted.is_hybrid,
+        gateway_label=admitted.gateway_label,
+        signing_key=phone.signing_key,
+        static_key=phone.static_key,
+        sealed_psk=sealed_psk,
+        added_at=added_at,
+    )
 
 
 def _require(tx: Transaction, activation_id: str) -> Activation:

@@ -2,6 +2,7 @@
 minutes. The activation service and the routes make them, the HTTP face asks whom one speaks for. Only a digest is
 stored."""
 
+from collections import OrderedDict
 from dataclasses import dataclass, field
 
 from gateway.activation import store
@@ -17,6 +18,7 @@ from gateway.http.routing import PagePrincipal
 from gateway.storage.engine import Storage
 
 TOKEN_BYTES = 32
+MAX_FRESH = 4_096
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ class PageTokens:
         self._clock = clock
         self._random = random
         self._policy = policy
+        self._fresh: OrderedDict[bytes, PagePrincipal] = OrderedDict()
 
     def make(
         self, *, tenant_id: str, activation_id: str | None = None, user: str | None = None
@@ -61,7 +64,15 @@ class PageTokens:
 
     def store(self, tx: Transaction, token: IssuedToken) -> None:
         """Put a token in force."""
-        store.insert_page_token(tx, digest_token(token.text), token.principal)
+        digest = digest_token(token.text)
+        store.insert_page_token(tx, digest, token.principal)
+        tx.on_commit(lambda: self._remember(digest, token.principal))
+
+    def _remember(self, digest: bytes, principal: PagePrincipal) -> None:
+        """Keep a token made here: it never changes, and its page asks soon."""
+        self._fresh[digest] = principal
+        if len(self._fresh) > MAX_FRESH:
+            self._fresh.popitem(last=False)
 
     async def issue_for_user(self, *, tenant_id: str, user: str) -> IssuedToken:
         """Make a token for a user's phones and put it in force."""
@@ -82,7 +93,9 @@ class PageTokens:
 
     async def find_principal(self, digest: bytes) -> PagePrincipal | None:
         """Return whom the token of that SHA-256 speaks for; None when there is none or it is over."""
-        principal = await self._storage.read(lambda tx: store.find_page_token(tx, digest))
+        principal = self._fresh.get(digest)
+        if principal is None:
+            principal = await self._storage.read(lambda tx: store.find_page_token(tx, digest))
         if principal is None or principal.expires_at <= self._clock.now() * 1000:
             return None
         return principal

@@ -139,7 +139,7 @@ def _page_routes(face: ActivationFace) -> list[Route]:
 
     async def show_code(request: ApiRequest) -> views.CodeView:
         params: views.CodeParams = request.params
-        activation = await face.service.read_live(
+        activation = await face.service.read_recent(
             tenant_id=request.tenant_id, activation_id=_activation_of(request)
         )
         request.headers["Cache-Control"] = "no-store"

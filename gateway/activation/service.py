@@ -18,6 +18,7 @@ from gateway.activation.models import (
 )
 from gateway.activation.page_tokens import IssuedToken, PageTokens
 from gateway.activation.ports import GatewayKeys, Sealing
+from gateway.activation.recent import RecentActivations
 from gateway.activation.secrets import SEED_BYTES, derive_typed_code, device_code_cell, seed_cell
 from gateway.core.clock import Clock
 from gateway.core.errors import Problem, ProblemCode
@@ -69,6 +70,7 @@ class ActivationService:
         self._keys = keys
         self._tokens = tokens
         self.policy = policy
+        self.recent = RecentActivations()
 
     def now_ms(self) -> int:
         """Return the time, Unix milliseconds."""
@@ -89,6 +91,7 @@ class ActivationService:
                 if problem.kind is not ProblemCode.CONFLICT or attempt == ATTEMPTS - 1:
                     raise
             else:
+                self.recent.remember(activation)
                 return activation, token
         raise Problem(ProblemCode.UNAVAILABLE, "no free typed code")
 
@@ -147,6 +150,16 @@ class ActivationService:
             raise _over(activation)
         return activation
 
+    async def read_recent(self, *, tenant_id: str, activation_id: str) -> Activation:
+        """Return an activation that has not ended, as it was last seen here: for what compares versions later, or does
+        no harm when old. Raises as `read_live`."""
+        recent = self.recent.recall(activation_id)
+        if recent is not None and recent.tenant_id == tenant_id and self.now_ms() < recent.expires_at:
+            return recent
+        activation = await self.read_live(tenant_id=tenant_id, activation_id=activation_id)
+        self.recent.remember(activation)
+        return activation
+
     async def find_typed(self, locator: str) -> Activation:
         """Return the live activation of a typed code's locator. Raises Problem(NOT_FOUND)."""
         activation = await self._storage.read(lambda tx: store.find_by_locator(tx, locator))
@@ -158,9 +171,12 @@ class ActivationService:
         """Compare what the customer typed with the code on the phone, in constant time; right, it is confirmed.
         Raises Problem(DEVICE_CODE_WRONG, left=…) after taking a try, Problem(ACTIVATION_ENDED) with the last one or
         when it is over, Problem(CONFLICT) when no code is awaited."""
-        for _ in range(ATTEMPTS):
-            activation = await self.read_live(tenant_id=tenant_id, activation_id=activation_id)
+        for attempt in range(ATTEMPTS):
+            activation = await self.read_recent(tenant_id=tenant_id, activation_id=activation_id)
             if activation.state is not ActivationState.PRESENT or activation.device_code is None:
+                self.recent.forget(activation_id)
+                if attempt == 0:
+                    continue
                 raise Problem(ProblemCode.CONFLICT, f"the activation is {activation.state}")
             key = await self._sealer.open(activation.device_code, **device_code_cell(activation.id))
             try:
@@ -200,6 +216,7 @@ class ActivationService:
                 return activation
             return self._applied(tx, activation, ActivationEvent.EXPIRE) or activation
 
+        self.recent.forget(activation_id)
         return await self._storage.write(unit)
 
     async def sweep(self) -> int:
@@ -214,7 +231,12 @@ class ActivationService:
         self, activation: Activation, event: ActivationEvent, **members: int | bytes | None
     ) -> Activation | None:
         """Apply an event to the activation as it was read; None when it has changed since."""
-        return await self._storage.write(lambda tx: self._applied(tx, activation, event, **members))
+        changed = await self._storage.write(lambda tx: self._applied(tx, activation, event, **members))
+        if changed is None:
+            self.recent.forget(activation.id)
+        else:
+            self.recent.remember(changed)
+        return changed
 
     def _applied(
         self,

@@ -21,7 +21,7 @@ from sqlalchemy import (
     select,
 )
 
-from gateway.activation.models import Activation, ActivationState
+from gateway.activation.models import TRANSITIONS, Activation, ActivationEvent, ActivationState
 from gateway.core.subjects import DeviceFacts
 from gateway.core.transaction import Transaction
 from gateway.http.routing import PagePrincipal
@@ -95,6 +95,34 @@ _save = (
     .where(and_(_a.id == bindparam("b_id"), _a.version == bindparam("b_version")))
     .values({c.name: bindparam(f"v_{c.name}", type_=c.type) for c in activations.c if c.name not in _FIXED})
 )
+_claim = (
+    activations.update()
+    .where(_a.id == bindparam("b_id"), _a.version == bindparam("b_version"))
+    .values(
+        phone_static=bindparam("b_static"),
+        phone_rotation=bindparam("b_rotation"),
+        version=bindparam("b_version") + 1,
+    )
+)
+_complete = (
+    activations.update()
+    .where(
+        _a.id == bindparam("b_id"),
+        _a.state == bindparam("b_from"),
+        _a.phone_static == bindparam("b_static"),
+        _a.phone_signing == bindparam("b_signing"),
+        _a.expires_at > bindparam("b_now"),
+    )
+    .values(
+        state=bindparam("b_to"),
+        seed=None,
+        locator=None,
+        device_code=None,
+        code2=None,
+        open_until_at=None,
+        version=_a.version + 1,
+    )
+)
 _insert_token = page_tokens.insert()
 _token_by_digest = select(page_tokens).where(_t.digest == bindparam("b_digest"))
 _old_tokens = delete(page_tokens).where(_t.expires_at < bindparam("b_now"))
@@ -148,6 +176,28 @@ def save(tx: Transaction, old: Activation, new: Activation) -> bool:
     values = {f"v_{name}": value for name, value in _row(new).items() if name not in _FIXED}
     values |= {"v_version": old.version + 1, "b_id": old.id, "b_version": old.version}
     return tx.execute(_save, values).rowcount == 1
+
+
+def claim(tx: Transaction, activation: Activation, *, static_key: bytes, rotation: int) -> bool:
+    """Write the phone's key (65 bytes) and its n where the row still has that version; say whether it had."""
+    values = {"b_id": activation.id, "b_version": activation.version}
+    return tx.execute(_claim, values | {"b_static": static_key, "b_rotation": rotation}).rowcount == 1
+
+
+def complete(
+    tx: Transaction, activation_id: str, *, static_key: bytes, signing_key: bytes, now_ms: int
+) -> bool:
+    """Make an activation active and erase its secrets, if it is confirmed for the phone of these keys (65 bytes each)
+    and not past its end; say whether it was."""
+    values = {
+        "b_id": activation_id,
+        "b_from": ActivationState.CONFIRMED.value,
+        "b_to": TRANSITIONS[ActivationState.CONFIRMED, ActivationEvent.COMMIT].value,
+        "b_static": static_key,
+        "b_signing": signing_key,
+        "b_now": now_ms,
+    }
+    return tx.execute(_complete, values).rowcount == 1
 
 
 def insert_page_token(tx: Transaction, digest: bytes, principal: PagePrincipal) -> None:

@@ -15,6 +15,7 @@ from gateway.activation.models import Activation, ActivationPolicy, ActivationSt
 from gateway.activation.page_tokens import PageTokens
 from gateway.activation.secrets import raw_id
 from gateway.activation.service import ActivationService, StartOrder
+from gateway.core.errors import Problem, ProblemCode
 from gateway.core.secrets import system_random
 from gateway.core.subjects import DeviceFacts, NewPhone
 from gateway.core.transaction import Transaction
@@ -79,8 +80,8 @@ class Stage:
 
     async def claim(self, activation: Activation, rotation: int, key: bytes = MINE) -> Admission:
         admission = await self.admit(activation, rotation)
-        await self.contacts.claim(admission, static_key=key, platform="web")
-        return admission
+        claimed = await self.contacts.claim(admission, static_key=key, platform="web")
+        return replace(admission, activation=claimed)
 
     async def read(self, activation: Activation) -> Activation:
         found = await self.rules.storage.read(lambda tx: store.find(tx, activation.id))
@@ -254,7 +255,7 @@ async def test_twenty_phones_at_once(stage: Stage) -> None:
         *(stage.contacts.claim(admission, static_key=key, platform="web") for key in keys),
         return_exceptions=True,
     )
-    assert sum(answer is None for answer in answers) == 1
+    assert sum(isinstance(answer, Activation) for answer in answers) == 1
     assert (await stage.read(activation)).state is ActivationState.CONTESTED
     assert stage.rules.journal.events.count("activation.ended") == 1
 
@@ -323,3 +324,59 @@ async def test_leaving_is_told_while_it_goes_on(stage: Stage) -> None:
     await stage.activations.cancel(tenant_id=TENANT, activation_id=activation.id)
     await stage.contacts.leave(activation.id)
     assert stage.rules.journal.events == ["activation.waiting", "activation.away", "activation.ended"]
+
+
+async def other_node(stage: Stage, activation: Activation, **members: object) -> Activation:
+    """Change the row as another node would, unseen by this one."""
+    row = await stage.read(activation)
+    changed = replace(row, **members)  # type: ignore[arg-type]
+    assert await stage.rules.storage.write(lambda tx: store.save(tx, row, changed))
+    return changed
+
+
+async def test_what_is_remembered_never_lets_in_what_another_node_ended(stage: Stage) -> None:
+    activation = await stage.start()
+    admission = await stage.admit(activation, 0)
+    await other_node(stage, activation, state=ActivationState.CANCELLED, seed=None, locator=None)
+    work = stage.contacts.claim(admission, static_key=MINE, platform="web")
+    assert await refused(work) is ErrorCode.ENDED
+    assert await refused(stage.admit(activation, 0)) is ErrorCode.ENDED
+
+
+async def test_what_is_remembered_never_refuses_what_another_node_knows(stage: Stage) -> None:
+    activation = await stage.start()
+    await other_node(stage, activation, phone_static=MINE, phone_rotation=0)
+    stage.rules.clock.advance(60)
+    again = await stage.admit(activation, 0)
+    await stage.contacts.claim(again, static_key=MINE, platform="web")
+
+
+async def test_second_phone_on_another_node_is_seen(stage: Stage) -> None:
+    activation = await stage.start()
+    admission = await stage.admit(activation, 0)
+    await other_node(stage, activation, phone_static=THEIRS, phone_rotation=0)
+    work = stage.contacts.claim(admission, static_key=MINE, platform="web")
+    assert await refused(work) is ErrorCode.ENDED
+    assert (await stage.read(activation)).state is ActivationState.CONTESTED
+
+
+async def test_two_steps_that_another_node_set_are_told_anew(stage: Stage) -> None:
+    activation = await stage.start()
+    admission = await stage.admit(activation, 0)
+    await other_node(stage, activation, is_two_step=True)
+    work = stage.contacts.claim(admission, static_key=MINE, platform="web")
+    assert await refused(work) is ErrorCode.BUSY
+    assert (await stage.admit(activation, 0)).is_two_step
+
+
+async def test_present_and_confirm_see_what_another_node_changed(stage: Stage) -> None:
+    activation = await stage.start()
+    admission = await stage.claim(activation, 0)
+    await other_node(stage, activation, is_two_step=True)
+    there = await stage.contacts.present(admission, phone())
+    assert there.is_two_step
+    await other_node(stage, activation, tries_left=1)
+    with pytest.raises(Problem) as problem:
+        await stage.activations.confirm(tenant_id=TENANT, activation_id=activation.id, code="00000000")
+    assert problem.value.kind is ProblemCode.ACTIVATION_ENDED
+    assert (await stage.read(activation)).state is ActivationState.REFUSED
