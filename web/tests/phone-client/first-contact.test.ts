@@ -326,6 +326,15 @@ describe("first contact through losses", () => {
     expect(await ended).toMatchObject({ error: { code: "protocol", next: "update-app" } });
   });
 
+  it("can begin again with the same scanned code after a failure", async () => {
+    const world = await makeWorld();
+    const code = activationCode(world.gateway);
+    world.environment.setOnline(false);
+    await expect(world.start(code)).rejects.toMatchObject({ code: "offline" });
+    world.environment.setOnline(true);
+    expect((await world.start(code)).step).toBe("waiting");
+  });
+
   it("does not wait for ever when offline at the start", async () => {
     const world = await makeWorld();
     world.environment.setOnline(false);

@@ -20,7 +20,7 @@ const list: Check<readonly ReturnType<typeof tenant>[]> = (value, path) => {
 const CONFIG = object({ host: text(255, 1), name: text(128), tenants: list });
 const FOUND = object({ activation: base64(16), tenant: text(64, 1), expires: integer(0, 0xffffffff) });
 
-/** Everything a first contact needs, whichever way the code came. The caller wipes `psk`. */
+/** Everything a first contact needs, whichever way the code came. */
 export interface ContactCode {
   readonly activation: Bytes;
   readonly psk: Bytes;

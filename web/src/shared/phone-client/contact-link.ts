@@ -48,7 +48,7 @@ export function contactLock(activation: string): string {
   return `tessera ${activation}`;
 }
 
-/** What a code of any form says, S pinned for a typed one. The caller wipes `psk`. */
+/** What a code of any form says, S pinned for a typed one. The caller wipes the `psk` of a typed one. */
 export async function resolveCode(context: ContactContext, code: ParsedCode | TypedCode): Promise<ContactCode> {
   return code.kind === "typed" ? findTyped(context.environment, context.host, code) : code;
 }

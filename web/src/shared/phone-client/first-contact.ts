@@ -44,7 +44,8 @@ export async function startFirstContact(options: StartOptions): Promise<FirstCon
     if (release === null) throw new PhoneClientError("other-tab");
     try {
       const record = code.kind === "pending" ? await readPending(context, code) : await preparePending(context, resolved!);
-      wipe(resolved?.psk);
+      // A scanned code stays its giver's, who may begin with it again.
+      if (code.kind === "typed") wipe(resolved?.psk);
       return await Contact.open(context, record, release);
     } catch (cause) {
       release();
