@@ -37,6 +37,11 @@ export class PinPad extends LitElement {
         border-color: var(--ts-accent);
         background: var(--ts-accent);
       }
+      @media (forced-colors: active) {
+        .dots .full {
+          background: CanvasText;
+        }
+      }
       input {
         position: absolute;
         inset: 0;
