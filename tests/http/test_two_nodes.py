@@ -1,0 +1,129 @@
+"""Two gateways on one PostgreSQL: the desktop talks to one, the phone to the other, and nobody notices."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+from gateway_kit import PIN, GatewayKit, settings_in
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "contracts"))
+
+from postgresql_server import postgresql_server, postgresql_url  # noqa: F401 - fixtures
+
+from gateway.core.encoding import b64url_decode
+from gateway.phone.errors import BindingGone, ContactEnded, GatewayRefused
+from gateway.protocol.errors import ErrorCode
+from gateway.storage.migrate import migrate
+
+pytestmark = pytest.mark.postgresql
+
+
+@pytest.fixture
+async def nodes(
+    tmp_path: Path,
+    postgresql_url: str,  # noqa: F811 - the fixture
+) -> AsyncIterator[tuple[GatewayKit, GatewayKit]]:
+    await asyncio.to_thread(migrate, postgresql_url)
+    async with aiohttp.ClientSession() as http:
+        desktop = GatewayKit(settings_in(tmp_path, database_url=postgresql_url), http=http)
+        await desktop.start()
+        mobile = GatewayKit(
+            desktop.settings,
+            clock=desktop.clock,
+            http=http,
+            api_key=desktop.api_key,
+            tenant_id=desktop.tenant_id,
+        )
+        await mobile.start()
+        yield desktop, mobile
+        await mobile.stop()
+        await desktop.stop()
+
+
+@pytest.mark.parametrize("two_step", [False, True])
+async def test_phone_on_one_node_desktop_on_the_other(
+    nodes: tuple[GatewayKit, GatewayKit], two_step: bool
+) -> None:
+    desktop, mobile = nodes
+    activation = (await desktop.begin(two_step=two_step))["activation"]["id"]
+    contact = await mobile.phone().begin_link((await desktop.code(activation))["link"])
+    await desktop.confirm(activation, contact.device_code)
+    await contact.wait_confirmed()
+    if two_step:
+        shown = await desktop.code(activation)
+        contact.take_code2(b64url_decode(shown["link"].partition("#")[2]))
+    channel = await contact.enrol(PIN)
+    binding = (await desktop.activation(activation))["binding"]
+    watching = asyncio.create_task(channel.watch(10))
+    await desktop.call("POST", f"/api/v1/bindings/{binding}/suspend", {})
+    with pytest.raises(BindingGone):
+        await watching
+
+
+async def test_wrong_codes_and_the_end_are_told_across(nodes: tuple[GatewayKit, GatewayKit]) -> None:
+    desktop, mobile = nodes
+    activation = (await desktop.begin())["activation"]["id"]
+    contact = await mobile.phone().begin_link((await desktop.code(activation))["link"])
+    waiting = asyncio.create_task(contact.wait_confirmed())
+    wrong = f"{(int(contact.device_code) + 1) % 10**8:08d}"
+    await desktop.confirm(activation, wrong, status=422)
+    await mobile.confirm(activation, wrong, status=422)
+    await desktop.confirm(activation, wrong, status=410)
+    with pytest.raises(ContactEnded) as ended:
+        await waiting
+    assert ended.value.reason == "device-code"
+
+
+async def test_two_phones_on_two_nodes_end_it(nodes: tuple[GatewayKit, GatewayKit]) -> None:
+    desktop, mobile = nodes
+    activation = (await desktop.begin())["activation"]["id"]
+    link = (await desktop.code(activation))["link"]
+    first = await mobile.phone().begin_link(link)
+    with pytest.raises(GatewayRefused) as refused:
+        await desktop.phone("Fremdes Telefon").begin_link(link)
+    assert refused.value.error is ErrorCode.ENDED
+    with pytest.raises(ContactEnded) as ended:
+        await first.wait_confirmed()
+    assert ended.value.reason == "contested"
+
+
+async def test_phone_comes_again_on_the_other_node(nodes: tuple[GatewayKit, GatewayKit]) -> None:
+    desktop, mobile = nodes
+    activation = (await desktop.begin())["activation"]["id"]
+    link = (await desktop.code(activation))["link"]
+    here = mobile.phone()
+    there = desktop.phone(store=here.store)  # type: ignore[arg-type]
+    await here.begin_link(link)
+    desktop.clock.advance(60)
+    contact = await there.begin_link(link)
+    # Whichever node is asked, the device code in force is that of the newer channel.
+    await mobile.confirm(activation, contact.device_code)
+    await contact.wait_confirmed()
+    channel = await contact.enrol(PIN)
+    await channel.close()
+    for phone in (here, there, here):
+        channel = await phone.open(channel.binding.binding_id)
+        await channel.prove_pin(PIN)
+        await channel.close()
+
+
+async def test_forty_confirms_on_two_nodes_are_one(nodes: tuple[GatewayKit, GatewayKit]) -> None:
+    desktop, mobile = nodes
+    activation = (await desktop.begin())["activation"]["id"]
+    contact = await mobile.phone().begin_link((await desktop.code(activation))["link"])
+    services = [node.now.capabilities.activations for node in nodes]
+    answers = await asyncio.gather(
+        *(
+            services[index % 2].confirm(
+                tenant_id=desktop.tenant_id, activation_id=activation, code=contact.device_code
+            )
+            for index in range(40)
+        ),
+        return_exceptions=True,
+    )
+    assert sum(not isinstance(answer, BaseException) for answer in answers) == 1
+    await contact.wait_confirmed()
+    await contact.enrol(PIN)
