@@ -1,0 +1,165 @@
+"""`tessera serve` as a process: sets a fresh folder up, serves, stops in good order, comes back with what it had."""
+
+import json
+import os
+import re
+import signal
+import socket
+import ssl
+import stat
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+Start = Callable[..., "Served"]
+
+
+class Served:
+    """A running `tessera serve`."""
+
+    def __init__(self, folder: Path, *arguments: str, **settings: str) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = int(settings.get("TESSERA_LISTEN_PORT", probe.getsockname()[1]))
+        own = {name: value for name, value in os.environ.items() if not name.startswith("TESSERA_")}
+        own |= {"TESSERA_DATA": str(folder), "TESSERA_LISTEN_PORT": str(self.port)} | settings
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "gateway", "serve", *arguments],
+            env=own,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def wait_ready(self) -> None:
+        for _ in range(300):
+            if self.process.poll() is not None:
+                break
+            try:
+                if self.get("/readyz")[0] == 200:
+                    return
+            except OSError:
+                time.sleep(0.1)
+        raise AssertionError(f"not ready: {self.stop()[1]}")
+
+    def get(
+        self, path: str, *, context: ssl.SSLContext | None = None, url: str | None = None
+    ) -> tuple[int, bytes]:
+        try:
+            with urllib.request.urlopen(f"{url or self.url}{path}", timeout=5, context=context) as answer:
+                return answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read()
+
+    def stop(self, number: int = signal.SIGTERM) -> tuple[int, str]:
+        """Return exit code and output."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        output, _ = self.process.communicate(timeout=30)
+        return self.process.returncode, output
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    running: list[Served] = []
+
+    def run(*arguments: str, **settings: str) -> Served:
+        served = Served(tmp_path / "data", *arguments, **settings)
+        running.append(served)
+        return served
+
+    yield run
+    for served in running:
+        if served.process.poll() is None:
+            served.process.kill()
+            served.process.communicate()
+
+
+def test_fresh_folder_serves_the_demo_and_keeps_it(start: Start, tmp_path: Path) -> None:
+    first = start("--demo")
+    first.wait_ready()
+    config = json.loads(first.get("/phone/v1/config")[1])
+    assert config["host"] == f"localhost:{first.port}"
+    assert [tenant["name"] for tenant in config["tenants"]] == ["Banque des Halles"]
+    assert json.loads(first.get("/demo/api/session")[1])["customer"] is None
+    code, output = first.stop()
+    assert code == 0
+    assert f"http://localhost:{first.port}/demo/" in output
+    assert '"event":"stopping"' in output
+    for name in ("tessera.db", "keys.key", "keys.tessera", "demo.json"):
+        assert stat.S_IMODE((tmp_path / "data" / name).stat().st_mode) == 0o600, name
+    second = start("--demo")
+    second.wait_ready()
+    again = json.loads(second.get("/phone/v1/config")[1])
+    assert again["tenants"] == config["tenants"], "same tenant, same key, on another port"
+    assert second.stop(signal.SIGINT)[0] == 0
+
+
+def test_without_demo_there_is_no_demo(start: Start) -> None:
+    served = start()
+    served.wait_ready()
+    assert served.get("/demo/")[0] == 404
+    assert json.loads(served.get("/phone/v1/config")[1])["tenants"] == []
+
+
+def test_taken_port_is_said_in_a_sentence(start: Start) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        served = start(TESSERA_LISTEN_PORT=str(taken.getsockname()[1]))
+        code, output = served.stop(0)
+    assert code == 1
+    assert "cannot listen on 127.0.0.1 port" in output
+    assert "Traceback" not in output
+
+
+def test_open_stream_does_not_hold_the_stop_up(start: Start, tmp_path: Path) -> None:
+    served = start("--demo")
+    served.wait_ready()
+    kept = json.loads((tmp_path / "data" / "demo.json").read_text())
+    request = urllib.request.Request(
+        f"{served.url}/api/v1/page-tokens",
+        data=b'{"user":"claire"}',
+        headers={"Authorization": f"Bearer {kept['api_key']}", "Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=5) as answer:
+        token = json.loads(answer.read())["page_token"]
+    request = urllib.request.Request(
+        f"{served.url}/api/v1/events", headers={"Authorization": f"Bearer {token}"}
+    )
+    with urllib.request.urlopen(request, timeout=20) as stream:
+        assert stream.readline().startswith(b"retry:")
+        code, output = served.stop()
+        assert stream.read().strip() == b""
+    assert code == 0
+    assert token not in output
+    assert kept["api_key"] not in output
+
+
+def test_lan_serves_https_with_its_authority(start: Start, tmp_path: Path) -> None:
+    served = start("--demo", "--lan")
+    authority = tmp_path / "data" / "dev-ca.crt"
+    url = f"https://127.0.0.1:{served.port}"
+    for _ in range(300):
+        if served.process.poll() is not None:
+            if "on no network" in (output := served.stop()[1]):
+                pytest.skip("this machine is on no network")
+            raise AssertionError(output)
+        try:
+            context = ssl.create_default_context(cafile=str(authority))
+            if served.get("/readyz", context=context, url=url)[0] == 200:
+                break
+        except (OSError, ssl.SSLError):
+            time.sleep(0.1)
+    assert served.get("/dev-ca.crt", context=context, url=url)[1] == authority.read_bytes()
+    host = json.loads(served.get("/phone/v1/config", context=context, url=url)[1])["host"]
+    assert re.fullmatch(rf"[0-9.]+:{served.port}", host)
+    code, output = served.stop()
+    assert code == 0
+    assert f"https://{host}/demo/" in output
+    assert "\u2580" in output or "\u2584" in output, "a QR code for the phone"

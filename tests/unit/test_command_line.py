@@ -1,0 +1,131 @@
+"""`tessera` as an operator uses it, in this process: every command on a folder of its own."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from gateway.cli import main
+
+Call = Callable[..., Result]
+
+
+@pytest.fixture
+def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
+    """Run one command, in an environment that says only where the data lies."""
+    import os
+
+    for name in list(os.environ):
+        if name.startswith("TESSERA_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("TESSERA_DATA", str(tmp_path / "data"))
+
+    def run(*arguments: str, **more: Any) -> Result:
+        return CliRunner().invoke(main, list(arguments), **more)
+
+    return run
+
+
+def test_every_command_is_listed_and_has_help(call: Call) -> None:
+    listed = call("--help").output
+    for name in (
+        "serve",
+        "migrate",
+        "check-config",
+        "tenant",
+        "api-key",
+        "keys",
+        "audit",
+        "phone",
+        "bench",
+    ):
+        assert re.search(rf"^  {name}\s+\S", listed, re.MULTILINE), name
+        assert call(name, "--help").exit_code == 0, name
+
+
+def test_tenant_and_key_from_making_to_revoking(call: Call) -> None:
+    tenant = call("tenant", "create", "Banque du Nord").output.strip()
+    assert re.fullmatch(r"ten_[A-Za-z0-9_-]{22}", tenant)
+    assert "Banque du Nord" in call("tenant", "list").output
+    made = call(
+        "api-key", "create", "--tenant", tenant, "--name", "back end", "--scope", "audit:read", "--days", "30"
+    )
+    assert re.fullmatch(r"tsk_[A-Za-z0-9_-]{43}", made.stdout.strip()), "alone on standard output"
+    listed = call("api-key", "list", "--tenant", tenant).output
+    assert made.stdout.strip() not in listed
+    key_id = re.search(r"key_[A-Za-z0-9_-]{22}", listed)
+    assert key_id is not None
+    assert re.search(r"active\s+audit:read", listed)
+    assert call("api-key", "revoke", key_id.group()).exit_code == 0
+    assert "revoked" in call("api-key", "list", "--tenant", tenant).output
+    again = call("api-key", "revoke", key_id.group())
+    assert (again.exit_code, "revoked already" in again.output) == (1, True)
+    verified = call("audit", "verify")
+    assert verified.exit_code == 0, verified.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("api-key", "revoke", "key_nothing"), "no such key"),
+        (("api-key", "create", "--tenant", "ten_x", "--name", "n", "--scope", "*"), "no such tenant"),
+        (("tenant", "create", ""), "1 to 64"),
+        (("api-key", "create", "--tenant", "ten_x", "--name", "n", "--scope", "all"), "'all' is not one of"),
+    ],
+)
+def test_mistakes_are_one_sentence(call: Call, arguments: tuple[str, ...], said: str) -> None:
+    result = call(*arguments)
+    assert result.exit_code != 0
+    assert said in result.output
+    assert "Traceback" not in result.output
+
+
+def test_migrate_says_what_it_did(call: Call) -> None:
+    assert call("migrate").output.strip() == "schema none -> 0001"
+    assert call("migrate").output.strip() == "schema 0001"
+
+
+def test_unreachable_database_is_said_in_a_sentence_without_the_password(call: Call) -> None:
+    result = call(
+        "migrate", env={"TESSERA_DATABASE_URL": "postgresql://u:telling-password@127.0.0.1:1/nothing"}
+    )
+    assert result.exit_code == 1
+    assert "database_url" in result.output
+    assert "telling-password" not in result.output
+
+
+def test_check_config_lists_keys_and_problems(call: Call, tmp_path: Path) -> None:
+    assert call("check-config").output.strip() == "The settings are good."
+    keys = call("check-config", "--keys").output
+    assert "TESSERA_PUBLIC_HOST" in keys
+    file = tmp_path / "bad.toml"
+    file.write_text('listen_port = "x"\n')
+    result = call("--config", str(file), "check-config")
+    assert (result.exit_code, "listen_port" in result.output) == (1, True)
+    result = call("check-config", env={"TESSERA_PRODUCTION": "yes", "TESSERA_DEMO": "true"})
+    assert result.exit_code == 1
+    result = call("check-config", env={"TESSERA_PRODUCTION": "true", "TESSERA_DEMO": "true"})
+    assert {"demo:", "hsm:", "public_host:"} <= set(result.output.split())
+
+
+def test_serve_refuses_settings_with_problems(call: Call) -> None:
+    result = call("serve", env={"TESSERA_PRODUCTION": "true"})
+    assert result.exit_code == 1
+    assert "production names its key store" in result.output
+    result = call("serve", "--lan", env={"TESSERA_PRODUCTION": "true"})
+    assert (result.exit_code, "--lan is for development" in result.output) == (1, True)
+
+
+def test_command_whose_library_is_missing_says_so_and_stops_no_other(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "gateway.bench.cli", None)
+    result = call("bench", "codes")
+    assert result.exit_code == 1
+    assert "not installed" in result.output
+    assert call("check-config").exit_code == 0

@@ -1,0 +1,93 @@
+"""Logs are one JSON object a line and hold no secret, whoever writes them."""
+
+import io
+import json
+import logging
+from collections.abc import Callable, Iterator
+
+import pytest
+import structlog
+
+from gateway import logs
+from gateway.core.clock import ManualClock
+
+
+@pytest.fixture
+def lines() -> Iterator[Callable[[], list[dict[str, object]]]]:
+    """Log into memory; afterwards everything is as it was."""
+    config, root = structlog.get_config(), logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    stream = io.BytesIO()
+    logs.configure(level="info", clock=ManualClock(1_800_000_000.1234), stream=stream)
+    yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
+    structlog.configure(**config)
+    root.handlers[:], root.level = handlers, level
+
+
+def fresh_logger() -> structlog.typing.FilteringBoundLogger:
+    return structlog.get_logger("test")  # type: ignore[no-any-return]
+
+
+def test_line_has_event_level_and_time(lines: Callable[[], list[dict[str, object]]]) -> None:
+    fresh_logger().info("hello", count=3)
+    assert lines() == [{"event": "hello", "count": 3, "level": "info", "at": 1_800_000_000.123}]
+
+
+def test_telling_names_are_blotted_out(lines: Callable[[], list[dict[str, object]]]) -> None:
+    fresh_logger().info("x", authorization="Bearer abc", pin="123456", code="1", seed="s", route="GET /a")
+    (line,) = lines()
+    assert {name for name, value in line.items() if value == "[redacted]"} == {
+        "authorization",
+        "pin",
+        "code",
+        "seed",
+    }
+    assert line["route"] == "GET /a"
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "tsk_" + "a" * 43,
+        "ptk_" + "b" * 43,
+        "whsec_" + "c" * 43 + "=",
+        "Bearer abcdefgh12345",
+        "bearer abcdefgh12345",
+    ],
+)
+def test_credentials_are_blotted_out_wherever_they_stand(
+    lines: Callable[[], list[dict[str, object]]], secret: str
+) -> None:
+    fresh_logger().info(f"asked with {secret}", url=f"https://x/?t={secret}", inner={"list": [secret]})
+    assert secret.split("_")[-1] not in json.dumps(lines())
+    assert "[redacted]" in json.dumps(lines())
+
+
+def test_exception_leaves_its_kind_and_place_but_not_its_words(
+    lines: Callable[[], list[dict[str, object]]],
+) -> None:
+    try:
+        raise ValueError("the PIN 123456")
+    except ValueError:
+        fresh_logger().error("failed", exc_info=True)
+    (line,) = lines()
+    assert line["exception"] == "ValueError"
+    assert any("test_logs.py" in str(frame) for frame in line["trace"])  # type: ignore[attr-defined]
+    assert "123456" not in json.dumps(line)
+
+
+def test_level_is_kept(lines: Callable[[], list[dict[str, object]]]) -> None:
+    fresh_logger().debug("unseen")
+    assert lines() == []
+
+
+def test_librarys_own_logs_come_the_same_way(lines: Callable[[], list[dict[str, object]]]) -> None:
+    logging.getLogger("some.library").warning("took %s", "tsk_" + "a" * 43)
+    (line,) = lines()
+    assert (line["level"], line["source"]) == ("warning", "some.library")
+    assert line["event"] == "took [redacted]"
+
+
+def test_what_json_does_not_know_is_written_as_text(lines: Callable[[], list[dict[str, object]]]) -> None:
+    fresh_logger().info("x", thing=object)
+    assert "object" in str(lines()[0]["thing"])

@@ -1,0 +1,163 @@
+"""Settings: file, environment, command line; what is wrong is named with the next step, values are not repeated."""
+
+import json
+import tomllib
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.checks import find_problems
+from gateway.settings import DEFAULT_LIMITS, ConfigError, RateLimit, Settings, describe_keys, load
+
+GOOD = {
+    "public_host": "gateway.bank.example",
+    "hsm": "software:file=/k/keys.tessera?key-source=file:/run/key",
+}
+
+
+def keys_of(problems: list[object]) -> set[str]:
+    return {problem.key for problem in problems}  # type: ignore[attr-defined]
+
+
+def test_defaults_are_good_and_on_loopback() -> None:
+    settings = load(None, {})
+    assert settings.listen_host == "127.0.0.1"
+    assert not settings.production
+    assert find_problems(settings) == []
+    assert settings.resolved_database_url == "sqlite:///var/tessera.db"
+    assert settings.origin == "http://localhost:8080"
+
+
+def test_environment_wins_over_the_file_and_the_command_line_over_both(tmp_path: Path) -> None:
+    file = tmp_path / "tessera.toml"
+    file.write_text("listen_port = 1001\nrotation_s = 20\n[limits.guess]\nquota = 3\nwindow_s = 60\n")
+    settings = load(file, {"TESSERA_LISTEN_PORT": "1002"}, production=True, demo=None)
+    assert (settings.listen_port, settings.rotation_s, settings.production) == (1002, 20, True)
+    assert settings.all_limits()["guess"] == RateLimit(3, 60)
+    assert settings.all_limits()["start"] == DEFAULT_LIMITS["start"]
+    assert settings.public_host == "localhost:1002"
+
+
+def test_environment_has_every_type() -> None:
+    settings = load(
+        None,
+        {
+            "TESSERA_CORS_ORIGINS": "https://a.example, https://b.example",
+            "TESSERA_SUITES": "hybrid",
+            "TESSERA_PRODUCTION": "true",
+            "TESSERA_LIMITS": json.dumps({"guess": {"quota": 1, "window_s": 2}}),
+            "TESSERA_HSM": "",
+        },
+    )
+    assert settings.cors_origins == ["https://a.example", "https://b.example"]
+    assert settings.suites == ["hybrid"]
+    assert settings.production
+    assert settings.limits == {"guess": RateLimit(1, 2)}
+    assert settings.hsm is None
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("LISTEN_PORT", "99999"),
+        ("LISTEN_PORT", "secret-value"),
+        ("LOG_LEVEL", "secret-value"),
+        ("SUITES", "hybrid,secret-value"),
+        ("LIMITS", "{secret-value"),
+        ("LIMITS", '{"x":{"quota":0,"window_s":1}}'),
+        ("PIN_DIGITS", "3"),
+    ],
+)
+def test_wrong_value_is_named_and_not_repeated(variable: str, value: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(None, {f"TESSERA_{variable}": value})
+    assert keys_of(list(caught.value.problems)) == {variable.lower()}
+    assert "secret-value" not in str(caught.value)
+    assert all(problem.next_step for problem in caught.value.problems)
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("lisen_port = 1", "lisen_port"),
+        ("a = ", "config"),
+        ('listen_port = "x"\nrotation_s = 0', "listen_port"),
+    ],
+)
+def test_wrong_file_is_named(tmp_path: Path, text: str, key: str) -> None:
+    file = tmp_path / "tessera.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load(file, {})
+    assert key in keys_of(list(caught.value.problems))
+
+
+def test_missing_and_unreadable_files_are_named(tmp_path: Path) -> None:
+    binary = tmp_path / "binary.toml"
+    binary.write_bytes(b"\xff\xfe\x00")
+    for path in (tmp_path / "none.toml", binary, tmp_path):
+        with pytest.raises(ConfigError):
+            load(path, {})
+
+
+@given(st.binary(max_size=200))
+def test_file_of_any_bytes_is_read_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes
+) -> None:
+    file = tmp_path_factory.mktemp("any") / "tessera.toml"
+    file.write_bytes(content)
+    try:
+        load(file, {})
+    except ConfigError as error:
+        assert error.problems
+    else:
+        assert tomllib.loads(content.decode()) is not None
+
+
+def test_every_key_says_what_it_is_for() -> None:
+    rows = describe_keys()
+    assert [row[0] for row in rows] == [field.name for field in msgspec.structs.fields(Settings)]
+    for name, _, meaning in rows:
+        assert len(meaning) > 10, name
+
+
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [
+        ({"public_host": "https://bank.example"}, "public_host"),
+        ({"public_host": "Bank.example"}, "public_host"),
+        ({"public_host": "bank.example:443"}, "public_host"),
+        ({"public_host": "bank.example/path"}, "public_host"),
+        ({"cors_origins": ["https://bank.example/"]}, "cors_origins"),
+        ({"cors_origins": ["*"]}, "cors_origins"),
+        ({"trusted_proxies": ["10.0.0.0/8"]}, "trusted_proxies"),
+        ({"tls_cert": "/nowhere/cert.pem"}, "tls_cert"),
+        ({"database_url": "mysql://x/y"}, "database_url"),
+        ({"database_url": "not a url"}, "database_url"),
+        ({"hsm": "nothing:x"}, "hsm"),
+        ({"production": True, "cors_origins": ["http://bank.example"]}, "cors_origins"),
+        ({"production": True, "demo": True}, "demo"),
+        ({"production": True, "hsm": None}, "hsm"),
+        ({"production": True, "public_host": "localhost:8080"}, "public_host"),
+    ],
+)
+def test_checks_name_the_key(change: dict[str, object], key: str) -> None:
+    settings = Settings(**(GOOD | change))  # type: ignore[arg-type]
+    problems = find_problems(settings)
+    assert key in keys_of(list(problems))
+    assert all(problem.next_step for problem in problems)
+
+
+@pytest.mark.parametrize(
+    "host", ["bank.example", "bank.example:8443", "192.168.1.7:8080", "[2001:db8::1]:8443", "a"]
+)
+def test_good_hosts_pass(host: str) -> None:
+    assert find_problems(Settings(**(GOOD | {"public_host": host, "production": True}))) == []  # type: ignore[arg-type]
+
+
+def test_hosts_that_phones_reach_are_https() -> None:
+    assert Settings(public_host="bank.example").origin == "https://bank.example"
+    assert Settings(public_host="localhost:1", tls_cert="c", tls_key="k").origin == "https://localhost:1"
