@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import structlog
 from sqlalchemy import Connection, CursorResult, Executable
@@ -19,6 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from gateway.core.errors import Problem, ProblemCode
 from gateway.core.transaction import Parameters, Transaction
 from gateway.storage.backends import Backend, make_backend
+from gateway.storage.prepared import PreparedStatements
 
 __all__ = ["Storage", "Transaction"]
 
@@ -38,13 +39,18 @@ _log = structlog.get_logger("storage")
 class _Unit(Transaction):
     """A Transaction over one connection."""
 
-    __slots__ = ("_connection", "callbacks")
+    __slots__ = ("_connection", "_prepared", "callbacks")
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, prepared: PreparedStatements | None = None) -> None:
         self._connection = connection
+        self._prepared = prepared
         self.callbacks: list[Callable[[], None]] = []
 
     def execute(self, statement: Executable, parameters: Parameters = None) -> CursorResult[Any]:
+        if self._prepared is not None and (parameters is None or isinstance(parameters, dict)):
+            result = self._prepared.execute(self._connection, statement, parameters or {})
+            if result is not None:
+                return cast(CursorResult[Any], result)
         return self._connection.execute(statement, parameters)
 
     @property
@@ -75,6 +81,7 @@ class Storage:
 
     def __init__(self, url: str, *, readers: int = READERS) -> None:
         self._backend = make_backend(url)
+        self._prepared = PreparedStatements(self._backend.engine.dialect)
         self._loop = asyncio.get_running_loop()
         self._writes: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._reads: list[queue.SimpleQueue[_Job | None]] = [queue.SimpleQueue() for _ in range(readers)]
@@ -210,7 +217,7 @@ class Storage:
     def _run_in_savepoint(self, connection: Connection, job: _Job, *, is_alone: bool) -> None:
         run = self._backend.run
         for attempt in range(RETRIES):
-            unit = _Unit(connection)
+            unit = _Unit(connection, self._prepared)
             run(connection, "SAVEPOINT unit")
             try:
                 job.value = job.unit(unit)
@@ -263,7 +270,7 @@ class Storage:
             job.error = _UNANSWERED()
             return None
         try:
-            job.value = job.unit(_Unit(connection))
+            job.value = job.unit(_Unit(connection, self._prepared))
         except BaseException as error:
             job.error = self._translate(error)
         try:
