@@ -98,7 +98,7 @@ class PhoneDoor:
             return web.Response(status=503, text="too many channels\n", headers={"Retry-After": "5"})
         ws = web.WebSocketResponse(
             protocols=(SUBPROTOCOL,),
-            max_msg_size=MAX_FRAME,
+            max_msg_size=MAX_FRAME + 1,  # aiohttp refuses what is as long as this
             heartbeat=HEARTBEAT_S,
             compress=False,
             timeout=CLOSE_TIMEOUT_S,
