@@ -154,21 +154,22 @@ class Phone(Person):
         folder: Path,
         lang: Lang,
         *,
-        has_camera: bool = True,
+        camera: Literal["granted", "denied", "absent"] = "granted",
         scheme: Literal["light", "dark"] = "light",
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.film = folder / "camera.y4m"
         write_film(self.film, None)
-        camera = [
-            "--use-fake-device-for-media-stream",
-            "--use-fake-ui-for-media-stream",
-            f"--use-file-for-fake-video-capture={self.film}",
-        ]
+        device = ["--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={self.film}"]
+        flags = {
+            "granted": [*device, "--use-fake-ui-for-media-stream"],
+            "denied": [*device, "--deny-permission-prompts"],
+            "absent": [],
+        }[camera]
         self._launch: Callable[[], BrowserContext] = lambda: playwright.chromium.launch_persistent_context(
             folder / "profile",
             executable_path=CHROMIUM,
-            args=FLAGS + (camera if has_camera else []),
+            args=FLAGS + flags,
             locale=lang,
             viewport={"width": 390, "height": 844},
             device_scale_factor=2,

@@ -1,4 +1,4 @@
-"""Every page in both languages, light and dark: axe finds nothing serious, no policy is broken, and a screenshot is left
+"""Every page in both languages, light and dark: axe finds nothing serious, no policy is broken, and a picture is left
 in tests/e2e/screenshots for a person to look at."""
 
 import json

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable
 
 import pytest
-from camera import write_film
 from gateway_process import GatewayProcess
 from people import Desktop, Phone
 from playwright.sync_api import WebSocketRoute, expect
@@ -96,7 +95,7 @@ def test_activation_that_nobody_scans_ends_by_itself(
 def test_camera_that_is_absent_or_refused_leaves_other_ways(
     slow_turning: GatewayProcess, make_phone: MakePhone
 ) -> None:
-    without = make_phone("en", has_camera=False)
+    without = make_phone("en", camera="absent")
     without.open(slow_turning.address)
     without.button("scan").click()
     expect(without.page.get_by_role("heading", level=1)).to_be_visible()
@@ -107,13 +106,8 @@ def test_camera_that_is_absent_or_refused_leaves_other_ways(
         )
     ).to_be_visible()
 
-    refused = make_phone("fr")
+    refused = make_phone("fr", camera="denied")
     refused.open(slow_turning.address)
-    session = refused.context.new_cdp_session(refused.page)
-    session.send(
-        "Browser.setPermission",
-        {"permission": {"name": "camera"}, "setting": "denied", "origin": slow_turning.address},
-    )
     refused.button("scan").click()
     expect(refused.page.get_by_role("button", name="Réessayer")).to_be_visible(timeout=15_000)
 
@@ -235,10 +229,11 @@ def test_reload_in_the_middle_carries_on(
     slow_turning: GatewayProcess, make_desktop: MakeDesktop, make_phone: MakePhone
 ) -> None:
     desktop, phone = begin(slow_turning, make_desktop, make_phone)
-    write_film(phone.film, None)
     phone.scan(desktop.photograph(wait_for_turn=False))
     phone.bind_to_code()
     desktop.page.reload()
     phone.page.reload()
-    phone.page.get_by_role("button", name="Carry on").click()
-    phone.bind_to_code()
+    desktop.type_device_code(phone.device_code())
+    phone.choose_pin()
+    expect(desktop.heading("ready")).to_be_visible(timeout=20_000)
+    phone.finish()

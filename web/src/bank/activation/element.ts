@@ -155,7 +155,7 @@ export class TesseraActivation extends LitElement implements SessionHost {
       <div class="stack">
         <h2>${words.scanTitle}</h2>
         <ol class="how">
-          <li><span>${words.scan1}</span></li>
+          <li><span>${words[`scan1_${this.#session.form}`]}</span></li>
           <li><span>${words.scan2}</span></li>
           <li><span>${words.scan3}</span></li>
         </ol>

@@ -89,6 +89,8 @@ export const styles = css`
   }
   .forms {
     display: inline-flex;
+    margin: 0;
+    padding: 0;
     border: 1px solid var(--ts-line-strong);
     border-radius: var(--ts-radius-s);
     overflow: hidden;
@@ -100,6 +102,7 @@ export const styles = css`
     place-items: center;
     padding: 0 var(--ts-space-4);
     font-size: var(--ts-text-s);
+    white-space: nowrap;
     cursor: pointer;
   }
   .forms input {

@@ -234,14 +234,19 @@ export class DemoBank extends LitElement {
       </details>`;
   }
 
+  /** Lists the notices that mean something to a person; the bank is told of more. */
   #noticeList(words: Words, lang: Lang): TemplateResult {
+    const told = this._notices.flatMap((notice) => {
+      const say = (words as Readonly<Record<string, unknown>>)[notice.type];
+      const name = notice.data["name"];
+      const device = typeof name === "string" && name !== "" ? name : words.aPhone;
+      return typeof say === "function" ? [{ notice, text: (say as (device: string) => string)(device) }] : [];
+    });
     return html`<ul class="notices">
-      ${this._notices.map((notice) => {
-        const say = (words as Readonly<Record<string, unknown>>)[notice.type];
-        const name = notice.data["name"];
-        const text = typeof say === "function" ? (say as (device: string) => string)(typeof name === "string" ? name : words.aPhone) : notice.type;
-        return html`<li><span>${text}</span><time class="soft small" datetime=${notice.timestamp}>${formatDateTime(lang, notice.timestamp)}</time></li>`;
-      })}
+      ${told.map(
+        ({ notice, text }) =>
+          html`<li><span>${text}</span><time class="soft small" datetime=${notice.timestamp}>${formatDateTime(lang, notice.timestamp)}</time></li>`,
+      )}
     </ul>`;
   }
 

@@ -122,6 +122,7 @@ export const styles = css`
     width: 1.25rem;
     height: 1.25rem;
     min-height: 0;
+    margin: 0;
     flex: none;
     accent-color: var(--ts-accent);
   }
