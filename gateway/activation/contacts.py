@@ -177,7 +177,9 @@ class ContactService:
             is_first = known.phone_static in (None, static_key)
             if is_first and store.claim(tx, known, static_key=static_key, rotation=rotation):
                 return _claimed(known, static_key, rotation)
-            row = _require(tx, known.id)
+            row = store.find(tx, known.id, is_locked=True)
+            if row is None:
+                return ErrorCode.UNKNOWN
             refusal = self._refusal(row, admission)
             if refusal is None and row.phone_static not in (None, static_key):
                 # A stale code is dead for everyone but the phone that claimed with it.
@@ -286,9 +288,9 @@ class ContactService:
         await self._storage.write(unit)
 
     def _require_live(self, tx: Transaction, activation_id: str) -> Activation:
-        row = _require(tx, activation_id)
-        if row.is_over:
-            raise Ended(row.ended_reason or "cancelled")
+        row = store.find(tx, activation_id, is_locked=True)
+        if row is None or row.is_over:
+            raise Ended((row and row.ended_reason) or "cancelled")
         if self._activations.now_ms() >= row.expires_at:
             raise Ended("expired")
         return row
@@ -320,10 +322,3 @@ def _new_phone(admitted: Activation, phone: PresentPhone, *, sealed_psk: bytes, 
         sealed_psk=sealed_psk,
         added_at=added_at,
     )
-
-
-def _require(tx: Transaction, activation_id: str) -> Activation:
-    row = store.find(tx, activation_id, is_locked=True)
-    if row is None:
-        raise Ended("cancelled")
-    return row

@@ -11,7 +11,6 @@ import msgspec
 from gateway.protocol.messages import BindingState
 
 _STATES: dict[str, BindingState] = {
-    "binding.active": "active",
     "binding.suspended": "suspended",
     "binding.resumed": "active",
     "binding.removed": "removed",
