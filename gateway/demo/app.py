@@ -16,7 +16,7 @@ from gateway.core.clock import Clock
 from gateway.core.encoding import b64url_encode
 from gateway.core.secrets import Secret
 from gateway.demo.customers import CUSTOMERS, DEMO_PASSWORD, Customer
-from gateway.demo.webhook import WebhookRefused, WebhookVerifier
+from gateway.demo.webhook import WebhookRefused, WebhookRepeated, WebhookVerifier
 
 COOKIE = "demo_session"
 SESSION_SECONDS = 15 * 60
@@ -177,6 +177,8 @@ class DemoBank:
             self._verifier.verify(request.headers, body, now=self._config.clock.now())
         except WebhookRefused as error:
             raise web.HTTPBadRequest(text=str(error)) from error
+        except WebhookRepeated:
+            return web.Response(status=204)
         content = json.loads(body)
         user = content.get("data", {}).get("user")
         if user in CUSTOMERS:

@@ -13,7 +13,11 @@ _REMEMBERED_IDS = 10_000
 
 
 class WebhookRefused(Exception):
-    """The delivery is not what the gateway signed, is too old, or came before."""
+    """The delivery is not what the gateway signed, or is too old."""
+
+
+class WebhookRepeated(Exception):
+    """The delivery came before, and its answer was lost: take it, and do nothing."""
 
 
 class WebhookVerifier:
@@ -24,7 +28,7 @@ class WebhookVerifier:
         self._seen: OrderedDict[str, None] = OrderedDict()
 
     def verify(self, headers: Mapping[str, str], body: bytes, *, now: float) -> None:
-        """Check one delivery; `now` is Unix seconds. Raises WebhookRefused."""
+        """Check one delivery; `now` is Unix seconds. Raises WebhookRefused, WebhookRepeated."""
         identifier = headers.get("webhook-id", "")
         timestamp = headers.get("webhook-timestamp", "")
         if not identifier or len(identifier) > 128 or not timestamp.isdecimal() or len(timestamp) > 12:
@@ -39,7 +43,7 @@ class WebhookVerifier:
         ):
             raise WebhookRefused("the webhook's signature is wrong")
         if identifier in self._seen:
-            raise WebhookRefused("this webhook came before")
+            raise WebhookRepeated()
         self._seen[identifier] = None
         if len(self._seen) > _REMEMBERED_IDS:
             self._seen.popitem(last=False)

@@ -51,7 +51,7 @@ def test_bank_is_told_by_webhook(
     desktop.add_phone()
     bind(desktop, phone)
     desktop.back_to_devices()
-    expect(desktop.page.get_by_text("was added")).to_be_visible(timeout=20_000)
+    expect(desktop.page.get_by_text("was added").first).to_be_visible(timeout=20_000)
 
 
 def test_typed_code_needs_two_steps_and_binds(

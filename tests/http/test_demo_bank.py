@@ -111,8 +111,8 @@ async def test_signed_webhook_becomes_a_notice_once(bank: Any) -> None:
     client, _, clock = bank
     body = json.dumps({"type": "activation.active", "data": {"user": "claire"}}).encode()
     headers = signed(body, at=clock.now())
-    assert (await client.post("/demo/webhook", data=body, headers=headers)).status == 204
-    assert (await client.post("/demo/webhook", data=body, headers=headers)).status == 400
+    for _ in range(2):
+        assert (await client.post("/demo/webhook", data=body, headers=headers)).status == 204
     await log_in(client)
     items = (await (await client.get("/demo/api/notices")).json())["items"]
     assert [item["type"] for item in items] == ["activation.active"]
