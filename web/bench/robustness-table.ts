@@ -2,6 +2,7 @@
  * The robustness table: the colour symbol by our reader beside QR level M by zxing, through the same simulated camera, at the
  * same side of the drawn image, with the same random numbers. Run by `robustness.mjs`.
  */
+import { readBarcodes } from "zxing-wasm/reader";
 import { CodeReader } from "../src/shared/codes/reader.js";
 import type { Frame } from "../src/shared/codes/types.js";
 import { CALM, takeFrame, type Conditions, type DrawnSymbol } from "./camera.js";
@@ -13,6 +14,9 @@ export interface SymbolPair {
   readonly colour: DrawnSymbol;
   readonly qr: DrawnSymbol;
 }
+
+/** Every attempt is made, so that the shares do not depend on the machine; the times are those of the same frames. */
+const BUDGET_MS = 10_000;
 
 type Level = Partial<Conditions>;
 
@@ -69,7 +73,7 @@ export interface TableOptions {
 
 /** Measures each row over all pairs, which have payloads of the same length. */
 export async function* measureRows(pairs: readonly SymbolPair[], options: TableOptions): AsyncGenerator<RowResult> {
-  const reader = await CodeReader.create({ wasmBinary: options.wasmBinary });
+  const reader = await CodeReader.create({ wasmBinary: options.wasmBinary, limits: { budgetMs: BUDGET_MS } });
   for (const [row, levels] of ROWS) {
     if (options.rows && !options.rows.includes(row)) continue;
     let [wrong, frames] = [0, 0];
@@ -85,8 +89,9 @@ export async function* measureRows(pairs: readonly SymbolPair[], options: TableO
           const began = performance.now();
           const outcome = await reader.read(frame);
           if (form === 0) times.push(performance.now() - began);
-          if (outcome?.bytes && equal(outcome.bytes, pair.payload)) read[form]!++;
-          else if (outcome?.bytes) wrong++;
+          const bytes = outcome?.bytes ?? (form === 1 ? await readByZxing(frame) : undefined);
+          if (bytes && equal(bytes, pair.payload)) read[form]!++;
+          else if (bytes) wrong++;
           else if (form === 0) options.onMiss?.({ row, level, index, frame, symbol });
         }
       }
@@ -97,6 +102,12 @@ export async function* measureRows(pairs: readonly SymbolPair[], options: TableO
     const bytes = pairs[0]?.payload.length ?? 0;
     yield { row, bytes, frames, colourRead: total(0), qrRead: total(1), wrong, levels: shares, times };
   }
+}
+
+/** The bound is the better of our reader's QR half, which is zxing in several planes, and zxing with all of its defaults. */
+async function readByZxing(frame: Frame): Promise<Uint8Array | undefined> {
+  const [result] = await readBarcodes(frame as ImageData, { formats: ["QRCode"], maxNumberOfSymbols: 1 });
+  return result?.bytes;
 }
 
 function seedOf(row: string, level: number, index: number): number {

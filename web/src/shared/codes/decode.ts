@@ -9,7 +9,7 @@ import { equalise } from "./equalise.js";
 import { readFormat, type Format } from "./format.js";
 import { cornersOf, squareToQuad, type Homography } from "./geometry.js";
 import { blockPlan, layoutOf, type Layout } from "./layout.js";
-import { borderPalette, classify, type Labels } from "./palette.js";
+import { classify, palettesOf, type Labels } from "./palette.js";
 import type { Plane } from "./planes.js";
 import { fitCorners } from "./refine.js";
 import { normaliseLight, sampleModules } from "./sample.js";
@@ -24,7 +24,7 @@ export interface Placed {
 
 /** Share of the function patterns' variance that a fit has to explain: below the first, look around; below the second, give up. */
 const GOOD_FIT = 0.75;
-const LEAST_FIT = 0.25;
+const LEAST_FIT = 0.4;
 const FORMATS_TRIED = 2;
 
 /** Where exactly the symbol of this version is, or null when there is none near these corners. */
@@ -46,12 +46,15 @@ export function placeSymbol(image: Plane, corners: Corners, version: number): Pl
 export function readSymbol(frame: Frame, { layout, map }: Placed): Uint8Array | null {
   const colours = sampleModules(frame, map, layout);
   normaliseLight(colours, layout);
-  const reference = borderPalette(colours, layout);
-  const labels = classify(colours, layout, reference);
   const formats = readFormat(colours, layout).slice(0, FORMATS_TRIED);
-  const bytes = decodeAny(labels, layout, formats);
-  if (bytes) return bytes;
-  return equalise(colours, layout, reference, labels) ? decodeAny(labels, layout, formats) : null;
+  for (const palette of palettesOf(colours, layout)) {
+    const labels = classify(colours, layout, palette);
+    const bytes = decodeAny(labels, layout, formats);
+    if (bytes) return bytes;
+    const better = equalise(colours, layout, palette, labels) && decodeAny(labels, layout, formats);
+    if (better) return better;
+  }
+  return null;
 }
 
 function decodeAny(labels: Labels, layout: Layout, formats: readonly Format[]): Uint8Array | null {

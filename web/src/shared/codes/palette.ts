@@ -1,6 +1,6 @@
 /**
- * Says which of the eight colours each module has. The palette is never assumed: it is taken from the reference modules of
- * the symbol's own border, then follows the data modules a little, as the border may lie in another light. Called by
+ * Says which of the eight colours each module has. The palette is taken from the reference modules of the
+ * symbol's own border, then follows the data modules a little, as the border may lie in another light. Called by
  * `decode.ts`.
  */
 import { COLOURS, type Layout } from "./layout.js";
@@ -17,8 +17,21 @@ const ROUNDS = 4;
 /** How far the palette follows the data modules. */
 const FOLLOW = 0.8;
 
+/** What the gateway draws: HCC2D palette model 2, the corners of the colour cube. */
+// prettier-ignore
+const DRAWN = [0, 0, 0, 0, 0, 1, 1, 0, 0, 1, 0, 1, 0, 1, 0, 0, 1, 1, 1, 1, 0, 1, 1, 1] as const;
+
+/**
+ * Palettes to begin with, in turn: as the border shows it, whatever it is; then half way to the one that the gateway draws,
+ * for pictures so poor that two colours of the border look the same.
+ */
+export function palettesOf(colours: ModuleColours, layout: Layout): readonly Float32Array[] {
+  const border = borderPalette(colours, layout);
+  return [border, border.map((value, i) => (value + DRAWN[i]!) / 2)];
+}
+
 /** Colours of the border's reference modules: the median of each index, three numbers each. */
-export function borderPalette(colours: ModuleColours, layout: Layout): Float32Array {
+function borderPalette(colours: ModuleColours, layout: Layout): Float32Array {
   const palette = new Float32Array(COLOURS * 3);
   for (let index = 0; index < COLOURS; index++) {
     const modules = layout.border.filter((module) => module.index === index);

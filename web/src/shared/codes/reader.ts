@@ -9,7 +9,7 @@ import { layoutOf, MAX_VERSION } from "./layout.js";
 import { locateByFinders } from "./locate.js";
 import { Planes, type Plane, type PlaneName } from "./planes.js";
 import { quickContrast } from "./refine.js";
-import type { CodeRead, CodeSeen, Corners, Frame, FrameOutcome, ReadLimits, WasmSource } from "./types.js";
+import type { CodeRead, Corners, Frame, FrameOutcome, ReadLimits, WasmSource } from "./types.js";
 import { QrFinder } from "./zxing.js";
 
 /** Who looks where, in turn: zxing in a plane, or our own search for finder patterns. */
@@ -37,8 +37,8 @@ export class CodeReader {
   readonly #finder: QrFinder;
   readonly #budgetMs: number;
   readonly #planes = new Planes();
-  /** The attempt that found the last symbol goes first. */
-  #lucky = 0;
+  /** Which of the attempts after the first is next: the one that found the last symbol, or the one that time ran out before. */
+  #turn = 0;
 
   private constructor(finder: QrFinder, limits: ReadLimits) {
     this.#finder = finder;
@@ -66,22 +66,23 @@ export class CodeReader {
     const until = performance.now() + this.#budgetMs;
     this.#planes.use(frame);
     const tried: Placed[] = [];
-    let seen: CodeSeen | null = null;
-    for (let i = 0; i < ATTEMPTS.length; i++) {
-      const attempt = (this.#lucky + i) % ATTEMPTS.length;
-      for (const sighting of this.#look(attempt)) {
-        const read = this.#readSighting(frame, sighting, tried);
-        if (read) {
-          this.#lucky = attempt;
-          return read;
-        }
-        if (performance.now() > until) break;
-      }
-      const [placed] = tried;
-      if (placed) seen = { corners: placed.corners };
-      if (performance.now() > until) break;
+    const others = ATTEMPTS.length - 1;
+    // The first attempt runs in every frame; the others take turns where the time is too short for all of them.
+    let read = this.#try(0, frame, tried, until);
+    for (let i = 0; i < others && !read && performance.now() < until; i++) {
+      read = this.#try(1 + this.#turn, frame, tried, until);
+      if (!read) this.#turn = (this.#turn + 1) % others;
     }
-    return seen;
+    const [placed] = tried;
+    return read ?? (placed ? { corners: placed.corners } : null);
+  }
+
+  #try(attempt: number, frame: Frame, tried: Placed[], until: number): CodeRead | null {
+    for (const sighting of this.#look(attempt)) {
+      const read = this.#readSighting(frame, sighting, tried);
+      if (read || performance.now() > until) return read;
+    }
+    return null;
   }
 
   #look(attempt: number): Sighting[] {
