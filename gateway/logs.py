@@ -30,7 +30,9 @@ _SECRET_NAMES = frozenset(
     }
     | {"pin", "psk", "otk", "seed", "link", "body", "payload", "plaintext"}
 )
-_SECRET_SHAPES = re.compile(rb"(tsk|ptk|whsec)_[A-Za-z0-9_+/=-]{8,}|(?i:bearer) [A-Za-z0-9._~+/=-]{8,}")
+_SECRET_SHAPES = re.compile(
+    rb"(tsk|ptk|whsec)_[A-Za-z0-9_+/=-]{8,}|(?:[Bb]earer|BEARER) [A-Za-z0-9._~+/=-]{8,}"
+)
 TRACE_FRAMES = 12
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
@@ -86,7 +88,16 @@ def trace(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping
 def render(_: object, __: str, event: MutableMapping[str, Any]) -> bytes:
     """Return the line: JSON with the message first, credentials blotted out."""
     line = {"event": event.pop("event", None), **event}
-    return _SECRET_SHAPES.sub(b"[redacted]", _encode(line))
+    encoded = _encode(line)
+    if (
+        b"sk_" in encoded
+        or b"tk_" in encoded
+        or b"sec_" in encoded
+        or b"earer " in encoded
+        or b"EARER " in encoded
+    ):
+        return _SECRET_SHAPES.sub(b"[redacted]", encoded)
+    return encoded
 
 
 class _LineLogger:

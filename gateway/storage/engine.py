@@ -72,10 +72,6 @@ class _Job:
     callbacks: Sequence[Callable[[], None]] = ()
 
 
-class _CommitNow(Exception):
-    """The job has to start a transaction of its own: a deadlock's other locks belong to this batch."""
-
-
 class Storage:
     """The database of one process. Open it inside a running event loop; `close` waits for what is queued."""
 
@@ -198,11 +194,12 @@ class Storage:
     def _fill(self, connection: Connection, first: _Job, batch: list[_Job]) -> _Job | None:
         """Run the first job and those that wait behind it. Returns the job that must open the next batch."""
         job: _Job | None = first
+        is_clean = True
         while job is not None:
             batch.append(job)
-            try:
-                self._run_in_savepoint(connection, job, is_alone=len(batch) == 1)
-            except _CommitNow:
+            if is_clean:
+                is_clean = not self._run_first(connection, job)
+            elif not self._run_in_savepoint(connection, job):
                 return batch.pop()
             if len(batch) >= MAX_BATCH:
                 break
@@ -214,30 +211,52 @@ class Storage:
                 self._writes.put(None)
         return None
 
-    def _run_in_savepoint(self, connection: Connection, job: _Job, *, is_alone: bool) -> None:
-        run = self._backend.run
-        for attempt in range(RETRIES):
+    def _run_first(self, connection: Connection, job: _Job) -> bool:
+        """Run a job while nothing else is at stake in the transaction: undoing it takes no savepoint, which would cost
+        more than a small unit itself. Returns whether it changed anything."""
+        for attempt in range(1, RETRIES + 1):
             unit = _Unit(connection, self._prepared)
-            run(connection, "SAVEPOINT unit")
             try:
                 job.value = job.unit(unit)
             except BaseException as error:
-                if self._backend.is_connection_lost(connection, error) or not self._backend.in_transaction(
-                    connection
-                ):
-                    raise _BatchLost() from error
-                run(connection, "ROLLBACK TO SAVEPOINT unit")
-                run(connection, "RELEASE SAVEPOINT unit")
-                if not self._backend.is_retryable(error) or attempt == RETRIES - 1:
+                self._check_alive(connection, error)
+                self._backend.run(connection, "ROLLBACK")
+                self._backend.begin(connection, read_only=False)
+                if not self._backend.is_retryable(error) or attempt == RETRIES:
                     job.error = self._translate(error)
-                    return
-                if not is_alone:
-                    raise _CommitNow from error
-                time.sleep(RETRY_PAUSE_S * (attempt + 1))  # let the other side take what it waited for
+                    return False
+                time.sleep(RETRY_PAUSE_S * attempt)  # let the other side take what it waited for
             else:
-                run(connection, "RELEASE SAVEPOINT unit")
                 job.callbacks = unit.callbacks
-                return
+                return True
+        return False
+
+    def _run_in_savepoint(self, connection: Connection, job: _Job) -> bool:
+        """Run a job beside others. Returns False when it has to open a batch of its own: it failed only for what
+        another process held, and this batch's locks are part of that."""
+        run = self._backend.run
+        unit = _Unit(connection, self._prepared)
+        run(connection, "SAVEPOINT unit")
+        try:
+            job.value = job.unit(unit)
+        except BaseException as error:
+            self._check_alive(connection, error)
+            run(connection, "ROLLBACK TO SAVEPOINT unit")
+            run(connection, "RELEASE SAVEPOINT unit")
+            if self._backend.is_retryable(error):
+                return False
+            job.error = self._translate(error)
+        else:
+            run(connection, "RELEASE SAVEPOINT unit")
+            job.callbacks = unit.callbacks
+        return True
+
+    def _check_alive(self, connection: Connection, error: BaseException) -> None:
+        """Raise _BatchLost when the connection, or the transaction with all its units, has gone."""
+        if self._backend.is_connection_lost(connection, error) or not self._backend.in_transaction(
+            connection
+        ):
+            raise _BatchLost from error
 
     # The reader threads -----------------------------------------------------------------------------------
 

@@ -80,7 +80,7 @@ async def test_concurrent_units_share_commits(storage: Storage, monkeypatch: pyt
     assert len(await storage.read(texts)) == units
     commits = statements.sent.count("COMMIT")
     assert units / MAX_BATCH <= commits < units / 4
-    assert statements.sent.count("SAVEPOINT unit") == units
+    assert statements.sent.count("SAVEPOINT unit") + commits == units, "the first unit of a batch needs none"
 
 
 async def test_on_commit_runs_after_the_commit_and_before_the_answer(

@@ -267,7 +267,6 @@ def _create_events() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_events"),
         sqlite_autoincrement=True,
     )
-    op.create_index("ix_events_created_at", "events", ["created_at"], unique=False)
     op.create_index("ix_events_topic_id", "events", ["topic", "id"], unique=False)
 
 
