@@ -39,16 +39,7 @@ const ROWS: readonly (readonly [name: string, levels: readonly Level[]])[] = [
       { gains: [1, 0.6, 0.08] },
     ],
   ],
-  [
-    "JPEG",
-    [
-      { side: 200, quality: 50 },
-      { side: 200, quality: 25 },
-      { side: 200, quality: 15 },
-      { side: 200, quality: 10 },
-      { side: 200, quality: 6 },
-    ],
-  ],
+  ["JPEG", [{ quality: 50 }, { quality: 25 }, { quality: 15 }, { quality: 10 }, { quality: 6 }]],
   ["glare", [{ glare: 0.4 }, { glare: 0.7 }, { glare: 0.9 }, { glare: 1 }, { glare: 1.1 }]],
 ];
 

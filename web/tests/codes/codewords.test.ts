@@ -8,7 +8,7 @@ import { colourVectors, type ColourVector } from "./support.js";
 function labelsOf({ symbol, version }: ColourVector): Labels {
   const layout = layoutOf(version);
   const index = Uint8Array.from(layout.order, (place) => symbol.rows[Math.floor(place / layout.size) + 1]![(place % layout.size) + 1]!);
-  return { index, margin: new Float32Array(index.length).fill(1) };
+  return { index, margin: new Float32Array(index.length * 3).fill(9) };
 }
 
 function decode(vector: ColourVector, labels: Labels, mask = vector.mask, level: Level = "M"): Uint8Array | null {
@@ -48,21 +48,23 @@ describe("codewords", () => {
     for (const vector of colourVectors()) expect(decode(vector, labelsOf(vector))).toEqual(vector.payload);
   });
 
-  it("decodes with one module in twenty wrong, and better when it knows which are doubtful", () => {
+  it("decodes with one module in forty wrong, and more when it knows which are doubtful", () => {
     const random = new SeededRandom(5);
     for (const vector of colourVectors().filter(({ version }) => version >= 3)) {
       const labels = labelsOf(vector);
-      for (let i = 3; i < labels.index.length; i += 20) labels.index[i]! ^= 1 + Math.floor(random.between(0, 7));
+      for (let i = 0; i < labels.index.length / 40; i++) {
+        labels.index[Math.floor(random.between(0, labels.index.length))]! ^= 1 + Math.floor(random.between(0, 7));
+      }
       expect(decode(vector, labels)).toEqual(vector.payload);
     }
     const vector = colourVectors().find(({ version }) => version === 3)!;
     const labels = labelsOf(vector);
-    for (let i = 0; i < 42; i++) {
-      labels.index[i * 13]! ^= 5;
-      labels.margin[i * 13] = 0.1;
+    for (let i = 0; i < 33; i++) {
+      labels.index[i * 17]! ^= 5;
+      labels.margin.fill(0.1, i * 51, i * 51 + 3);
     }
     expect(decode(vector, labels)).toEqual(vector.payload);
-    labels.margin.fill(1);
+    labels.margin.fill(9);
     expect(decode(vector, labels)).toBeNull();
   });
 
@@ -76,7 +78,7 @@ describe("codewords", () => {
       for (let i = 0; i < labels.index.length; i++) {
         if (random.between(0, 1) > share) continue;
         labels.index[i] = Math.floor(random.between(0, 8));
-        labels.margin[i] = random.between(0, 1);
+        labels.margin.fill(random.between(0, 9), i * 3, i * 3 + 3);
       }
       const payload = decode(vector, labels);
       if (payload) expect(payload).toEqual(vector.payload);

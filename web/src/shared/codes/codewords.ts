@@ -8,7 +8,7 @@ import type { Labels } from "./palette.js";
 import { correctBlock } from "./reed-solomon.js";
 
 /** Shares of a block's check codewords spent on erasing its most doubtful codewords, tried in turn. */
-const ERASED_SHARES = [0, 1 / 3, 2 / 3] as const;
+const ERASED_SHARES = [0, 1 / 4, 1 / 2, 2 / 3] as const;
 
 /** HCC2D 0.9.0 has byte mode only, with a 16-bit count in every version. */
 const BYTE_MODE = 0b0100;
@@ -17,8 +17,8 @@ const PADDING = [0xec, 0x11] as const;
 
 interface Codewords {
   readonly values: Uint8Array;
-  /** The least margin of the modules that a codeword's bits came from. */
-  readonly margins: Float32Array;
+  /** Minus the logarithm of the likelihood that all of a codeword's bits are right: 0 is certain. */
+  readonly doubts: Float32Array;
 }
 
 /** The payload under one mask and block plan, or null. */
@@ -37,7 +37,7 @@ export function decodeLabels(labels: Labels, layout: Layout, mask: number, plan:
 
 function collectCodewords(labels: Labels, layout: Layout, mask: number, total: number): Codewords {
   const values = new Uint8Array(total);
-  const margins = new Float32Array(total).fill(Infinity);
+  const doubts = new Float32Array(total);
   for (let i = 0; i < layout.order.length; i++) {
     const place = layout.order[i]!;
     const flip = isMasked(mask, Math.floor(place / layout.size), place % layout.size) ? COLOURS - 1 : 0;
@@ -45,12 +45,12 @@ function collectCodewords(labels: Labels, layout: Layout, mask: number, total: n
     for (let plane = 0; plane < PLANES; plane++) {
       const bit = i * PLANES + plane;
       const codeword = bit >> 3;
-      if (codeword >= total) return { values, margins };
+      if (codeword >= total) return { values, doubts };
       if ((index >> (PLANES - 1 - plane)) & 1) values[codeword]! |= 0x80 >> (bit & 7);
-      margins[codeword] = Math.min(margins[codeword]!, labels.margin[i]!);
+      doubts[codeword]! += Math.log1p(Math.exp(-labels.margin[bit]!));
     }
   }
-  return { values, margins };
+  return { values, doubts };
 }
 
 /** Places of a block's codewords in the interleaved stream, data first (ISO/IEC 18004 section 7.6). */
@@ -67,7 +67,7 @@ function blockPlaces(plan: BlockPlan, block: number, dataTotal: number): number[
 }
 
 function correct(codewords: Codewords, places: readonly number[], checks: number): Uint8Array | null {
-  const doubtful = places.map((_, i) => i).sort((a, b) => codewords.margins[places[a]!]! - codewords.margins[places[b]!]!);
+  const doubtful = places.map((_, i) => i).sort((a, b) => codewords.doubts[places[b]!]! - codewords.doubts[places[a]!]!);
   for (const share of ERASED_SHARES) {
     const block = Uint8Array.from(places, (place) => codewords.values[place]!);
     if (correctBlock(block, checks, doubtful.slice(0, Math.floor(checks * share)))) return block;

@@ -4,7 +4,7 @@
  * anew by how the errors really spread. Called by `decode.ts` when plain classification does not decode.
  */
 import { COLOURS, type Layout } from "./layout.js";
-import { dataPlaces, type Labels } from "./palette.js";
+import { dataPlaces, setLabel, type Labels } from "./palette.js";
 import type { ModuleColours } from "./sample.js";
 import { solve } from "./solve.js";
 
@@ -126,26 +126,20 @@ function movePalette(palette: Float32Array, points: Float32Array, labels: Labels
   }
 }
 
-/** Labels by Mahalanobis distance; the margin is the difference of the squared distances, a log-likelihood ratio. */
+/** Labels by Mahalanobis distance. */
 function relabel(points: Float32Array, palette: Float32Array, labels: Labels): void {
   const metric = inverseCovariance(points, palette, labels);
   if (!metric) return;
   const [xx, xy, xz, yy, yz, zz] = metric;
+  const squared = new Float64Array(COLOURS);
   for (let i = 0; i < labels.index.length; i++) {
-    let best = Infinity;
-    let second = Infinity;
     for (let index = 0; index < COLOURS; index++) {
       const x = points[i * 3]! - palette[index * 3]!;
       const y = points[i * 3 + 1]! - palette[index * 3 + 1]!;
       const z = points[i * 3 + 2]! - palette[index * 3 + 2]!;
-      const squared = xx * x * x + yy * y * y + zz * z * z + 2 * (xy * x * y + xz * x * z + yz * y * z);
-      if (squared < best) {
-        second = best;
-        best = squared;
-        labels.index[i] = index;
-      } else if (squared < second) second = squared;
+      squared[index] = xx * x * x + yy * y * y + zz * z * z + 2 * (xy * x * y + xz * x * z + yz * y * z);
     }
-    labels.margin[i] = second - best;
+    setLabel(labels, i, squared);
   }
 }
 

@@ -3,17 +3,43 @@
  * symbol's own border, then follows the data modules a little, as the border may lie in another light. Called by
  * `decode.ts`.
  */
-import { COLOURS, type Layout } from "./layout.js";
+import { COLOURS, PLANES, type Layout } from "./layout.js";
 import type { ModuleColours } from "./sample.js";
 
 export interface Labels {
   /** Palette index of each data module, in placement order. */
   readonly index: Uint8Array;
-  /** How much nearer the chosen colour is than the second best; 0 is a coin's toss. */
+  /**
+   * For each bit of each index, highest bit first, how much likelier it is than its opposite: a log-likelihood ratio, 0 for a
+   * coin's toss.
+   */
   readonly margin: Float32Array;
 }
 
+/** Labels for this many modules, nothing known yet. */
+export function newLabels(count: number): Labels {
+  return { index: new Uint8Array(count), margin: new Float32Array(count * PLANES) };
+}
+
+/**
+ * Sets one module's label from its squared distances to the eight colours, in standard deviations: the nearest colour, and
+ * for each bit the distance to the nearest colour that has it otherwise.
+ */
+export function setLabel(labels: Labels, module: number, squared: Float64Array): void {
+  let index = 0;
+  for (let k = 1; k < COLOURS; k++) if (squared[k]! < squared[index]!) index = k;
+  labels.index[module] = index;
+  for (let plane = 0; plane < PLANES; plane++) {
+    const bit = 1 << (PLANES - 1 - plane);
+    let other = Infinity;
+    for (let k = 0; k < COLOURS; k++) if ((k ^ index) & bit && squared[k]! < other) other = squared[k]!;
+    labels.margin[module * PLANES + plane] = (other - squared[index]!) / 2;
+  }
+}
+
 const ROUNDS = 4;
+/** Spread of a colour before anything is known of it, of 1; only scales the margins. */
+const SPREAD = 0.15;
 /** How far the palette follows the data modules. */
 const FOLLOW = 0.8;
 
@@ -47,8 +73,7 @@ function borderPalette(colours: ModuleColours, layout: Layout): Float32Array {
 /** The nearest palette colour of every data module. */
 export function classify(colours: ModuleColours, layout: Layout, reference: Float32Array): Labels {
   const points = dataColours(colours, layout);
-  const count = layout.order.length;
-  const labels: Labels = { index: new Uint8Array(count), margin: new Float32Array(count) };
+  const labels = newLabels(layout.order.length);
   const palette = reference.slice();
   for (let round = 0; ; round++) {
     const sums = assign(points, palette, labels);
@@ -74,24 +99,17 @@ function dataColours(colours: ModuleColours, layout: Layout): Float32Array {
 /** Labels every point with its nearest colour; returns sums and count of the points of each colour. */
 function assign(points: Float32Array, palette: Float32Array, labels: Labels): Float64Array {
   const sums = new Float64Array(COLOURS * 4);
+  const squared = new Float64Array(COLOURS);
   for (let i = 0; i < labels.index.length; i++) {
     const [r, g, b] = [points[i * 3]!, points[i * 3 + 1]!, points[i * 3 + 2]!];
-    let best = Infinity;
-    let second = Infinity;
-    let index = 0;
     for (let k = 0; k < COLOURS; k++) {
       const dr = r - palette[k * 3]!;
       const dg = g - palette[k * 3 + 1]!;
       const db = b - palette[k * 3 + 2]!;
-      const squared = dr * dr + dg * dg + db * db;
-      if (squared < best) {
-        second = best;
-        best = squared;
-        index = k;
-      } else if (squared < second) second = squared;
+      squared[k] = (dr * dr + dg * dg + db * db) / (SPREAD * SPREAD);
     }
-    labels.index[i] = index;
-    labels.margin[i] = Math.sqrt(second) - Math.sqrt(best);
+    setLabel(labels, i, squared);
+    const index = labels.index[i]!;
     sums[index * 4]! += r;
     sums[index * 4 + 1]! += g;
     sums[index * 4 + 2]! += b;
