@@ -3,7 +3,9 @@ face and the command line call it. An SVG carries no style, script or id, so tha
 under a strict content security policy, more than once."""
 
 import io
+from functools import cache
 from html import escape
+from itertools import pairwise
 
 import numpy as np
 from PIL import Image
@@ -65,21 +67,28 @@ def _hex(colour: Rgb) -> str:
 
 def _paths(symbol: Symbol) -> list[str]:
     """Path data of each colour but the last (white), which the ground already shows."""
-    size = symbol.size
     white = len(symbol.palette) - 1
     # A white column at the right ends every row's last run, so rows need no care of their own.
     flat = np.pad(symbol.modules, ((0, 0), (0, 1)), constant_values=white).ravel()
     starts = np.flatnonzero(np.diff(flat, prepend=white))
     lengths = np.diff(starts, append=len(flat))
     colours = flat[starts]
-    rows, columns = np.divmod(starts, size + 1)
-    runs: list[list[str]] = [[] for _ in symbol.palette]
-    for colour, row, column, length in zip(
-        colours.tolist(),
-        (rows + QUIET_ZONE).tolist(),
-        (columns + QUIET_ZONE).tolist(),
-        lengths.tolist(),
-        strict=True,
-    ):
-        runs[colour].append(f"M{column} {row}h{length}v1h-{length}z")
-    return ["".join(run) for run in runs[:white]]
+    by_colour = np.argsort(colours, kind="stable")
+    bounds = np.searchsorted(colours[by_colour], np.arange(white + 1))
+    by_colour = by_colour[: bounds[-1]]
+    moves, strokes = _path_words(symbol.size)
+    words: list[str] = [""] * (2 * len(by_colour))
+    words[::2] = map(moves.__getitem__, starts[by_colour].tolist())
+    words[1::2] = map(strokes.__getitem__, lengths[by_colour].tolist())
+    ends = (2 * bounds).tolist()
+    return ["".join(words[start:end]) for start, end in pairwise(ends)]
+
+
+@cache
+def _path_words(size: int) -> tuple[list[str], list[str]]:
+    """Return the move to each module of a symbol that many modules wide, row by row with one more column, and the
+    stroke around a run of each length. At most forty sizes are ever drawn."""
+    moves = [
+        f"M{column + QUIET_ZONE} {row + QUIET_ZONE}" for row in range(size) for column in range(size + 1)
+    ]
+    return moves, [f"h{length}v1h-{length}z" for length in range(size + 2)]
