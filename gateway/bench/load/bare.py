@@ -1,6 +1,7 @@
-"""The bound's other half: a bare aiohttp server that takes the requests and WebSocket messages of an activation, with
-their sizes, and does nothing for them. `python -m gateway.bench.load.bare PORT CODE_BYTES` serves; `BareVisitor` is
-who comes. Its cost is what the HTTP library alone takes."""
+"""The bound: a bare aiohttp server that takes the requests and WebSocket messages of an activation, with their sizes,
+runs the primitives of one, and does nothing else. `python -m gateway.bench.load.bare PORT CODE_BYTES` serves;
+`BareVisitor` is who comes. What it costs is what the HTTP library and the cryptography take, on the same core and under
+the same load as the gateway."""
 
 import asyncio
 import itertools
@@ -11,6 +12,7 @@ import uvloop
 from aiohttp import web
 
 from gateway.bench.load.customers import EVENTS, PATIENCE_S
+from gateway.bench.load.primitives import operations, run_all
 
 STARTED_BYTES, CONFIRMED_BYTES, EVENT_BYTES = 560, 420, 180
 ORDER_BYTES, TYPED_BYTES = 60, 20
@@ -43,7 +45,7 @@ class _Visits:
 
 def make_app(code_bytes: int) -> web.Application:
     """Return the bare application; the answer with the code has that many bytes."""
-    visits, code = _Visits(), bytes(code_bytes)
+    visits, code, primitives = _Visits(), bytes(code_bytes), operations()
     confirmed = bytes(CONFIRMED_BYTES)
 
     async def ready(_: web.Request) -> web.Response:
@@ -80,6 +82,7 @@ def make_app(code_bytes: int) -> web.Application:
         socket = web.WebSocketResponse(compress=False, heartbeat=45)
         await socket.prepare(request)
         visits.sockets[visit] = socket
+        run_all(primitives)
         for size, event in ((ANSWER, None), (SHORT, EVENTS[1]), (EVALUATED, None), (SHORT, EVENTS[3])):
             await socket.receive_bytes()
             if event is not None:
