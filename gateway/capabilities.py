@@ -98,56 +98,25 @@ class Capabilities:
 
 def build_capabilities(ground: Ground) -> Capabilities:
     """Make everything. The event log must not be running yet, or nothing have happened."""
-    settings, storage, journal, clock = ground.settings, ground.storage, ground.journal, ground.clock
+    settings, clock = ground.settings, ground.clock
     sealer = Sealer(ground.adapter, ground.installation_keys.wrapping_generation)
     keys = AgreementKeys(ground.adapter, clock)
-    policy = ActivationPolicy(
-        rotation_s=settings.rotation_s,
-        life_s=settings.activation_life_s,
-        page_token_life_s=settings.page_token_life_s,
-        suites=tuple(settings.suites),
-    )
-    pins = PinDesk(
-        storage=storage,
-        journal=journal,
-        keys=SealedAgreementKeys(ground.adapter),
-        wrapping_label=ground.installation_keys.wrapping.label,
-        clock=clock,
-        random=ground.random,
-        policy=PinPolicy(digits=settings.pin_digits),
-    )
-    devices = DeviceService(
-        storage=storage,
-        journal=journal,
-        clock=clock,
-        pins=pins,
-        policy=DevicePolicy(hybrid_period_s=settings.hybrid_days * 86_400),
-    )
-    tokens = PageTokens(storage=storage, journal=journal, clock=clock, random=ground.random, policy=policy)
-    activations = ActivationService(
-        storage=storage,
-        journal=journal,
-        clock=clock,
-        random=ground.random,
-        sealer=sealer,
-        keys=keys,
-        tokens=tokens,
-        policy=policy,
-    )
-    door = _build_door(ground, sealer=sealer, keys=keys, pins=pins, devices=devices, activations=activations)
-    codes = CodeService(
-        clock=clock,
-        sealer=sealer,
-        keys=keys,
-        policy=policy,
-        host=settings.public_host,
-        scheme=settings.origin.partition("://")[0],
-    )
+    tools = _Tools(ground, sealer, keys)
+    pins, devices = _build_devices(ground)
+    tokens, activations = _build_activations(tools)
+    door = _build_door(tools, pins=pins, devices=devices, activations=activations)
     face = ActivationFace(
         host=settings.public_host,
         name=settings.public_name,
         service=activations,
-        codes=codes,
+        codes=CodeService(
+            clock=clock,
+            sealer=sealer,
+            keys=keys,
+            policy=activations.policy,
+            host=settings.public_host,
+            scheme=settings.origin.partition("://")[0],
+        ),
         tokens=tokens,
         streams=ground.streams,
         tenants=ground.tenants,
@@ -164,56 +133,114 @@ def build_capabilities(ground: Ground) -> Capabilities:
     )
 
 
-def _build_door(
-    ground: Ground,
-    *,
-    sealer: Sealer,
-    keys: AgreementKeys,
-    pins: PinDesk,
-    devices: DeviceService,
-    activations: ActivationService,
-) -> PhoneDoor:
-    live_channels, live_contacts = LiveChannels(), LiveContacts()
-    ground.events.listen(live_channels.on_event)
-    ground.events.listen(live_contacts.on_event)
-    ground.events.listen(activations.recent.on_event)
-    channels = OpenChannels(service=devices, pins=pins, live=live_channels)
-    bindings = BindingDesk(service=devices, sealer=sealer, channels=channels)
-    contacts = ContactService(
+@dataclass(frozen=True, slots=True)
+class _Tools:
+    """The ground with what is built on its key store."""
+
+    ground: Ground
+    sealer: Sealer
+    keys: AgreementKeys
+
+
+def _build_devices(ground: Ground) -> tuple[PinDesk, DeviceService]:
+    settings = ground.settings
+    pins = PinDesk(
         storage=ground.storage,
         journal=ground.journal,
-        sealer=sealer,
-        activations=activations,
-        bindings=bindings,
-    )
-    first = FirstContactDesk(
-        host=ground.settings.public_host,
+        keys=SealedAgreementKeys(ground.adapter),
+        wrapping_label=ground.installation_keys.wrapping.label,
         clock=ground.clock,
         random=ground.random,
-        tenants=ground.tenants,
-        keys=keys,
-        contacts=contacts,
-        bindings=bindings,
-        conversations=ConversationDesk(
-            clock=ground.clock,
-            activations=activations,
-            contacts=contacts,
-            pins=pins,
-            live=live_contacts,
-        ),
+        policy=PinPolicy(digits=settings.pin_digits),
     )
+    devices = DeviceService(
+        storage=ground.storage,
+        journal=ground.journal,
+        clock=ground.clock,
+        pins=pins,
+        policy=DevicePolicy(hybrid_period_s=settings.hybrid_days * 86_400),
+    )
+    return pins, devices
+
+
+def _build_activations(tools: _Tools) -> tuple[PageTokens, ActivationService]:
+    ground, settings = tools.ground, tools.ground.settings
+    policy = ActivationPolicy(
+        rotation_s=settings.rotation_s,
+        life_s=settings.activation_life_s,
+        page_token_life_s=settings.page_token_life_s,
+        suites=tuple(settings.suites),
+    )
+    tokens = PageTokens(
+        storage=ground.storage,
+        journal=ground.journal,
+        clock=ground.clock,
+        random=ground.random,
+        policy=policy,
+    )
+    activations = ActivationService(
+        storage=ground.storage,
+        journal=ground.journal,
+        clock=ground.clock,
+        random=ground.random,
+        sealer=tools.sealer,
+        keys=tools.keys,
+        tokens=tokens,
+        policy=policy,
+    )
+    ground.events.listen(activations.recent.on_event)
+    return tokens, activations
+
+
+def _build_door(
+    tools: _Tools, *, pins: PinDesk, devices: DeviceService, activations: ActivationService
+) -> PhoneDoor:
+    ground = tools.ground
+    live = LiveChannels()
+    ground.events.listen(live.on_event)
+    channels = OpenChannels(service=devices, pins=pins, live=live)
+    bindings = BindingDesk(service=devices, sealer=tools.sealer, channels=channels)
     later = ContactDesk(
         host=ground.settings.public_host,
         storage=ground.storage,
         service=devices,
         pins=pins,
         tenants=ground.tenants,
-        keys=keys,
-        sealer=sealer,
+        keys=tools.keys,
+        sealer=tools.sealer,
         random=ground.random,
     )
     handlers: dict[Kind, ContactHandler] = {
-        Kind.FIRST_CONTACT: FirstContact(first),
+        Kind.FIRST_CONTACT: _build_first_contact(tools, activations, pins=pins, bindings=bindings),
         Kind.RESUME: ResumeContact(later, channels),
     }
     return PhoneDoor(handlers, channels=ground.settings.max_connections)
+
+
+def _build_first_contact(
+    tools: _Tools, activations: ActivationService, *, pins: PinDesk, bindings: BindingDesk
+) -> FirstContact:
+    ground = tools.ground
+    live = LiveContacts()
+    ground.events.listen(live.on_event)
+    contacts = ContactService(
+        storage=ground.storage,
+        journal=ground.journal,
+        sealer=tools.sealer,
+        activations=activations,
+        bindings=bindings,
+    )
+    conversations = ConversationDesk(
+        clock=ground.clock, activations=activations, contacts=contacts, pins=pins, live=live
+    )
+    desk = FirstContactDesk(
+        host=ground.settings.public_host,
+        clock=ground.clock,
+        random=ground.random,
+        tenants=ground.tenants,
+        keys=tools.keys,
+        contacts=contacts,
+        bindings=bindings,
+        conversations=conversations,
+    )
+    return FirstContact(desk)

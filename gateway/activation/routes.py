@@ -23,6 +23,8 @@ from gateway.protocol.keys import compress
 
 _TAG = "activations"
 _READ, _WRITE = "activations:read", "activations:write"
+_ONE = "/api/v1/activations/{id}"
+_BY_PAGES: dict[str, Any] = {"auth": Auth.EITHER, "tag": _TAG, "cross_origin": True}
 _ENDED = (ProblemCode.NOT_FOUND, ProblemCode.ACTIVATION_ENDED, ProblemCode.CONFLICT)
 
 
@@ -69,7 +71,13 @@ def _activation_of(request: ApiRequest) -> str:
 
 def routes(face: ActivationFace) -> list[Route]:
     """Return the routes of activations, page tokens, the event stream and the phone's door."""
-    return [*_bank_routes(face), *_page_routes(face), *_phone_routes(face)]
+    pages = _PageHandlers(face)
+    return [
+        *_bank_routes(face),
+        *_page_routes(pages),
+        *_show_routes(pages),
+        *_phone_routes(_PhoneHandlers(face)),
+    ]
 
 
 def _bank_routes(face: ActivationFace) -> list[Route]:
@@ -119,33 +127,45 @@ def _bank_routes(face: ActivationFace) -> list[Route]:
     ]
 
 
-def _page_routes(face: ActivationFace) -> list[Route]:
-    async def read(request: ApiRequest) -> views.ActivationView:
+class _PageHandlers:
+    """What a page may do with its token, and a bank with its key."""
+
+    def __init__(self, face: ActivationFace) -> None:
+        self._face = face
+
+    async def read(self, request: ApiRequest) -> views.ActivationView:
+        """Read an activation."""
         return views.view(
-            await face.service.read(tenant_id=request.tenant_id, activation_id=_activation_of(request))
+            await self._face.service.read(tenant_id=request.tenant_id, activation_id=_activation_of(request))
         )
 
-    async def cancel(request: ApiRequest) -> views.ActivationView:
+    async def cancel(self, request: ApiRequest) -> views.ActivationView:
+        """End an activation."""
         return views.view(
-            await face.service.cancel(tenant_id=request.tenant_id, activation_id=_activation_of(request))
+            await self._face.service.cancel(
+                tenant_id=request.tenant_id, activation_id=_activation_of(request)
+            )
         )
 
-    async def confirm(request: ApiRequest) -> views.ActivationView:
+    async def confirm(self, request: ApiRequest) -> views.ActivationView:
+        """Confirm the device code."""
         typed: views.TypedDeviceCode = request.body
-        confirmed = await face.service.confirm(
+        confirmed = await self._face.service.confirm(
             tenant_id=request.tenant_id, activation_id=_activation_of(request), code=typed.code
         )
         return views.view(confirmed)
 
-    async def show_code(request: ApiRequest) -> views.CodeView:
+    async def show_code(self, request: ApiRequest) -> views.CodeView:
+        """Draw the code to show now."""
         params: views.CodeParams = request.params
-        activation = await face.service.read_recent(
+        activation = await self._face.service.read_recent(
             tenant_id=request.tenant_id, activation_id=_activation_of(request)
         )
         request.headers["Cache-Control"] = "no-store"
-        return views.code_view(await face.codes.show(activation, params.form))
+        return views.code_view(await self._face.codes.show(activation, params.form))
 
-    async def follow(request: ApiRequest) -> web.StreamResponse:
+    async def follow(self, request: ApiRequest) -> web.StreamResponse:
+        """Stream what the page token is for."""
         principal = request.principal
         if not isinstance(principal, PagePrincipal):
             raise Problem(ProblemCode.FORBIDDEN, "this needs a page token")
@@ -153,17 +173,18 @@ def _page_routes(face: ActivationFace) -> list[Route]:
             topics = [activation_topic(principal.activation_id)]
         else:
             topics = [user_topic(principal.tenant_id, principal.user or "")]
-        return await face.streams.stream_events(
+        return await self._face.streams.stream_events(
             request, topics, from_start=principal.activation_id is not None
         )
 
-    path = "/api/v1/activations/{id}"
-    common: dict[str, Any] = {"auth": Auth.EITHER, "tag": _TAG, "cross_origin": True}
+
+def _page_routes(on: _PageHandlers) -> list[Route]:
+    path, common = _ONE, _BY_PAGES
     return [
         Route(
             "GET",
             path,
-            read,
+            on.read,
             **common,
             scope=_READ,
             summary="Read an activation",
@@ -172,7 +193,7 @@ def _page_routes(face: ActivationFace) -> list[Route]:
         Route(
             "POST",
             f"{path}/cancel",
-            cancel,
+            on.cancel,
             **common,
             scope=_WRITE,
             summary="End an activation",
@@ -182,7 +203,7 @@ def _page_routes(face: ActivationFace) -> list[Route]:
         Route(
             "POST",
             f"{path}/confirm",
-            confirm,
+            on.confirm,
             **common,
             scope=_WRITE,
             summary="Confirm the code that the phone shows",
@@ -192,11 +213,16 @@ def _page_routes(face: ActivationFace) -> list[Route]:
             limit="guess",
             problems=(ProblemCode.DEVICE_CODE_WRONG, *_ENDED),
         ),
+    ]
+
+
+def _show_routes(on: _PageHandlers) -> list[Route]:
+    return [
         Route(
             "GET",
-            f"{path}/code",
-            show_code,
-            **common,
+            f"{_ONE}/code",
+            on.show_code,
+            **_BY_PAGES,
             scope=_READ,
             summary="Draw the code to show now",
             description="The activation code until the phone is confirmed; then, in two steps, code 2.",
@@ -207,7 +233,7 @@ def _page_routes(face: ActivationFace) -> list[Route]:
         Route(
             "GET",
             "/api/v1/events",
-            follow,
+            on.follow,
             auth=Auth.PAGE_TOKEN,
             summary="Follow what the page token is for",
             description="Server-sent events; Last-Event-ID takes the stream up again.",
@@ -219,34 +245,44 @@ def _page_routes(face: ActivationFace) -> list[Route]:
     ]
 
 
-def _phone_routes(face: ActivationFace) -> list[Route]:
-    async def config(_: ApiRequest) -> views.PhoneConfig:
-        tenants = []
-        for tenant in await face.tenants.list():
-            label = await face.keys.current_label(tenant.id)
-            point = compress(await face.keys.public_key(label))
-            tenants.append(views.TenantKey(tenant.id, tenant.name, b64url_encode(point)))
-        return views.PhoneConfig(face.host, face.name, tenants)
+class _PhoneHandlers:
+    """What a phone asks before it is known."""
 
-    async def find_typed(request: ApiRequest) -> views.TypedActivation:
+    def __init__(self, face: ActivationFace) -> None:
+        self._face = face
+
+    async def config(self, _: ApiRequest) -> views.PhoneConfig:
+        """Tell what the phone app pins."""
+        tenants = []
+        for tenant in await self._face.tenants.list():
+            label = await self._face.keys.current_label(tenant.id)
+            point = compress(await self._face.keys.public_key(label))
+            tenants.append(views.TenantKey(tenant.id, tenant.name, b64url_encode(point)))
+        return views.PhoneConfig(self._face.host, self._face.name, tenants)
+
+    async def find_typed(self, request: ApiRequest) -> views.TypedActivation:
+        """Find the activation of a typed code."""
         try:
             locator = crockford.normalise(request.match["locator"], length=5)
         except MalformedCode:
             raise Problem(ProblemCode.NOT_FOUND, "there is no such code") from None
-        found = await face.service.find_typed(locator)
+        found = await self._face.service.find_typed(locator)
         return views.TypedActivation(
             b64url_encode(decode_id("act", found.id)), found.tenant_id, found.expiry_s
         )
 
-    async def open_channel(request: ApiRequest) -> web.StreamResponse:
-        return await face.accept_phone(request.raw)
+    async def open_channel(self, request: ApiRequest) -> web.StreamResponse:
+        """Upgrade to the phone channel."""
+        return await self._face.accept_phone(request.raw)
 
+
+def _phone_routes(on: _PhoneHandlers) -> list[Route]:
     common: dict[str, Any] = {"auth": Auth.PUBLIC, "tag": "phone"}
     return [
         Route(
             "GET",
             "/phone/v1/config",
-            config,
+            on.config,
             **common,
             summary="What the phone app pins: host, banks and their keys",
             response=views.PhoneConfig,
@@ -255,7 +291,7 @@ def _phone_routes(face: ActivationFace) -> list[Route]:
         Route(
             "GET",
             "/phone/v1/typed/{locator}",
-            find_typed,
+            on.find_typed,
             **common,
             summary="Find the activation of a typed code",
             response=views.TypedActivation,
@@ -265,7 +301,7 @@ def _phone_routes(face: ActivationFace) -> list[Route]:
         Route(
             "GET",
             "/phone/v1/channel",
-            open_channel,
+            on.open_channel,
             **common,
             summary="Open the phone channel (WebSocket, subprotocol tessera.v1)",
             limit="phone",

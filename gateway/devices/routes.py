@@ -105,10 +105,14 @@ def _address(request: ApiRequest) -> dict[str, Any]:
     }
 
 
-def routes(service: DeviceService) -> list[Route]:
-    """Return the routes of bound phones."""
+class _Handlers:
+    """What bank and page may do."""
 
-    async def browse(request: ApiRequest) -> BindingList:
+    def __init__(self, service: DeviceService) -> None:
+        self._service = service
+
+    async def browse(self, request: ApiRequest) -> BindingList:
+        """List phones."""
         params: BindingParams = request.params
         customer = _customer(request)
         if customer is not None and params.user not in (None, customer):
@@ -119,32 +123,44 @@ def routes(service: DeviceService) -> list[Route]:
         if params.cursor is not None:
             before = decode_cursor(params.cursor, of=name, shape=tuple[int, str])
         wanted = BindingFilter(user=user, state=params.state, before=before, limit=params.limit + 1)
-        found = await service.browse(tenant_id=request.tenant_id, wanted=wanted)
+        found = await self._service.browse(tenant_id=request.tenant_id, wanted=wanted)
         shown = found[: params.limit]
         place = (shown[-1].binding.added_at, shown[-1].binding.id) if shown else None
         return BindingList(
             [_body(view) for view in shown], next_cursor(found, params.limit, place=place, of=name)
         )
 
-    async def read(request: ApiRequest) -> BindingBody:
-        return _body(await service.read(**_address(request)))
+    async def read(self, request: ApiRequest) -> BindingBody:
+        """Read a phone."""
+        return _body(await self._service.read(**_address(request)))
 
-    async def rename(request: ApiRequest) -> BindingBody:
+    async def rename(self, request: ApiRequest) -> BindingBody:
+        """Rename a phone."""
         wish: NewName = request.body
-        return _body(await service.rename(**_address(request), name=wish.name))
+        return _body(await self._service.rename(**_address(request), name=wish.name))
 
-    async def suspend(request: ApiRequest) -> BindingBody:
-        return _body(await service.step(BindingEvent.SUSPEND, **_address(request)))
+    async def suspend(self, request: ApiRequest) -> BindingBody:
+        """Suspend a phone."""
+        return _body(await self._service.step(BindingEvent.SUSPEND, **_address(request)))
 
-    async def resume(request: ApiRequest) -> BindingBody:
-        return _body(await service.step(BindingEvent.RESUME, **_address(request)))
+    async def resume(self, request: ApiRequest) -> BindingBody:
+        """Resume a phone."""
+        return _body(await self._service.step(BindingEvent.RESUME, **_address(request)))
 
-    async def remove(request: ApiRequest) -> BindingBody:
-        return _body(await service.step(BindingEvent.REMOVE, **_address(request)))
+    async def remove(self, request: ApiRequest) -> BindingBody:
+        """Remove a phone."""
+        return _body(await self._service.step(BindingEvent.REMOVE, **_address(request)))
 
-    async def unblock(request: ApiRequest) -> BindingBody:
-        return _body(await service.unblock_pin(tenant_id=request.tenant_id, binding_id=request.match["id"]))
+    async def unblock(self, request: ApiRequest) -> BindingBody:
+        """Unblock a phone's PIN."""
+        return _body(
+            await self._service.unblock_pin(tenant_id=request.tenant_id, binding_id=request.match["id"])
+        )
 
+
+def routes(service: DeviceService) -> list[Route]:
+    """Return the routes of bound phones."""
+    on = _Handlers(service)
     path = "/api/v1/bindings"
     one = f"{path}/{{id}}"
     common: dict[str, Any] = {"auth": Auth.EITHER, "tag": "phones", "cross_origin": True}
@@ -153,26 +169,35 @@ def routes(service: DeviceService) -> list[Route]:
         Route(
             "GET",
             path,
-            browse,
+            on.browse,
             **common,
             scope=_READ,
             summary="List bound phones",
             params=BindingParams,
             response=BindingList,
         ),
-        Route("GET", one, read, **common, **answers, scope=_READ, summary="Read a phone"),
+        Route("GET", one, on.read, **common, **answers, scope=_READ, summary="Read a phone"),
         Route(
-            "PATCH", one, rename, **common, **answers, scope=_WRITE, summary="Rename a phone", request=NewName
+            "PATCH",
+            one,
+            on.rename,
+            **common,
+            **answers,
+            scope=_WRITE,
+            summary="Rename a phone",
+            request=NewName,
         ),
-        Route("DELETE", one, remove, **common, **answers, scope=_WRITE, summary="Remove a phone for good"),
+        Route("DELETE", one, on.remove, **common, **answers, scope=_WRITE, summary="Remove a phone for good"),
         Route(
-            "POST", f"{one}/suspend", suspend, **common, **answers, scope=_WRITE, summary="Suspend a phone"
+            "POST", f"{one}/suspend", on.suspend, **common, **answers, scope=_WRITE, summary="Suspend a phone"
         ),
-        Route("POST", f"{one}/resume", resume, **common, **answers, scope=_WRITE, summary="Resume a phone"),
+        Route(
+            "POST", f"{one}/resume", on.resume, **common, **answers, scope=_WRITE, summary="Resume a phone"
+        ),
         Route(
             "POST",
             f"{one}/unblock-pin",
-            unblock,
+            on.unblock,
             **answers,
             tag="phones",
             scope=_WRITE,
