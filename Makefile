@@ -33,8 +33,8 @@ setup-web: web/dist/.build-stamp
 setup-debian: ## Install the Debian packages that tests use (as root; says what is missing otherwise)
 	@bash tests/debian-packages.sh
 
-run: setup ## Serve the gateway with the demo bank
-	$(BIN)/tessera serve --demo
+run: setup ## Serve the gateway with the demo bank; LAN=no leaves phones on the network out
+	$(BIN)/tessera serve --demo $(if $(filter no,$(LAN)),,--lan)
 
 test: setup setup-debian ## Run every test there is, with a summary of what was skipped and why
 	@bash tests/run-all.sh

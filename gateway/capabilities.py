@@ -31,6 +31,7 @@ from gateway.devices.open_channel import OpenChannels
 from gateway.devices.routes import routes as device_routes
 from gateway.devices.service import DeviceService
 from gateway.http.channel import ContactHandler, PhoneDoor
+from gateway.http.hosts import Hosts
 from gateway.http.routing import Route
 from gateway.http.sse import EventStreams
 from gateway.keys.agreement import AgreementKeys
@@ -106,7 +107,7 @@ def build_capabilities(ground: Ground) -> Capabilities:
     tokens, activations = _build_activations(tools)
     door = _build_door(tools, pins=pins, devices=devices, activations=activations)
     face = ActivationFace(
-        host=settings.public_host,
+        hosts=_hosts(settings),
         name=settings.public_name,
         service=activations,
         codes=CodeService(
@@ -131,6 +132,10 @@ def build_capabilities(ground: Ground) -> Capabilities:
         door=door,
         routes=[*activation_routes(face), *device_routes(devices)],
     )
+
+
+def _hosts(settings: Settings) -> Hosts:
+    return Hosts(settings.public_host, frozenset(settings.alias_hosts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +206,6 @@ def _build_door(
     channels = OpenChannels(service=devices, pins=pins, live=live)
     bindings = BindingDesk(service=devices, sealer=tools.sealer, channels=channels)
     later = ContactDesk(
-        host=ground.settings.public_host,
         storage=ground.storage,
         service=devices,
         pins=pins,
@@ -214,7 +218,7 @@ def _build_door(
         Kind.FIRST_CONTACT: _build_first_contact(tools, activations, pins=pins, bindings=bindings),
         Kind.RESUME: ResumeContact(later, channels),
     }
-    return PhoneDoor(handlers, channels=ground.settings.max_connections)
+    return PhoneDoor(handlers, hosts=_hosts(ground.settings), channels=ground.settings.max_connections)
 
 
 def _build_first_contact(
@@ -234,7 +238,6 @@ def _build_first_contact(
         clock=ground.clock, activations=activations, contacts=contacts, pins=pins, live=live
     )
     desk = FirstContactDesk(
-        host=ground.settings.public_host,
         clock=ground.clock,
         random=ground.random,
         tenants=ground.tenants,

@@ -90,6 +90,8 @@ def _check_key_store(settings: Settings) -> Iterator[ConfigProblem]:
 def _check_production(settings: Settings) -> Iterator[ConfigProblem]:
     if settings.demo:
         yield ConfigProblem("demo", "the demo bank is not for production", "Serve without --demo.")
+    if settings.alias_hosts:
+        yield ConfigProblem("alias_hosts", "these are for development", "Leave them out.")
     if is_loopback(settings.public_host):
         yield ConfigProblem(
             "public_host", "phones cannot reach a loopback host", "Set the name that phones reach."

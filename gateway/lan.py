@@ -23,8 +23,10 @@ LEAF_DAYS = 30
 
 @dataclass(frozen=True, slots=True)
 class DevelopmentTls:
-    """What the server needs: its context, and the authority's certificate (PEM) for the phone."""
+    """What the server needs: the address on the network, the context, and the authority's certificate (PEM) for the
+    phone."""
 
+    address: str
     context: ssl.SSLContext
     authority_pem: bytes
 
@@ -69,7 +71,7 @@ def make_tls(folder: Path, *, address: str, clock: Clock) -> DevelopmentTls:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(chain, private)
-    return DevelopmentTls(context, ca_pem)
+    return DevelopmentTls(address, context, ca_pem)
 
 
 def load_tls(cert: Path, key: Path) -> ssl.SSLContext:

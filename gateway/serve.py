@@ -1,5 +1,5 @@
 """`tessera serve`: binds the sockets, starts the application, says where it is, and stops it gracefully. It listens on
-loopback unless told otherwise, and starts nothing while the settings have problems."""
+loopback unless told otherwise (`--lan`: on the network too), and starts nothing while the settings have problems."""
 
 import asyncio
 import contextlib
@@ -22,6 +22,7 @@ from gateway.codes import Form, render, to_terminal
 from gateway.core.clock import Clock, SystemClock
 from gateway.core.secrets import system_random
 from gateway.demo_setup import mount_demo
+from gateway.http.wire import GatewayRunner
 from gateway.installation import Installation
 from gateway.lan import DevelopmentTls, lan_address, load_tls, make_tls
 from gateway.settings import ConfigError, ConfigProblem, Settings
@@ -34,51 +35,56 @@ _log = structlog.get_logger("serve")
 
 
 def serve(settings: Settings, *, is_lan: bool) -> None:
-    """Serve until SIGTERM or SIGINT. Raises ConfigError, Problem, HsmError, OSError when it cannot start."""
+    """Serve until SIGTERM or SIGINT. With `is_lan` phones on the network find HTTPS at `lan_port`, and this computer
+    plain HTTP on loopback as before. Raises ConfigError, Problem, HsmError, OSError when it cannot start."""
     clock = SystemClock()
-    tls: DevelopmentTls | None = None
-    if is_lan:
-        settings, tls = _prepare_lan(settings, clock)
+    lan = _prepare_lan(settings, clock) if is_lan else None
+    if lan is not None:
+        here = f"localhost:{settings.listen_port}"
+        settings = msgspec.structs.replace(
+            settings, public_host=f"{lan.address}:{settings.lan_port}", alias_hosts=[here]
+        )
     if problems := find_problems(settings):
         raise ConfigError(problems)
-    uvloop.run(_serve(settings, clock, tls))
+    uvloop.run(_serve(settings, clock, lan))
 
 
-def _prepare_lan(settings: Settings, clock: Clock) -> tuple[Settings, DevelopmentTls]:
-    if settings.production:
+def _prepare_lan(settings: Settings, clock: Clock) -> DevelopmentTls | None:
+    """Return the way in from the network; None, with a word, when this machine is on none."""
+    if settings.production or settings.tls_cert is not None:
         step = "Use tls_cert and tls_key, or a proxy."
         raise ConfigError([ConfigProblem("production", "--lan is for development", step)])
-    address = lan_address()
+    address = settings.lan_address or lan_address()
     if address is None:
-        step = "Connect it, or serve without --lan."
-        raise ConfigError([ConfigProblem("--lan", "this machine is on no network", step)])
-    tls = make_tls(Path(settings.data), address=address, clock=clock)
-    host = address if settings.listen_port == 443 else f"{address}:{settings.listen_port}"
-    # Any non-loopback host is served by https in links; the listening address opens to the network on purpose.
-    return msgspec.structs.replace(settings, listen_host="0.0.0.0", public_host=host), tls  # noqa: S104
+        click.echo("This machine is on no network: serving this computer alone.", err=True)
+        return None
+    return make_tls(Path(settings.data), address=address, clock=clock)
 
 
-async def _serve(settings: Settings, clock: Clock, development: DevelopmentTls | None) -> None:
+async def _serve(settings: Settings, clock: Clock, lan: DevelopmentTls | None) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    context = _tls_context(settings, development)
+    context = _tls_context(settings)
     async with contextlib.AsyncExitStack() as stack:
         public = stack.enter_context(_bind(settings.listen_host, settings.listen_port))
         inner = public if context is None else stack.enter_context(_bind("127.0.0.1", 0))
         base = f"http://127.0.0.1:{inner.getsockname()[1]}"
         mounts = partial(_mount, base=base) if settings.demo else None
         app = await create_app(settings, clock=clock, random=system_random, mounts=mounts)
-        if development is not None:
-            _offer_authority(app, development.authority_pem)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=GRACE_S, keepalive_timeout=KEEP_ALIVE_S)
+        if lan is not None:
+            _offer_authority(app, lan.authority_pem)
+        runner = GatewayRunner(app, access_log=None, shutdown_timeout=GRACE_S, keepalive_timeout=KEEP_ALIVE_S)
         stack.push_async_callback(runner.cleanup)
         await runner.setup()
         await web.SockSite(runner, public, ssl_context=context, backlog=BACKLOG).start()
         if inner is not public:
             await web.SockSite(runner, inner, backlog=BACKLOG).start()
-        _announce(settings, with_authority=development is not None)
+        if lan is not None:
+            outer = stack.enter_context(_bind(lan.address, settings.lan_port))
+            await web.SockSite(runner, outer, ssl_context=lan.context, backlog=BACKLOG).start()
+        _announce(settings, lan)
         _log.info(
             "serving", host=settings.listen_host, port=settings.listen_port, public_host=settings.public_host
         )
@@ -106,9 +112,7 @@ def _bind(host: str, port: int) -> socket.socket:
     return bound
 
 
-def _tls_context(settings: Settings, development: DevelopmentTls | None) -> ssl.SSLContext | None:
-    if development is not None:
-        return development.context
+def _tls_context(settings: Settings) -> ssl.SSLContext | None:
     if settings.tls_cert is None or settings.tls_key is None:
         return None
     try:
@@ -127,17 +131,19 @@ def _offer_authority(app: web.Application, pem: bytes) -> None:
     app.router.add_get("/dev-ca.crt", authority)
 
 
-def _announce(settings: Settings, *, with_authority: bool) -> None:
+def _announce(settings: Settings, lan: DevelopmentTls | None) -> None:
     """Print where to go; a phone finds the way by the QR code."""
-    origin = settings.origin
+    here = settings.origin if lan is None else f"http://localhost:{settings.listen_port}"
     if settings.demo:
-        click.echo(f"\n  Demo bank   {origin}/demo/")
-    click.echo(f"  Phone app   {origin}/phone/\n  API         {origin}/docs/\n")
-    if with_authority:
-        click.echo(to_terminal(render(b"", form=Form.QR, text=f"{origin}/phone/")), nl=False)
+        click.echo(f"\n  Demo bank   {here}/demo/")
+    click.echo(f"  Phone app   {here}/phone/\n  API         {here}/docs/\n")
+    if lan is not None:
+        phone = f"{settings.origin}/phone/"
+        click.echo(to_terminal(render(b"", form=Form.QR, text=phone)), nl=False)
         click.echo(
-            f"  Scan it with the phone. Its browser will not know the certificate: open {origin}/dev-ca.crt on the\n"
-            "  phone first and trust that authority (development phones only), or accept the warning.\n"
+            f"  For a phone on the same network: {phone}\n"
+            f"  Its browser does not know the certificate: open {settings.origin}/dev-ca.crt on the phone first and\n"
+            "  trust that authority (development phones only), or accept the warning.\n"
         )
     if not settings.resolved_web_dist.is_dir():
         click.echo("  The pages are not built: run `make setup`.\n", err=True)

@@ -45,6 +45,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     listen_host: Annotated[str, _key("Address to listen on. Loopback unless told otherwise.")] = "127.0.0.1"
     listen_port: Annotated[int, _key("TCP port to listen on.", ge=0, le=65_535)] = 8080
+    lan_address: Annotated[
+        str | None,
+        _key("IPv4 address on the network, for `serve --lan`. Default: that of the default route."),
+    ] = None
+    lan_port: Annotated[
+        int, _key("TCP port of HTTPS on the network, for `serve --lan`.", ge=1, le=65_535)
+    ] = 8443
     public_host: Annotated[
         str,
         _key(
@@ -52,6 +59,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             max_length=255,
         ),
     ] = "localhost:8080"
+    alias_hosts: Annotated[
+        list[str], _key("Other HOSTs under which phones on this computer reach it (development).")
+    ] = msgspec.field(default_factory=list)
     public_name: Annotated[str, _key("Name that the phone app shows for this host.", max_length=64)] = (
         "Tessera"
     )
@@ -218,7 +228,7 @@ def _read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
                 problems.append(
                     ConfigProblem("limits", "TESSERA_LIMITS is not JSON", 'Write {"default": {…}}.')
                 )
-        elif info.name in ("cors_origins", "suites", "trusted_proxies"):
+        elif info.name in ("alias_hosts", "cors_origins", "suites", "trusted_proxies"):
             values[info.name] = [part.strip() for part in text.split(",") if part.strip()]
         else:
             values[info.name] = text

@@ -42,7 +42,6 @@ IV_BYTES = 12
 class FirstContactDesk:
     """What a first contact is served with."""
 
-    host: str
     clock: Clock
     random: RandomSource
     tenants: Tenants
@@ -113,7 +112,7 @@ class FirstContact:
             hello.suite,
             prologue=first_contact_prologue(
                 hello.suite,
-                host=desk.host,
+                host=socket.host,
                 activation_id=raw_id(activation),
                 rotation=hello.counter,
                 expiry=activation.expiry_s,

@@ -49,15 +49,15 @@ class CodeService:
         self._host = host
         self._scheme = scheme
 
-    async def show(self, activation: Activation, form: Form) -> ShownCode:
-        """Return the code to show now. Raises Problem(CONFLICT) when there is none: the phone needs no code, or
-        is bound."""
+    async def show(self, activation: Activation, form: Form, *, host: str | None = None) -> ShownCode:
+        """Return the code to show now. Its link leads to `host`, by default the public one, as the QR always does.
+        Raises Problem(CONFLICT) when there is none: the phone needs no code, or is bound."""
         seed = await open_seed(self._sealer, activation)
         if activation.state is ActivationState.CONFIRMED:
             if not activation.is_two_step or activation.code2 is None:
                 raise Problem(ProblemCode.CONFLICT, "no code is needed now: the phone is confirmed")
             typed = show_code2_nonce(derive_nonce(seed, raw_id(activation)))
-            return self._draw(activation, "code2", form, activation.code2, typed=typed)
+            return self._draw(activation, "code2", form, activation.code2, typed=typed, host=host)
         now_ms = int(self._clock.now() * 1000)
         period_ms = self._policy.rotation_s * 1000
         rotation = 0
@@ -74,7 +74,7 @@ class CodeService:
         if activation.is_rotating:
             turns = rotation, max(activation.created_at + (rotation + 1) * period_ms - now_ms, 0)
         typed = derive_typed_code(seed, raw_id(activation)).show()
-        return self._draw(activation, "activation", form, code.pack(), typed=typed, turns=turns)
+        return self._draw(activation, "activation", form, code.pack(), typed=typed, host=host, turns=turns)
 
     def _draw(
         self,
@@ -84,9 +84,10 @@ class CodeService:
         payload: bytes,
         *,
         typed: str,
+        host: str | None,
         turns: tuple[int, int] | None = None,
     ) -> ShownCode:
-        link = make_link(self._host, payload, scheme=self._scheme)
+        public = make_link(self._host, payload, scheme=self._scheme)
         alt_en = alt_text(kind, "en")
         return ShownCode(
             kind=kind,
@@ -94,9 +95,9 @@ class CodeService:
             rotation=turns[0] if turns else None,
             next_in_ms=turns[1] if turns else None,
             expires_at=activation.expires_at,
-            svg=to_svg(render(payload, form=form, text=link), title=alt_en),
+            svg=to_svg(render(payload, form=form, text=public), title=alt_en),
             alt_fr=alt_text(kind, "fr"),
             alt_en=alt_en,
-            link=link,
+            link=public if host is None or host == self._host else make_link(host, payload, scheme="http"),
             typed=typed,
         )

@@ -16,6 +16,7 @@ from gateway.core.encoding import b64url_encode
 from gateway.core.errors import Problem, ProblemCode
 from gateway.core.ids import decode_id
 from gateway.core.subjects import activation_topic, user_topic
+from gateway.http.hosts import Hosts
 from gateway.http.routing import ApiRequest, Auth, PagePrincipal, Route
 from gateway.protocol import crockford
 from gateway.protocol.errors import MalformedCode
@@ -50,7 +51,7 @@ class TenantList(Protocol):
 class ActivationFace:
     """What the routes answer with. `accept_phone` upgrades to the phone channel."""
 
-    host: str
+    hosts: Hosts
     name: str
     service: ActivationService
     codes: CodeService
@@ -162,7 +163,9 @@ class _PageHandlers:
             tenant_id=request.tenant_id, activation_id=_activation_of(request)
         )
         request.headers["Cache-Control"] = "no-store"
-        return views.code_view(await self._face.codes.show(activation, params.form))
+        return views.code_view(
+            await self._face.codes.show(activation, params.form, host=_host_of(self._face, request))
+        )
 
     async def follow(self, request: ApiRequest) -> web.StreamResponse:
         """Stream what the page token is for."""
@@ -245,20 +248,24 @@ def _show_routes(on: _PageHandlers) -> list[Route]:
     ]
 
 
+def _host_of(face: ActivationFace, request: ApiRequest) -> str:
+    return face.hosts.named(request.raw.headers.get("Host"))
+
+
 class _PhoneHandlers:
     """What a phone asks before it is known."""
 
     def __init__(self, face: ActivationFace) -> None:
         self._face = face
 
-    async def config(self, _: ApiRequest) -> views.PhoneConfig:
+    async def config(self, request: ApiRequest) -> views.PhoneConfig:
         """Tell what the phone app pins."""
         tenants = []
         for tenant in await self._face.tenants.list():
             label = await self._face.keys.current_label(tenant.id)
             point = compress(await self._face.keys.public_key(label))
             tenants.append(views.TenantKey(tenant.id, tenant.name, b64url_encode(point)))
-        return views.PhoneConfig(self._face.host, self._face.name, tenants)
+        return views.PhoneConfig(_host_of(self._face, request), self._face.name, tenants)
 
     async def find_typed(self, request: ApiRequest) -> views.TypedActivation:
         """Find the activation of a typed code."""

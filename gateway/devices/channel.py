@@ -51,7 +51,6 @@ STEP_TIMEOUT_S = 30.0
 class ContactDesk:
     """What a contact is served with."""
 
-    host: str
     storage: Storage
     service: DeviceService
     pins: PinBook
@@ -147,7 +146,7 @@ class ResumeContact:
         responder = ResumeResponder(
             hello.suite,
             prologue=resume_prologue(
-                hello.suite, host=desk.host, binding_id=hello.subject, index=hello.counter
+                hello.suite, host=socket.host, binding_id=hello.subject, index=hello.counter
             ),
             psk=psk,
             static_public=await desk.keys.public_key(label),

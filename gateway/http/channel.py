@@ -11,6 +11,7 @@ import structlog
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from gateway.core.errors import Problem
+from gateway.http.hosts import Hosts
 from gateway.protocol.errors import ErrorCode, MalformedFrame, UnsupportedSuite
 from gateway.protocol.frames import MAX_FRAME, SUBPROTOCOL, Hello, Kind, error_frame, parse_hello
 from hsm_adapters.errors import HsmError
@@ -38,10 +39,12 @@ class ContactRefused(Exception):
 class PhoneSocket:
     """Frames in, frames out. One task receives; any may send, and frames leave in the order of the calls."""
 
-    __slots__ = ("_ws", "remote")
+    __slots__ = ("_ws", "host", "remote")
 
-    def __init__(self, ws: web.WebSocketResponse, remote: str | None) -> None:
+    def __init__(self, ws: web.WebSocketResponse, *, host: str, remote: str | None) -> None:
+        """`host` is the HOST under which the phone came."""
         self._ws = ws
+        self.host = host
         self.remote = remote
 
     async def receive(self, seconds: float | None = None) -> bytes:
@@ -79,8 +82,11 @@ class ContactHandler(Protocol):
 class PhoneDoor:
     """Accepts phones. `channels` bounds how many sockets are open at once; beyond it the answer is 503."""
 
-    def __init__(self, handlers: Mapping[Kind, ContactHandler], *, channels: int = 20_000) -> None:
+    def __init__(
+        self, handlers: Mapping[Kind, ContactHandler], *, hosts: Hosts, channels: int = 20_000
+    ) -> None:
         self._handlers = handlers
+        self._hosts = hosts
         self._limit = channels
         self._open: set[PhoneSocket] = set()
 
@@ -105,7 +111,7 @@ class PhoneDoor:
             writer_limit=MAX_FRAME,
         )
         await ws.prepare(request)
-        socket = PhoneSocket(ws, request.remote)
+        socket = PhoneSocket(ws, host=self._hosts.named(request.headers.get("Host")), remote=request.remote)
         self._open.add(socket)
         try:
             await self._serve(socket)

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import signal
 import socket
 import ssl
@@ -16,6 +15,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from gateway.lan import lan_address
 
 Start = Callable[..., "Served"]
 
@@ -141,25 +142,26 @@ def test_open_stream_does_not_hold_the_stop_up(start: Start, tmp_path: Path) -> 
     assert kept["api_key"] not in output
 
 
-def test_lan_serves_https_with_its_authority(start: Start, tmp_path: Path) -> None:
-    served = start("--demo", "--lan")
+def test_lan_serves_https_beside_loopback(start: Start, tmp_path: Path) -> None:
+    """This computer keeps plain HTTP under its own name; phones on the network get HTTPS with the development authority."""
+    if (address := lan_address()) is None:
+        pytest.skip("this machine is on no network")
+    with socket.socket() as probe:
+        probe.bind((address, 0))
+        port = probe.getsockname()[1]
+    served = start("--demo", "--lan", TESSERA_LAN_PORT=str(port))
+    served.wait_ready()
     authority = tmp_path / "data" / "dev-ca.crt"
-    url = f"https://127.0.0.1:{served.port}"
-    for _ in range(300):
-        if served.process.poll() is not None:
-            if "on no network" in (output := served.stop()[1]):
-                pytest.skip("this machine is on no network")
-            raise AssertionError(output)
-        try:
-            context = ssl.create_default_context(cafile=str(authority))
-            if served.get("/readyz", context=context, url=url)[0] == 200:
-                break
-        except (OSError, ssl.SSLError):
-            time.sleep(0.1)
+    context = ssl.create_default_context(cafile=str(authority))
+    url = f"https://{address}:{port}"
     assert served.get("/dev-ca.crt", context=context, url=url)[1] == authority.read_bytes()
-    host = json.loads(served.get("/phone/v1/config", context=context, url=url)[1])["host"]
-    assert re.fullmatch(rf"[0-9.]+:{served.port}", host)
+    config = json.loads(served.get("/phone/v1/config", context=context, url=url)[1])
+    assert config["host"] == f"{address}:{port}"
+    assert json.loads(served.get("/phone/v1/config")[1])["host"] == config["host"], "127.0.0.1 is no alias"
+    near = f"http://localhost:{served.port}"
+    assert json.loads(served.get("/phone/v1/config", url=near)[1])["host"] == f"localhost:{served.port}"
     code, output = served.stop()
     assert code == 0
-    assert f"https://{host}/demo/" in output
+    assert f"{near}/demo/" in output
+    assert f"{url}/phone/" in output
     assert "\u2580" in output or "\u2584" in output, "a QR code for the phone"
