@@ -167,6 +167,8 @@ async def _tasks(installation: Installation, idempotency: Idempotency) -> AsyncI
         clock=installation.clock,
         random=installation.random,
         is_inside_allowed=installation.settings.allows_inside_webhooks,
+        timeout_s=installation.settings.webhook_timeout_s,
+        attempts=installation.settings.webhook_attempts,
     )
     checkpointer = Checkpointer(
         storage=installation.storage,

@@ -1,10 +1,15 @@
 """No container engine runs where these tests do, so the image and compose files are linted and read instead."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import yaml
+
+from gateway.checks import find_problems
+from gateway.settings import load
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
@@ -48,11 +53,35 @@ def test_compose_file_follows_the_specification() -> None:
     assert result.returncode == 0, result.stdout
 
 
-def test_gateway_service_is_confined() -> None:
+def services() -> dict[str, dict[str, Any]]:
+    """Return the services that run the gateway's image."""
     compose = yaml.safe_load((ROOT / "docker/compose.yaml").read_text())
-    gateway = compose["services"]["gateway"]
-    assert gateway["read_only"] is True
-    assert gateway["cap_drop"] == ["ALL"]
-    assert gateway["user"] == "10001:10001"
-    assert all(port.startswith("127.0.0.1:") for port in gateway["ports"])
-    assert set(gateway["secrets"]) <= set(compose["secrets"])
+    return {name: service for name, service in compose["services"].items() if "build" in service}
+
+
+def test_gateway_services_are_confined() -> None:
+    compose = yaml.safe_load((ROOT / "docker/compose.yaml").read_text())
+    for service in services().values():
+        assert service["read_only"] is True
+        assert service["cap_drop"] == ["ALL"]
+        assert service["user"] == "10001:10001"
+        assert all(port.startswith("127.0.0.1:") for port in service.get("ports", ()))
+        assert set(service["secrets"]) <= set(compose["secrets"])
+
+
+def test_gateway_would_start_with_the_settings_of_the_compose_file() -> None:
+    for service in services().values():
+        environment = {
+            name: re.sub(r"\$\{[^}]*\}", "gateway.bank.example", value)
+            for name, value in service["environment"].items()
+        }
+        settings = load(None, environment)
+        assert settings.production
+        assert find_problems(settings) == []
+
+
+def test_gateway_waits_for_its_keys_and_its_tables() -> None:
+    found = services()
+    assert found["keys"]["command"] == ["keys", "init"]
+    assert found["migrate"]["command"] == ["migrate"]
+    assert set(found["gateway"]["depends_on"]) == {"keys", "migrate"}
