@@ -1,6 +1,7 @@
 """One row of the route table at work: authentication, scope, rate limit, body, idempotency, handler, answer, in that
 order, so that nothing is parsed for a caller who may not ask. The server assembly makes one for each route."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ from gateway.http.routing import ApiKeyPrincipal, ApiRequest, Auth, Principal, R
 from gateway.settings import RateLimit
 
 MAX_DEPTH = 16
+BODY_TIMEOUT_S = 15.0
 _KEPT_STATUSES = frozenset({400, 404, 409, 410, 415, 422})
 _encode = msgspec.json.Encoder().encode
 
@@ -84,7 +86,14 @@ class Endpoint:
         return principal
 
     async def _read_body(self, request: web.Request) -> bytes:
-        body = await request.read()
+        if request.content.is_eof():
+            body = await request.read()
+        else:
+            try:
+                async with asyncio.timeout(BODY_TIMEOUT_S):
+                    body = await request.read()
+            except TimeoutError as error:
+                raise Problem(ProblemCode.INVALID_REQUEST, "the body did not come in time") from error
         if not body or self._route.request is None:
             return body
         if request.content_type != "application/json":

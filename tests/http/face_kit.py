@@ -31,6 +31,7 @@ from gateway.http.pages import PageParams, decode_cursor, next_cursor
 from gateway.http.routing import ApiKeyPrincipal, ApiRequest, Auth, PagePrincipal, Route
 from gateway.http.server import ServerParts, build_app
 from gateway.http.sse import EventStreams
+from gateway.http.wire import GatewayRunner
 from gateway.settings import DEFAULT_LIMITS, RateLimit
 from gateway.storage.engine import Storage
 from gateway.tables import metadata
@@ -100,7 +101,7 @@ class Face:
     key: str
     made: list[str]
     gate: asyncio.Event
-    runner: web.AppRunner
+    runner: GatewayRunner
 
     def bearer(self, token: str | None = None) -> dict[str, str]:
         return {"Authorization": f"Bearer {token or self.key}"}
@@ -267,7 +268,7 @@ async def running_face(
             events.close()
 
         app.on_shutdown.append(stop_streams)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=5)
+        runner = GatewayRunner(app, access_log=None, shutdown_timeout=5)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         await web.TCPSite(runner, "127.0.0.1", 0).start()
