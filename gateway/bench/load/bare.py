@@ -92,8 +92,16 @@ def make_app(code_bytes: int) -> web.Application:
         del visits.sockets[visit]
         return socket
 
+    async def idle(request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse(compress=False, heartbeat=45)
+        await socket.prepare(request)
+        async for message in socket:
+            await socket.send_bytes(message.data)
+        return socket
+
     app = web.Application()
     app.router.add_get("/ready", ready)
+    app.router.add_get("/idle", idle)
     app.router.add_post("/start", start)
     app.router.add_get("/{visit}/code", show)
     app.router.add_post("/{visit}/confirm", confirm)
@@ -129,6 +137,12 @@ class BareVisitor:
             await asyncio.wait_for(stream, PATIENCE_S)
         finally:
             stream.cancel()
+
+    async def open_idle(self) -> aiohttp.ClientWebSocketResponse:
+        """Return an open socket that has carried one message each way."""
+        socket = await self._http.ws_connect(f"{self._url}/idle", compress=0, heartbeat=30)
+        await _exchange(socket, BIND)
+        return socket
 
     async def _post(self, path: str, size: int) -> bytes:
         async with self._http.post(self._url + path, data=bytes(size), headers=_TOKEN | _JSON) as answer:

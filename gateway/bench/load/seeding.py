@@ -1,0 +1,136 @@
+"""Bound phones by the thousand without their activations: rows written through the stores, with keys that the phones of
+the bench know. One phone's keys serve all, since a gateway's work for a contact does not depend on them."""
+
+from dataclasses import dataclass
+
+from gateway.bench.load.customers import PIN
+from gateway.bench.load.installation import BankAccount
+from gateway.core.clock import Clock, SystemClock
+from gateway.core.ids import ID_BYTES, encode_id
+from gateway.core.secrets import RandomSource, system_random
+from gateway.core.subjects import DeviceFacts
+from gateway.core.transaction import Transaction
+from gateway.devices import store as binding_store
+from gateway.devices.channel import psk_cell
+from gateway.devices.models import Binding, BindingState
+from gateway.installation import Installation
+from gateway.keys.service import ensure_tenant_key
+from gateway.phone.models import Binding as PhoneBinding
+from gateway.phone.models import PhoneKeys
+from gateway.pin import store as pin_store
+from gateway.pin.models import Pin, PinPolicy, PinState
+
+BATCH = 500
+PSK_BYTES = 32
+_DEVICE = DeviceFacts(name="Bench phone", model="Bench", platform="cli", os="linux", app="bench/1", lang="en")
+
+
+@dataclass(frozen=True, slots=True)
+class SeededPhone:
+    """One bound phone: its id at the gateway, and what it knows itself."""
+
+    binding_id: str
+    own: PhoneBinding
+
+
+@dataclass(frozen=True, slots=True)
+class Seeder:
+    """Makes phones of one tenant."""
+
+    installation: Installation
+    tenant_id: str
+    host: str
+    gateway_label: str
+    gateway_public: bytes
+    keys: PhoneKeys
+    clock: Clock
+    random: RandomSource
+
+    @classmethod
+    async def prepare(cls, installation: Installation, account: BankAccount, *, host: str) -> "Seeder":
+        """Find the tenant's agreement key, and make the phones' keys."""
+        info = await ensure_tenant_key(installation.adapter, account.tenant_id)
+        return cls(
+            installation,
+            account.tenant_id,
+            host,
+            info.label,
+            info.public_key or b"",
+            PhoneKeys.generate(system_random),
+            SystemClock(),
+            system_random,
+        )
+
+    async def seed(self, count: int) -> list[SeededPhone]:
+        """Write that many bindings with their PINs, and return their phones."""
+        phones = [self._phone() for _ in range(count)]
+        for start in range(0, count, BATCH):
+            rows = [(await self._binding(phone), self._pin(phone)) for phone in phones[start : start + BATCH]]
+            await self.installation.storage.write(lambda tx, rows=rows: _insert(tx, rows))  # type: ignore[misc]
+        return phones
+
+    def _phone(self) -> SeededPhone:
+        raw = self.random(ID_BYTES)
+        now = int(self.clock.now())
+        own = PhoneBinding(
+            binding_id=raw,
+            activation_id=bytes(ID_BYTES),
+            host=self.host,
+            tenant="Bench bank",
+            label="Current account",
+            name=_DEVICE.name,
+            gateway_public=self.gateway_public,
+            keys=self.keys,
+            state="active",
+            index=0,
+            psk=self.random(PSK_BYTES),
+            hybrid_due=now + 86_400,
+            digits=len(PIN),
+            added=now,
+        )
+        return SeededPhone(encode_id("bnd", raw), own)
+
+    async def _binding(self, phone: SeededPhone) -> Binding:
+        now_ms = int(self.clock.now() * 1000)
+        sealed = await self.installation.sealer.seal(phone.own.psk, **psk_cell(phone.binding_id, 0))
+        return Binding(
+            id=phone.binding_id,
+            tenant_id=self.tenant_id,
+            user=phone.binding_id,
+            label=phone.own.label,
+            device=_DEVICE,
+            state=BindingState.ACTIVE,
+            is_hybrid=True,
+            gateway_label=self.gateway_label,
+            signing_key=self.keys.signing_pair().public,
+            static_key=self.keys.static_pair().public,
+            index=0,
+            psk=sealed,
+            psk_next=None,
+            added_at=now_ms,
+            hybrid_at=now_ms,
+            last_seen_at=now_ms,
+        )
+
+    def _pin(self, phone: SeededPhone) -> Pin:
+        public = self.keys.signing_pair().public
+        return Pin(
+            binding_id=phone.binding_id,
+            tenant_id=self.tenant_id,
+            state=PinState.OPEN,
+            digits=len(PIN),
+            left=PinPolicy().tries,
+            round=0,
+            blocked_until_ms=None,
+            told=False,
+            oprf_blob=bytes(64),
+            oprf_public=public,
+            pin_key=public,
+            version=1,
+        )
+
+
+def _insert(tx: Transaction, rows: list[tuple[Binding, Pin]]) -> None:
+    for binding, pin in rows:
+        binding_store.insert(tx, binding)
+        pin_store.insert(tx, pin)
