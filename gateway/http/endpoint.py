@@ -13,7 +13,7 @@ from gateway.core.errors import Problem, ProblemCode
 from gateway.http.auth import Authenticator
 from gateway.http.edge import ANSWER_HEADERS, LOGGED, REQUEST_ID
 from gateway.http.idempotency import Answer, Idempotency
-from gateway.http.limits import RateLimiter
+from gateway.http.limits import RateLimiter, caller_at
 from gateway.http.problems import problem_response
 from gateway.http.routing import ApiKeyPrincipal, ApiRequest, Auth, Principal, Route
 from gateway.settings import RateLimit
@@ -52,7 +52,7 @@ class Endpoint:
         request[ANSWER_HEADERS] = headers
         route = self._route
         principal = await self._identify(request)
-        caller = principal.limit_key if principal is not None else request.remote or "unknown"
+        caller = principal.limit_key if principal is not None else caller_at(request.remote)
         allowance = self._parts.limiter.take(route.limit, caller, self._limit)
         headers |= allowance.headers()
         allowance.check()
@@ -79,7 +79,7 @@ class Endpoint:
             )
         except Problem as problem:
             if problem.kind is ProblemCode.UNAUTHENTICATED:
-                self._parts.limiter.take("public", request.remote or "unknown", self._public_limit).check()
+                self._parts.limiter.take("public", caller_at(request.remote), self._public_limit).check()
             raise
         is_key = isinstance(principal, ApiKeyPrincipal)
         request[LOGGED] = {"tenant": principal.tenant_id, "by": principal.limit_key if is_key else "page"}

@@ -2,6 +2,7 @@
 `take`. What must hold over all nodes (tries of a code, of a PIN) is counted in the database, never here. When the
 table of callers is full the answer is no."""
 
+import ipaddress
 from dataclasses import dataclass
 
 from gateway.core.clock import Clock
@@ -34,6 +35,20 @@ class Allowance:
             "RateLimit-Policy": f'"{self.name}";q={self.limit.quota};w={self.limit.window_s}',
             "RateLimit": f'"{self.name}";r={self.remaining};t={self.reset_s}',
         }
+
+
+def caller_at(remote: str | None) -> str:
+    """Return what a caller without a credential is counted by: his IPv4 address, or the /64 network of his IPv6
+    address, since whoever has one address there has them all (RFC 6177)."""
+    try:
+        address = ipaddress.ip_address(remote or "")
+    except ValueError:
+        return remote or "unknown"
+    if isinstance(address, ipaddress.IPv4Address):
+        return str(address)
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(ipaddress.IPv6Network((int(address) >> 64 << 64, 64)))
 
 
 class RateLimiter:
