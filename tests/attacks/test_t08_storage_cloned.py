@@ -1,0 +1,99 @@
+"""T08: the phone's storage is copied, and both the phone and the copy are used."""
+
+import pytest
+from attack_kit import audit_words, bind_phone, copy_of, phone_over
+from gateway_kit import GatewayKit
+from msgspec.structs import replace
+
+from gateway.core.secrets import system_random
+from gateway.phone.errors import CloneSuspected, GatewayRefused
+from gateway.phone.models import PhoneKeys
+from gateway.phone.store import MemoryStore
+from gateway.protocol.frames import Hello, Kind, Suite, stale_answer_frame
+from gateway.protocol.keys import sign, stale_input
+
+
+async def state_of(kit: GatewayKit) -> str:
+    [binding] = await kit.bindings()
+    return str(binding["state"])
+
+
+async def test_the_phone_alone_is_never_suspected(kit: GatewayKit) -> None:
+    """The control of this file: many contacts of the one real phone."""
+    phone, channel = await bind_phone(kit)
+    await channel.close()
+    for _ in range(4):
+        await (await phone.open(channel.binding.binding_id)).close()
+    assert await state_of(kit) == "active"
+
+
+async def test_a_copy_used_after_the_ratchet_moved_suspends_the_binding(kit: GatewayKit) -> None:
+    phone, channel = await bind_phone(kit)
+    await channel.close()
+    copy = copy_of(phone, kit)
+    identifier = channel.binding.binding_id
+    for _ in range(2):
+        await (await phone.open(identifier)).close()
+    with pytest.raises(CloneSuspected):
+        await copy.open(identifier)
+    assert await state_of(kit) == "suspended"
+    for either in (phone, copy):
+        with pytest.raises(GatewayRefused):
+            await either.open(identifier)
+
+
+async def test_a_copy_used_first_is_shown_by_the_phones_next_contact(kit: GatewayKit) -> None:
+    """And the bank is told: in the audit log, and by an event that says why."""
+    phone, channel = await bind_phone(kit)
+    await channel.close()
+    copy = copy_of(phone, kit)
+    identifier = channel.binding.binding_id
+    for _ in range(2):
+        await (await copy.open(identifier)).close()
+    with pytest.raises(CloneSuspected):
+        await phone.open(identifier)
+    assert await state_of(kit) == "suspended"
+    assert any("clone" in word for word in await audit_words(kit))
+
+
+async def test_a_fork_at_one_index_is_found_as_soon_as_either_goes_on(kit: GatewayKit) -> None:
+    """Both use index n, which the gateway allows until n+1 is used; the loser's n+1 then fails."""
+    phone, channel = await bind_phone(kit)
+    await channel.close()
+    copy = copy_of(phone, kit)
+    identifier = channel.binding.binding_id
+    await (await copy.open(identifier)).close()
+    with pytest.raises(CloneSuspected):
+        for turn in range(2):
+            await (await (phone, copy)[turn].open(identifier)).close()
+    assert await state_of(kit) == "suspended"
+
+
+async def test_a_stranger_who_knows_the_binding_id_cannot_suspend_it(kit: GatewayKit) -> None:
+    """The challenge is answered with a signature by the phone's key, which the stranger lacks."""
+    phone, channel = await bind_phone(kit)
+    await channel.close()
+    for index in (0, 1, 7):
+        store = MemoryStore()
+        own = PhoneKeys.generate(system_random)
+        store.put_binding(replace(channel.binding, keys=own, psk=bytes(32), index=index))
+        with pytest.raises(GatewayRefused) as refused:
+            await phone_over(kit, store=store).open(channel.binding.binding_id)
+        assert not isinstance(refused.value, CloneSuspected)
+        assert await state_of(kit) == "active"
+    await (await phone.open(channel.binding.binding_id)).close()
+
+
+async def test_a_recorded_answer_to_a_challenge_does_not_suspend(kit: GatewayKit) -> None:
+    """The signature is over the challenge's own nonce: one that a phone gave once is worth nothing later."""
+    phone, channel = await bind_phone(kit)
+    await channel.close()
+    binding = channel.binding
+    old = sign(binding.keys.signing_key(), stale_input(binding.binding_id, index=9, nonce=system_random(32)))
+    socket = await phone._tools.network.connect()
+    hello = Hello(Kind.RESUME, Suite.RESUME_CLASSICAL, binding.binding_id, 9, bytes(120))
+    await socket.send(hello.encode())
+    assert (await socket.receive(5))[0] == 0x03
+    await socket.send(stale_answer_frame(old))
+    assert b"refused" in await socket.receive(5)
+    assert await state_of(kit) == "active"

@@ -1,0 +1,76 @@
+"""T09: an answer is lost at any step; the customer must not be locked out, nor the ratchet fork."""
+
+from attack_kit import bind_phone
+from gateway_kit import PIN, Cut, GatewayKit
+
+from gateway.phone.errors import ConnectionLost
+
+STEPS = [(number, is_answer) for number in (1, 2, 3, 4) for is_answer in (False, True)]
+
+
+async def nothing() -> None:
+    """What happens while the connection is gone."""
+
+
+async def test_first_contact_ends_well_whatever_frame_is_lost(kit: GatewayKit) -> None:
+    for number, is_answer in STEPS:
+        cut = Cut(number, is_answer=is_answer, happens=nothing)
+        phone = kit.phone(cut=cut)
+        user = f"user-{number}-{is_answer}"
+        activation = (await kit.begin(user=user))["activation"]["id"]
+        link = (await kit.code(activation))["link"]
+        try:
+            contact = await phone.begin_link(link)
+        except ConnectionLost:
+            contact = await phone.begin_link(link)
+        await kit.confirm(activation, contact.device_code)
+        await contact.wait_confirmed()
+        channel = await contact.enrol(PIN)
+        await channel.ping()
+        await channel.prove_pin(PIN)
+        assert cut.is_done
+        assert len(await kit.bindings(f"?user={user}")) == 1
+        await channel.close()
+        await (await phone.open(channel.binding.binding_id)).close()
+
+
+async def test_a_contact_ends_well_whatever_frame_is_lost(kit: GatewayKit) -> None:
+    """The same loss three times over, so that the ratchet would be forked if it could be."""
+    phone, channel = await bind_phone(kit)
+    await channel.close()
+    identifier = channel.binding.binding_id
+    for number, is_answer in STEPS[:4]:
+        for _ in range(3):
+            cut = Cut(number, is_answer=is_answer, happens=nothing)
+            unlucky = kit.phone(store=phone.store, cut=cut)  # type: ignore[arg-type]
+            try:
+                await unlucky.open(identifier)
+            except ConnectionLost:
+                pass
+            else:
+                raise AssertionError("nothing was lost")
+            await (await phone.open(identifier)).close()
+    [binding] = await kit.bindings()
+    assert binding["state"] == "active"
+    opened = await phone.open(identifier)
+    await opened.prove_pin(PIN)
+
+
+async def test_a_pin_change_whose_answer_is_lost_leaves_one_pin_in_force(kit: GatewayKit) -> None:
+    """From hello on: 1 hello, 2 ready, 3 evaluate, 4 prove, 5 change, 6 evaluate, 7 enrol."""
+    phone, channel = await bind_phone(kit)
+    await channel.close()
+    identifier = channel.binding.binding_id
+    old, new = PIN, "281946"
+    for is_answer in (False, True):
+        cut = Cut(7, is_answer=is_answer, happens=nothing)
+        unlucky = await kit.phone(store=phone.store, cut=cut).open(identifier)  # type: ignore[arg-type]
+        try:
+            await unlucky.change_pin(old, new)
+        except ConnectionLost:
+            pass
+        else:
+            raise AssertionError("nothing was lost")
+        opened = await phone.open(identifier)
+        await opened.prove_pin(new if is_answer else old)
+        await opened.close()

@@ -1,0 +1,117 @@
+"""T17: the typed code is guessed, its locator first."""
+
+import asyncio
+from pathlib import Path
+
+from attack_kit import audit_words, bind_phone, refusal
+from gateway_kit import HOST, GatewayKit
+from msgspec.structs import replace
+
+from gateway.core.encoding import b64url_decode
+from gateway.core.secrets import system_random
+from gateway.phone.models import PendingContact, PhoneKeys
+from gateway.protocol.crockford import ALPHABET
+from gateway.protocol.errors import ErrorCode
+from gateway.protocol.keys import typed_psk
+from gateway.settings import RateLimit
+
+
+async def found_by_locator(kit: GatewayKit, typed: str) -> PendingContact:
+    """Learn what anybody learns who knows the five characters of the locator."""
+    locator = typed.replace("-", "").replace(" ", "")[:5]
+    found = await kit.call("GET", f"/phone/v1/typed/{locator}")
+    config = await kit.call("GET", "/phone/v1/config")
+    return PendingContact(
+        host=HOST,
+        activation_id=b64url_decode(found["activation"]),
+        psk=bytes(32),
+        rotation=0xFFFF,
+        gateway_public=b64url_decode(config["tenants"][0]["s"]),
+        expiry=found["expires"],
+        keys=PhoneKeys.generate(system_random),
+    )
+
+
+async def guess(kit: GatewayKit, known: PendingContact, secret: str) -> ErrorCode:
+    """Try one secret of 14 characters."""
+    psk = typed_psk(secret, activation_id=known.activation_id)
+    pending = replace(known, psk=psk, keys=PhoneKeys.generate(system_random))
+    return await refusal(kit.phone("Thief")._run(pending, None))
+
+
+async def test_ten_failures_end_the_typed_form_and_leave_the_screens_code(kit: GatewayKit) -> None:
+    activation = (await kit.begin())["activation"]["id"]
+    shown = await kit.code(activation)
+    known = await found_by_locator(kit, shown["typed"])
+    for number in range(10):
+        assert await guess(kit, known, f"{number:014d}") is ErrorCode.REFUSED
+    assert await guess(kit, known, "9" * 14) is ErrorCode.EXPIRED
+    assert await refusal(kit.phone().begin_typed(shown["typed"])) is ErrorCode.EXPIRED
+    assert any("typed" in word for word in await audit_words(kit))
+    await (await kit.phone().begin_link(shown["link"])).close()
+    assert (await kit.activation(activation))["state"] == "present"
+
+
+async def test_guesses_at_once_do_not_outrun_the_count(kit: GatewayKit) -> None:
+    """Forty wrong guesses on forty sockets; the right code, once they have been judged, is dead all the same."""
+    activation = (await kit.begin())["activation"]["id"]
+    shown = await kit.code(activation)
+    known = await found_by_locator(kit, shown["typed"])
+    await asyncio.gather(*(guess(kit, known, f"{number:014d}") for number in range(40)))
+    assert await refusal(kit.phone().begin_typed(shown["typed"])) is ErrorCode.EXPIRED
+    assert (await kit.activation(activation))["state"] == "waiting"
+
+
+async def test_the_typed_code_right_but_for_one_character_is_refused(kit: GatewayKit) -> None:
+    """The check character is for the customer's eyes: the thief computes it. The secret is what counts."""
+    activation = (await kit.begin())["activation"]["id"]
+    typed = (await kit.code(activation))["typed"].replace("-", "").replace(" ", "")
+    known = await found_by_locator(kit, typed)
+    secret = typed[5:19]
+    for place in (0, 6, 13):
+        other = ALPHABET[(ALPHABET.index(secret[place]) + 1) % 32]
+        changed = secret[:place] + other + secret[place + 1 :]
+        assert await guess(kit, known, changed) is ErrorCode.REFUSED
+    await (await kit.phone().begin_typed(typed)).close()
+
+
+async def test_looking_for_locators_is_limited(tmp_path: Path) -> None:
+    """Twenty-five bits alone would be found by asking; the limit is by caller, and comes from the proxy's word for him
+    when there is one. An IPv6 caller owns a whole network of addresses, and counts as one."""
+    limits = {"guess": RateLimit(10, 60)} | {
+        name: RateLimit(1_000_000, 60) for name in ("default", "public", "phone", "start", "stream")
+    }
+    async with GatewayKit.running(tmp_path, limits=limits, trusted_proxies=["127.0.0.1"]) as kit:
+
+        async def look(caller: str, number: int) -> int:
+            headers = {"X-Forwarded-For": caller}
+            url = f"{kit.now.url}/phone/v1/typed/{number:05d}"
+            async with kit.session.get(url, headers=headers) as answer:
+                return answer.status
+
+        from_one = [await look("203.0.113.9", number) for number in range(14)]
+        assert from_one == [404] * 10 + [429] * 4
+        assert await look("203.0.113.10", 1) == 404, "another caller is not held back"
+        from_network = [await look(f"2001:db8:0:1::{number:x}", number) for number in range(1, 15)]
+        assert from_network == [404] * 10 + [429] * 4
+        assert await look("2001:db8:0:2::1", 1) == 404
+        mapped = [await look(f"::ffff:198.51.100.{number}", number) for number in range(1, 13)]
+        assert mapped == [404] * 12, "these are different callers, though they look like one network"
+
+
+async def test_device_codes_are_limited_too(tmp_path: Path) -> None:
+    """A page that begins activation after activation to guess at each: by the page's token three tries, by the bank's
+    key the limit of guesses."""
+    limits = {name: RateLimit(1_000_000, 60) for name in ("default", "public", "phone", "start", "stream")}
+    async with GatewayKit.running(tmp_path, limits=limits | {"guess": RateLimit(6, 60)}) as kit:
+        statuses = []
+        for number in range(3):
+            activation = (await kit.begin(user=f"user-{number}"))["activation"]["id"]
+            contact = await kit.phone().begin_link((await kit.code(activation))["link"])
+            wrong = f"{(int(contact.device_code) + 1) % 10**8:08d}"
+            for _ in range(3):
+                answer = await kit.confirm(activation, wrong, status=None)
+                statuses.append(answer["status"])
+        assert statuses == [422, 422, 410, 422, 422, 410, 429, 429, 429]
+        kit.clock.advance(61)
+        await bind_phone(kit, user="after")
