@@ -23,7 +23,7 @@ from gateway.protocol.noise import Handshake
 from gateway.protocol.session import Session
 from gateway.storage.backends import SqliteBackend
 from gateway.storage.engine import Storage
-from hsm_adapters.software import SoftwareAdapter
+from hsm_adapters.registry import find_adapter
 
 PARTS = {
     "crypto": "handshake, signatures, OPRF, seals",
@@ -61,6 +61,7 @@ def install(ledger: Ledger) -> None:
 
 
 def _install_crypto(ledger: Ledger) -> None:
+    adapter = find_adapter("software:file=keys?key-source=file:key")
     ledger.wrap_steps(Handshake, "read", "crypto")
     ledger.wrap_steps(Handshake, "write", "crypto")
     for name in ("encrypt", "decrypt", "export"):
@@ -70,7 +71,7 @@ def _install_crypto(ledger: Ledger) -> None:
     for name in ("evaluation_peers", "recover"):
         ledger.wrap(oprf, name, "crypto")
     for name in ("wrap", "unwrap", "ecdh", "ecdh_wrapped", "generate_wrapped"):
-        ledger.wrap_coroutine(SoftwareAdapter, name, "crypto")
+        ledger.wrap_coroutine(adapter, name, "crypto")
 
 
 def main() -> None:
