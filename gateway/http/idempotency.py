@@ -59,7 +59,11 @@ _VALUES = {
 } | {"state": "started", "attempt": 1}
 _INSERT: dict[str, Executable] = {
     "sqlite": sqlite.insert(idempotency_keys).values(_VALUES).on_conflict_do_nothing(),
-    "postgresql": postgresql.insert(idempotency_keys).values(_VALUES).on_conflict_do_nothing(),
+    # Without the option SQLAlchemy does not keep an INSERT's row count.
+    "postgresql": postgresql.insert(idempotency_keys)
+    .values(_VALUES)
+    .on_conflict_do_nothing()
+    .execution_options(preserve_rowcount=True),
 }
 _SELECT = select(_t.request_digest, _t.state, _t.attempt, _t.answer, _t.lease_at, _t.created_at).where(
     _t.digest == bindparam("digest")
