@@ -49,13 +49,6 @@ class ProblemCode(Enum):
         "The code is not the one on the phone",
         "Compare and type it again.",
     )
-    BINDING_SUSPENDED = (
-        "binding-suspended",
-        409,
-        "This phone is suspended",
-        "Resume it, or bind the phone anew.",
-    )
-    PIN_BLOCKED = ("pin-blocked", 409, "The PIN is blocked", "Wait, or ask the bank to unblock it.")
     INTERNAL = ("internal", 500, "Something went wrong here", "Try again; tell the operator the request id.")
     UNAVAILABLE = ("unavailable", 503, "The service cannot answer now", "Try again shortly.")
 

@@ -50,7 +50,7 @@ TEXT: dict[str, dict[Lang, str]] = {
     "use code": {"en": "Use this code", "fr": "Utiliser ce code"},
     "yes": {"en": "Yes, bind this phone", "fr": "Oui, lier ce téléphone"},
     "code2 scan": {"en": "Scan the second code", "fr": "Scanner le second code"},
-    "code2 type": {"en": "Type it instead", "fr": "Le saisir plutôt"},
+    "code2 type": {"en": "Type it instead", "fr": "Le saisir à la main"},
     "choose": {"en": "Choose a PIN", "fr": "Choisissez un code PIN"},
     "again": {"en": "Type it once more", "fr": "Saisissez-le encore une fois"},
     "bound": {"en": "This phone is bound", "fr": "Ce téléphone est lié"},

@@ -41,6 +41,7 @@ export class ActivationSession implements ReactiveController {
   readonly #host: SessionHost;
   #client: GatewayClient | null = null;
   #id = "";
+  #followed: readonly [base: string, id: string, token: string] | null = null;
   #events: EventStream | null = null;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #tick: ReturnType<typeof setInterval> | undefined;
@@ -54,6 +55,8 @@ export class ActivationSession implements ReactiveController {
   hostConnected(): void {
     document.addEventListener("visibilitychange", this.#onVisible);
     globalThis.addEventListener("online", this.#onVisible);
+    // Taken out and put in again, as frameworks do when they move it.
+    if (this.#followed !== null) this.start(...this.#followed);
   }
 
   hostDisconnected(): void {
@@ -68,6 +71,7 @@ export class ActivationSession implements ReactiveController {
     this.activation = this.code = this.failure = this.wrongLeft = null;
     this.phoneAway = this.busy = false;
     this.#id = id;
+    this.#followed = [base, id, token];
     const client = new GatewayClient({ base, token });
     this.#client = client;
     this.#events = new EventStream({

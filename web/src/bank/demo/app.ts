@@ -88,9 +88,7 @@ export class DemoBank extends LitElement {
     const customer = this._session?.customer ?? null;
     if (customer === null) return;
     if (this._view === "devices") {
-      void this.#guard(async () => {
-        this._token = await this.#api.pageToken();
-      });
+      void this.#renewToken();
       void this.#readNotices();
     }
     if (this._view !== "add") this.#leave();
@@ -99,6 +97,12 @@ export class DemoBank extends LitElement {
       if (this._started === null) void this.#start();
     }
   };
+
+  async #renewToken(): Promise<void> {
+    await this.#guard(async () => {
+      this._token = await this.#api.pageToken();
+    });
+  }
 
   async #start(): Promise<void> {
     this.#leave();
@@ -217,7 +221,7 @@ export class DemoBank extends LitElement {
         </div>
         <a class="button" href="#/devices/add">${icons.add()} ${words.add}</a>
       </div>
-      <tessera-devices lang=${lang} token=${this._token}></tessera-devices>
+      <tessera-devices lang=${lang} token=${this._token} @tessera-error=${this.#onDevicesError}></tessera-devices>
       <section class="card stack">
         <h2>${words.noticesTitle}</h2>
         ${this._notices.length === 0 ? html`<p class="soft">${words.noticesNone}</p>` : this.#noticeList(words, lang)}
@@ -274,6 +278,11 @@ export class DemoBank extends LitElement {
 
   readonly #onOver = (): void => {
     sessionStorage.removeItem(UNDERWAY);
+  };
+
+  /** The token's quarter of an hour is over: the bank hands the page another one, as long as its session lasts. */
+  readonly #onDevicesError = (event: CustomEvent<{ readonly code: string }>): void => {
+    if (event.detail.code === "unauthenticated") void this.#renewToken();
   };
 
   readonly #onSkip = (event: Event): void => {

@@ -121,6 +121,12 @@ export class TesseraDevices extends LitElement {
     this._busy = false;
   }
 
+  override connectedCallback(): void {
+    super.connectedCallback();
+    // Taken out and put in again, as frameworks do when they move it.
+    if (this.#client !== null) this.#start();
+  }
+
   override disconnectedCallback(): void {
     super.disconnectedCallback();
     this.#events?.close();

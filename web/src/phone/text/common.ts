@@ -18,7 +18,6 @@ export const common = defineMessages({
     updateReady: "A newer version of this app is ready.",
     update: "Update now",
     loading: "One moment…",
-    openInBrowser: "This browser cannot keep keys safely",
   },
   fr: {
     appName: "Tessera",
@@ -36,7 +35,6 @@ export const common = defineMessages({
     updateReady: "Une version plus récente de l’application est prête.",
     update: "Mettre à jour",
     loading: "Un instant…",
-    openInBrowser: "Ce navigateur ne sait pas garder les clés en sécurité",
   },
 });
 
@@ -44,7 +42,6 @@ export const home = defineMessages({
   en: {
     title: "Your banks",
     emptyTitle: "Bind this phone to your bank",
-    emptyText: "Open your bank’s site on a computer, choose “Add a phone”, and scan the code that it shows.",
     add: "Add a bank",
     scan: "Scan the code",
     otherWays: "No computer at hand, or the camera does not work?",
@@ -61,7 +58,6 @@ export const home = defineMessages({
     pendingTitle: (bank: string) => `An activation with ${bank} is under way`,
     pendingUnknown: "your bank",
     resume: "Carry on",
-    howTitle: "How it works",
     how1: "Your bank’s site shows a code.",
     how2: "You scan it here; this phone shows eight digits.",
     how3: "You type them on the computer, then choose a PIN here.",
@@ -69,7 +65,6 @@ export const home = defineMessages({
   fr: {
     title: "Vos banques",
     emptyTitle: "Liez ce téléphone à votre banque",
-    emptyText: "Ouvrez le site de votre banque sur un ordinateur, choisissez « Ajouter un téléphone » et scannez le code affiché.",
     add: "Ajouter une banque",
     scan: "Scanner le code",
     otherWays: "Pas d’ordinateur, ou l’appareil photo ne marche pas ?",
@@ -86,7 +81,6 @@ export const home = defineMessages({
     pendingTitle: (bank: string) => `Une activation avec ${bank} est en cours`,
     pendingUnknown: "votre banque",
     resume: "Reprendre",
-    howTitle: "Comment cela se passe",
     how1: "Le site de votre banque affiche un code.",
     how2: "Vous le scannez ici ; ce téléphone affiche huit chiffres.",
     how3: "Vous les saisissez sur l’ordinateur, puis choisissez un code PIN ici.",

@@ -98,7 +98,7 @@ const ENDS: Readonly<Record<Lang, Readonly<Record<EndReason, Pair>>>> = {
     unknown: ["This activation is over", "Start a new one on your bank’s page."],
   },
   fr: {
-    "device-code": ["Trois codes faux ont été saisis", "Pour votre sécurité, cette activation est terminée. Commencez-en une nouvelle sur la page de votre banque."],
+    "device-code": ["Trois codes erronés ont été saisis", "Pour votre sécurité, cette activation est terminée. Commencez-en une nouvelle sur la page de votre banque."],
     expired: ["Le temps est écoulé", "Cette activation est terminée. Commencez-en une nouvelle sur la page de votre banque."],
     cancelled: ["Cette activation a été annulée", "Si ce n’était pas vous, appelez votre banque. Sinon, commencez-en une nouvelle sur sa page."],
     contested: ["Un autre téléphone a scanné ce code", "Pour votre sécurité, rien n’a été lié. Si personne près de vous ne l’a scanné aussi, quelqu’un voit peut-être votre écran : appelez votre banque, puis recommencez une activation."],

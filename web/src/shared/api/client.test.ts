@@ -55,6 +55,23 @@ describe("what is sent", () => {
     expect(keys[0]).not.toBe(keys[1]);
   });
 
+  it("gives up when the caller does, also where AbortSignal.any is missing", async () => {
+    const any = Object.getOwnPropertyDescriptor(AbortSignal, "any");
+    Reflect.deleteProperty(AbortSignal, "any");
+    try {
+      const { client, sent } = clientWith([json({}), json({})]);
+      const wish = new AbortController();
+      await client.code("act_1", "qr", wish.signal);
+      expect(sent[0]?.init.signal?.aborted).toBe(false);
+      wish.abort();
+      expect(sent[0]?.init.signal?.aborted).toBe(true);
+      await client.code("act_1", "qr", wish.signal);
+      expect(sent[1]?.init.signal?.aborted).toBe(true);
+    } finally {
+      if (any !== undefined) Object.defineProperty(AbortSignal, "any", any);
+    }
+  });
+
   it("follows the cursor of a list to its end", async () => {
     const { client, sent } = clientWith([json({ items: [{ id: "a" }], next_cursor: "n&1" }), json({ items: [{ id: "b" }], next_cursor: null })]);
     expect((await client.bindings()).map(({ id }) => id)).toEqual(["a", "b"]);
@@ -106,7 +123,7 @@ describe("failures", () => {
 });
 
 describe("explanations", () => {
-  const codes = ["offline", "timeout", "unauthenticated", "forbidden", "not-found", "conflict", "rate-limited", "activation-ended", "device-code-wrong", "binding-suspended", "pin-blocked", "unavailable", "invalid-request"];
+  const codes = ["offline", "timeout", "unauthenticated", "forbidden", "not-found", "conflict", "rate-limited", "activation-ended", "device-code-wrong", "unavailable", "invalid-request"];
 
   it.each(codes)("%s has a text and a next step of its own in both languages", (code) => {
     const general = explain(new Error("x"), "en");

@@ -88,7 +88,7 @@ export class GatewayClient {
     if (call.body !== undefined) headers["Content-Type"] = "application/json";
     if (call.once === true) headers["Idempotency-Key"] = crypto.randomUUID();
     const timeout = AbortSignal.timeout(this.#timeoutMs);
-    const signal = call.signal === undefined ? timeout : AbortSignal.any([timeout, call.signal]);
+    const signal = call.signal === undefined ? timeout : firstOf(timeout, call.signal);
     const init: RequestInit = { method, headers, signal, cache: "no-store", credentials: "omit" };
     if (call.body !== undefined) init.body = JSON.stringify(call.body);
     const response = await this.#send(this.base + path, init);
@@ -110,6 +110,19 @@ export class GatewayClient {
       throw new ApiError(name === "TimeoutError" ? "timeout" : "offline", 0);
     }
   }
+}
+
+/** Returns a signal that aborts with the first of the two. `AbortSignal.any` is younger than the oldest browsers we build for. */
+function firstOf(timeout: AbortSignal, wish: AbortSignal): AbortSignal {
+  const joint = new AbortController();
+  for (const signal of [timeout, wish]) {
+    const pass = (): void => {
+      joint.abort(signal.reason);
+    };
+    if (signal.aborted) pass();
+    else signal.addEventListener("abort", pass, { once: true, signal: joint.signal });
+  }
+  return joint.signal;
 }
 
 function retryAfterOf(response: Response): number | null {
