@@ -26,11 +26,11 @@ class RateLimit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 DEFAULT_LIMITS: dict[str, RateLimit] = {
-    "default": RateLimit(1_200, 60),
+    "default": RateLimit(6_000, 60),
     "start": RateLimit(6_000, 60),
     "guess": RateLimit(20, 60),
     "stream": RateLimit(60, 60),
-    "phone": RateLimit(120, 60),
+    "phone": RateLimit(600, 60),
     "public": RateLimit(600, 60),
 }
 

@@ -52,7 +52,7 @@ class Endpoint:
         request[ANSWER_HEADERS] = headers
         route = self._route
         principal = await self._identify(request)
-        caller = principal.limit_key if principal is not None else caller_at(request.remote)
+        caller = self._caller(request, principal)
         allowance = self._parts.limiter.take(route.limit, caller, self._limit)
         headers |= allowance.headers()
         allowance.check()
@@ -69,6 +69,15 @@ class Endpoint:
         if key is None or principal is None:
             return await self._run(api_request, body)
         return await self._run_once(api_request, principal, key, body)
+
+    def _caller(self, request: web.Request, principal: Principal | None) -> str:
+        """Return whom the limit counts. A bank's key speaks for all its customers, so its guesses count by the thing
+        that is guessed at."""
+        if principal is None:
+            return caller_at(request.remote)
+        if self._route.limit == "guess" and isinstance(principal, ApiKeyPrincipal):
+            return f"{principal.limit_key} {request.path}"
+        return principal.limit_key
 
     async def _identify(self, request: web.Request) -> Principal | None:
         if self._route.auth is Auth.PUBLIC:

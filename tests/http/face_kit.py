@@ -202,6 +202,7 @@ def table(made: list[str], gate: asyncio.Event, streams: Callable[[], EventStrea
         Route("GET", "/t/page-only", who("page"), auth=Auth.PAGE_TOKEN, response=Receipt),
         Route("GET", "/t/either", who("either"), **page, response=Receipt),  # type: ignore[arg-type]
         Route("GET", "/t/tight", who("tight"), response=Receipt, limit="tight"),
+        Route("POST", "/t/guess/{id}", nothing, auth=Auth.EITHER, limit="guess"),
     ]
 
 

@@ -130,6 +130,14 @@ async def test_limit_counts_down_and_comes_back(face: Face) -> None:
     assert (await face.ask("GET", "/t/tight"))[0] == 429
 
 
+async def test_guesses_of_a_bank_count_by_what_is_guessed_at(tmp_path: Path) -> None:
+    async with running_face(tmp_path, limits={"guess": RateLimit(2, 60)}) as face:
+        for name in ("a", "b", "c"):
+            assert [(await face.ask("POST", f"/t/guess/{name}"))[0] for _ in range(3)] == [204, 204, 429]
+        for statuses in ([204, 204], [429, 429]):
+            assert [(await face.ask("POST", f"/t/guess/{n}", token=PAGE_TOKEN))[0] for n in "de"] == statuses
+
+
 async def test_callers_that_cannot_be_counted_are_refused(face: Face) -> None:
     for number in range(60):
         try:
