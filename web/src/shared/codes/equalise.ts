@@ -4,35 +4,50 @@
  * anew by how the errors really spread. Called by `decode.ts` when plain classification does not decode.
  */
 import { COLOURS, type Layout } from "./layout.js";
-import { dataPlaces, setLabel, type Labels } from "./palette.js";
+import { dataPlaces, dataTrust, setLabel, type Labels } from "./palette.js";
 import type { ModuleColours } from "./sample.js";
 import { solve } from "./solve.js";
 
-/** Eight neighbours and the module itself, which is number 4, then a constant. */
-const TAPS = 9;
-const OWN = 4;
-const UNKNOWNS = TAPS + 1;
+/** The modules around one, as steps of row and column. */
+const AROUND = [-1, 0, 1].flatMap((dy) => [-1, 0, 1].map((dx) => [dy, dx] as const)).filter(([dy, dx]) => dy !== 0 || dx !== 0);
+/** Own share and offset vary over the symbol, as light does: 1, u, v, u², uv, v². */
+const TERMS = 6;
+/** Unknowns of a channel: the own share's terms, the offset's terms, one share for each neighbour. */
+const OFFSET = TERMS;
+const NEIGHBOURS = 2 * TERMS;
+const UNKNOWNS = NEIGHBOURS + AROUND.length;
 const ROUNDS = 3;
 /** A module that keeps less of its own colour than this is beyond repair. */
 const LEAST_OWN_SHARE = 0.12;
+/** Keeps the fit from making much of little. */
+const RIDGE = 1e-2;
 /** Variance that is added to every direction of colour, so that a lucky fit is not taken for certainty. */
 const LEAST_VARIANCE = 4e-4;
+
+/** One channel of all modules: as the camera saw it, and as the symbol was drawn if the labels are right. */
+interface Channel {
+  readonly seen: Float32Array;
+  readonly drawn: Float32Array;
+  readonly side: number;
+  readonly number: number;
+}
 
 /** Relabels the data modules; false when the fit makes no sense, the labels are then as they were. */
 export function equalise(colours: ModuleColours, layout: Layout, reference: Float32Array, labels: Labels): boolean {
   const seen = toOpponent(colours.rgb);
   const palette = toOpponent(reference);
   const places = dataPlaces(layout);
+  const trust = dataTrust(colours, layout);
   for (let round = 0; round < ROUNDS; round++) {
     const drawn = drawModules(colours, layout, palette, labels);
     const clean = new Float32Array(places.length * 3);
-    for (let k = 0; k < 3; k++) {
-      const taps = fitTaps(seen, drawn, colours.side, k);
-      if (!taps || taps[OWN]! < LEAST_OWN_SHARE) return round > 0;
-      removeNeighbours({ seen, drawn, side: colours.side, places, taps, channel: k, clean });
+    for (let number = 0; number < 3; number++) {
+      const channel: Channel = { seen, drawn, side: colours.side, number };
+      const shares = fitShares(channel);
+      if (!shares || !removeNeighbours(channel, shares, places, clean)) return round > 0;
     }
     movePalette(palette, clean, labels);
-    relabel(clean, palette, labels);
+    relabel(clean, palette, labels, trust);
   }
   return true;
 }
@@ -67,49 +82,60 @@ function drawModules(colours: ModuleColours, layout: Layout, palette: Float32Arr
   return drawn;
 }
 
-/** Least squares: one channel of every inner module as a sum of its neighbours' drawn colours. Null when singular. */
-function fitTaps(seen: Float32Array, drawn: Float32Array, side: number, channel: number): Float64Array | null {
-  const normal = new Float64Array(UNKNOWNS * (UNKNOWNS + 1));
-  const row = new Float64Array(UNKNOWNS + 1);
-  for (let y = 1; y < side - 1; y++) {
-    for (let x = 1; x < side - 1; x++) {
-      for (let tap = 0; tap < TAPS; tap++) row[tap] = drawn[neighbour(y * side + x, tap, side) * 3 + channel]!;
-      row[TAPS] = 1;
-      row[UNKNOWNS] = seen[(y * side + x) * 3 + channel]!;
+/** Least squares over all inner modules. Null when singular. */
+function fitShares(channel: Channel): Float64Array | null {
+  const stride = UNKNOWNS + 1;
+  const normal = new Float64Array(UNKNOWNS * stride);
+  const row = new Float64Array(stride);
+  for (let y = 1; y < channel.side - 1; y++) {
+    for (let x = 1; x < channel.side - 1; x++) {
+      const at = y * channel.side + x;
+      fillRow(row, channel, at);
+      row[UNKNOWNS] = channel.seen[at * 3 + channel.number]!;
       for (let i = 0; i < UNKNOWNS; i++) {
-        for (let j = i; j <= UNKNOWNS; j++) normal[i * (UNKNOWNS + 1) + j]! += row[i]! * row[j]!;
+        const factor = row[i]!;
+        if (factor !== 0) for (let j = i; j <= UNKNOWNS; j++) normal[i * stride + j]! += factor * row[j]!;
       }
     }
   }
   for (let i = 0; i < UNKNOWNS; i++) {
-    normal[i * (UNKNOWNS + 1) + i]! += 1e-3;
-    for (let j = 0; j < i; j++) normal[i * (UNKNOWNS + 1) + j] = normal[j * (UNKNOWNS + 1) + i]!;
+    normal[i * stride + i]! += RIDGE;
+    for (let j = 0; j < i; j++) normal[i * stride + j] = normal[j * stride + i]!;
   }
   return solve(normal, UNKNOWNS);
 }
 
-function neighbour(at: number, tap: number, side: number): number {
-  return at + (Math.floor(tap / 3) - 1) * side + (tap % 3) - 1;
-}
-
-interface Removal {
-  readonly seen: Float32Array;
-  readonly drawn: Float32Array;
-  readonly side: number;
-  readonly places: Uint16Array;
-  readonly taps: Float64Array;
-  readonly channel: number;
-  readonly clean: Float32Array;
-}
-
-function removeNeighbours({ seen, drawn, side, places, taps, channel, clean }: Removal): void {
-  places.forEach((at, i) => {
-    let value = seen[at * 3 + channel]! - taps[TAPS]!;
-    for (let tap = 0; tap < TAPS; tap++) {
-      if (tap !== OWN) value -= taps[tap]! * drawn[neighbour(at, tap, side) * 3 + channel]!;
-    }
-    clean[i * 3 + channel] = value / taps[OWN]!;
+/** What each unknown is multiplied by at one module. */
+function fillRow(row: Float64Array, { drawn, side, number }: Channel, at: number): void {
+  const u = (at % side) / side - 0.5;
+  const v = Math.floor(at / side) / side - 0.5;
+  const own = drawn[at * 3 + number]!;
+  row[OFFSET] = 1;
+  row[OFFSET + 1] = u;
+  row[OFFSET + 2] = v;
+  row[OFFSET + 3] = u * u;
+  row[OFFSET + 4] = u * v;
+  row[OFFSET + 5] = v * v;
+  for (let term = 0; term < TERMS; term++) row[term] = own * row[OFFSET + term]!;
+  AROUND.forEach(([dy, dx], i) => {
+    row[NEIGHBOURS + i] = drawn[(at + dy * side + dx) * 3 + number]!;
   });
+}
+
+/** Puts into `clean` what is left of each data module; false where a module keeps too little of its own colour. */
+function removeNeighbours(channel: Channel, shares: Float64Array, places: Uint16Array, clean: Float32Array): boolean {
+  const row = new Float64Array(UNKNOWNS + 1);
+  for (let i = 0; i < places.length; i++) {
+    const at = places[i]!;
+    fillRow(row, channel, at);
+    let value = channel.seen[at * 3 + channel.number]!;
+    for (let k = OFFSET; k < UNKNOWNS; k++) value -= shares[k]! * row[k]!;
+    let own = 0;
+    for (let term = 0; term < TERMS; term++) own += shares[term]! * row[OFFSET + term]!;
+    if (own < LEAST_OWN_SHARE) return false;
+    clean[i * 3 + channel.number] = value / own;
+  }
+  return true;
 }
 
 /** Sets each colour to the mean of the modules that have it. */
@@ -127,7 +153,7 @@ function movePalette(palette: Float32Array, points: Float32Array, labels: Labels
 }
 
 /** Labels by Mahalanobis distance. */
-function relabel(points: Float32Array, palette: Float32Array, labels: Labels): void {
+function relabel(points: Float32Array, palette: Float32Array, labels: Labels, trust: Float32Array): void {
   const metric = inverseCovariance(points, palette, labels);
   if (!metric) return;
   const [xx, xy, xz, yy, yz, zz] = metric;
@@ -139,7 +165,7 @@ function relabel(points: Float32Array, palette: Float32Array, labels: Labels): v
       const z = points[i * 3 + 2]! - palette[index * 3 + 2]!;
       squared[index] = xx * x * x + yy * y * y + zz * z * z + 2 * (xy * x * y + xz * x * z + yz * y * z);
     }
-    setLabel(labels, i, squared);
+    setLabel(labels, i, squared, trust[i]!);
   }
 }
 

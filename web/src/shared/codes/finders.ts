@@ -4,7 +4,7 @@
  * gives up on (strong noise, steep tilt). Called by `locate.ts`; bounded by the candidates that it keeps.
  */
 import { distance } from "./geometry.js";
-import type { Plane } from "./planes.js";
+import { boxMeans, type Plane } from "./planes.js";
 import type { Point } from "./types.js";
 
 /** A finder pattern: its middle and the length of its modules, in pixels of the frame. */
@@ -61,31 +61,10 @@ function toFinder({ x, y, moduleSize, count }: Cluster, scale: number): Finder {
 
 /** One byte a pixel, 1 where darker than the mean around it. */
 function binarise({ pixels, width, height }: Plane): Uint8Array {
-  const sums = new Uint32Array((width + 1) * (height + 1));
-  for (let y = 0; y < height; y++) {
-    let row = 0;
-    for (let x = 0; x < width; x++) {
-      row += pixels[y * width + x]!;
-      sums[(y + 1) * (width + 1) + x + 1] = sums[y * (width + 1) + x + 1]! + row;
-    }
-  }
   const reach = Math.max(6, Math.round((Math.min(width, height) * WINDOW_SHARE) / 2));
+  const means = boxMeans(pixels, width, height, reach);
   const dark = new Uint8Array(width * height);
-  for (let y = 0; y < height; y++) {
-    const top = Math.max(0, y - reach);
-    const bottom = Math.min(height, y + reach + 1);
-    for (let x = 0; x < width; x++) {
-      const left = Math.max(0, x - reach);
-      const right = Math.min(width, x + reach + 1);
-      const sum =
-        sums[bottom * (width + 1) + right]! -
-        sums[top * (width + 1) + right]! -
-        sums[bottom * (width + 1) + left]! +
-        sums[top * (width + 1) + left]!;
-      const area = (bottom - top) * (right - left);
-      if (pixels[y * width + x]! * area < sum * LIGHT_SHARE - area * LEAST_DEPTH) dark[y * width + x] = 1;
-    }
-  }
+  for (let i = 0; i < dark.length; i++) dark[i] = pixels[i]! < means[i]! * LIGHT_SHARE - LEAST_DEPTH ? 1 : 0;
   return dark;
 }
 

@@ -23,9 +23,9 @@ export function newLabels(count: number): Labels {
 
 /**
  * Sets one module's label from its squared distances to the eight colours, in standard deviations: the nearest colour, and
- * for each bit the distance to the nearest colour that has it otherwise.
+ * for each bit the distance to the nearest colour that has it otherwise, as far as the module's colour can be trusted.
  */
-export function setLabel(labels: Labels, module: number, squared: Float64Array): void {
+export function setLabel(labels: Labels, module: number, squared: Float64Array, trust: number): void {
   let index = 0;
   for (let k = 1; k < COLOURS; k++) if (squared[k]! < squared[index]!) index = k;
   labels.index[module] = index;
@@ -33,7 +33,7 @@ export function setLabel(labels: Labels, module: number, squared: Float64Array):
     const bit = 1 << (PLANES - 1 - plane);
     let other = Infinity;
     for (let k = 0; k < COLOURS; k++) if ((k ^ index) & bit && squared[k]! < other) other = squared[k]!;
-    labels.margin[module * PLANES + plane] = (other - squared[index]!) / 2;
+    labels.margin[module * PLANES + plane] = (trust * (other - squared[index]!)) / 2;
   }
 }
 
@@ -73,10 +73,11 @@ function borderPalette(colours: ModuleColours, layout: Layout): Float32Array {
 /** The nearest palette colour of every data module. */
 export function classify(colours: ModuleColours, layout: Layout, reference: Float32Array): Labels {
   const points = dataColours(colours, layout);
+  const trust = dataTrust(colours, layout);
   const labels = newLabels(layout.order.length);
   const palette = reference.slice();
   for (let round = 0; ; round++) {
-    const sums = assign(points, palette, labels);
+    const sums = assign(points, palette, labels, trust);
     if (round === ROUNDS) return labels;
     follow(palette, reference, sums);
   }
@@ -96,8 +97,13 @@ function dataColours(colours: ModuleColours, layout: Layout): Float32Array {
   return points;
 }
 
+/** How far the data modules' colours can be trusted, in placement order. */
+export function dataTrust(colours: ModuleColours, layout: Layout): Float32Array {
+  return Float32Array.from(dataPlaces(layout), (at) => colours.trust[at]!);
+}
+
 /** Labels every point with its nearest colour; returns sums and count of the points of each colour. */
-function assign(points: Float32Array, palette: Float32Array, labels: Labels): Float64Array {
+function assign(points: Float32Array, palette: Float32Array, labels: Labels, trust: Float32Array): Float64Array {
   const sums = new Float64Array(COLOURS * 4);
   const squared = new Float64Array(COLOURS);
   for (let i = 0; i < labels.index.length; i++) {
@@ -108,7 +114,7 @@ function assign(points: Float32Array, palette: Float32Array, labels: Labels): Fl
       const db = b - palette[k * 3 + 2]!;
       squared[k] = (dr * dr + dg * dg + db * db) / (SPREAD * SPREAD);
     }
-    setLabel(labels, i, squared);
+    setLabel(labels, i, squared, trust[i]!);
     const index = labels.index[i]!;
     sums[index * 4]! += r;
     sums[index * 4 + 1]! += g;

@@ -4,8 +4,12 @@
  */
 import type { Frame } from "./types.js";
 
-/** `grey`: luma. `peak`: max(R, G, B), which turns every colour but black light. `green`: the sharpest channel of a Bayer sensor. */
-export type PlaneName = "grey" | "peak" | "green" | "smooth" | "half" | "quarter";
+/**
+ * `grey`: luma. `smooth`, `half`, `quarter`: luma blurred, and at a half and a quarter of the size. `flat`: half the size, each
+ * pixel against the brightness and contrast around it, which brings out what a reflection has washed away. `peak`: max(R, G, B),
+ * which turns every colour but black light.
+ */
+export type PlaneName = "grey" | "peak" | "smooth" | "half" | "quarter" | "flat";
 
 /** A plane with its own size: `scale` pixels of the frame lie along one of the plane's. */
 export interface Plane {
@@ -15,7 +19,7 @@ export interface Plane {
   readonly scale: number;
 }
 
-const SCALES: Readonly<Record<PlaneName, number>> = { grey: 1, smooth: 1, peak: 1, green: 1, half: 2, quarter: 4 };
+const SCALES: Readonly<Record<PlaneName, number>> = { grey: 1, smooth: 1, peak: 1, half: 2, quarter: 4, flat: 2 };
 
 export class Planes {
   #frame: Frame | undefined;
@@ -57,7 +61,9 @@ export class Planes {
     if (name === "smooth") smooth(this.get("grey"), pixels);
     else if (name === "half") halve(this.get("grey"), pixels);
     else if (name === "quarter") halve(this.get("half"), pixels);
-    else fill(name, frame.data, pixels);
+    else if (name === "flat") flatten(this.get("half"), pixels);
+    else if (name === "grey") fillLuma(frame.data, pixels);
+    else fillPeak(frame.data, pixels);
   }
 }
 
@@ -71,22 +77,62 @@ function halve({ pixels, width, height }: Plane, target: Uint8Array): void {
   }
 }
 
-function fill(name: PlaneName, data: Uint8ClampedArray, plane: Uint8Array): void {
-  const size = plane.length;
-  if (name === "grey") {
-    for (let i = 0, j = 0; i < size; i++, j += 4) plane[i] = (data[j]! * 77 + data[j + 1]! * 150 + data[j + 2]! * 29) >> 8;
-  } else if (name === "green") {
-    for (let i = 0, j = 1; i < size; i++, j += 4) plane[i] = data[j]!;
-  } else {
-    for (let i = 0, j = 0; i < size; i++, j += 4) {
-      let peak = data[j]!;
-      const green = data[j + 1]!;
-      const blue = data[j + 2]!;
-      if (green > peak) peak = green;
-      if (blue > peak) peak = blue;
-      plane[i] = peak;
+function fillLuma(data: Uint8ClampedArray, plane: Uint8Array): void {
+  for (let i = 0, j = 0; i < plane.length; i++, j += 4) plane[i] = (data[j]! * 77 + data[j + 1]! * 150 + data[j + 2]! * 29) >> 8;
+}
+
+function fillPeak(data: Uint8ClampedArray, plane: Uint8Array): void {
+  for (let i = 0, j = 0; i < plane.length; i++, j += 4) {
+    let peak = data[j]!;
+    const green = data[j + 1]!;
+    const blue = data[j + 2]!;
+    if (green > peak) peak = green;
+    if (blue > peak) peak = blue;
+    plane[i] = peak;
+  }
+}
+
+/** The window of brightness and contrast is this share of the shorter side; contrast below the floor is noise. */
+const FLAT_WINDOW = 1 / 12;
+const FLAT_FLOOR = 2.5;
+const FLAT_GAIN = 56;
+
+function flatten({ pixels, width, height }: Plane, target: Uint8Array): void {
+  const reach = Math.max(4, Math.round((Math.min(width, height) * FLAT_WINDOW) / 2));
+  const means = boxMeans(pixels, width, height, reach);
+  const deviations = new Float32Array(pixels.length);
+  for (let i = 0; i < pixels.length; i++) deviations[i] = Math.abs(pixels[i]! - means[i]!);
+  const contrasts = boxMeans(deviations, width, height, reach);
+  for (let i = 0; i < pixels.length; i++) {
+    const value = 128 + (FLAT_GAIN * (pixels[i]! - means[i]!)) / Math.max(FLAT_FLOOR, contrasts[i]!);
+    target[i] = value < 0 ? 0 : value > 255 ? 255 : value;
+  }
+}
+
+/** Means of the squares of `2 * reach + 1` pixels around each pixel; smaller at the edges. */
+export function boxMeans(values: ArrayLike<number>, width: number, height: number, reach: number): Float32Array {
+  const stride = width + 1;
+  const sums = new Float64Array(stride * (height + 1));
+  for (let y = 0; y < height; y++) {
+    let row = 0;
+    for (let x = 0; x < width; x++) {
+      row += values[y * width + x]!;
+      sums[(y + 1) * stride + x + 1] = sums[y * stride + x + 1]! + row;
     }
   }
+  const means = new Float32Array(width * height);
+  for (let y = 0; y < height; y++) {
+    const top = Math.max(0, y - reach);
+    const bottom = Math.min(height, y + reach + 1);
+    for (let x = 0; x < width; x++) {
+      const left = Math.max(0, x - reach);
+      const right = Math.min(width, x + reach + 1);
+      const sum =
+        sums[bottom * stride + right]! - sums[top * stride + right]! - sums[bottom * stride + left]! + sums[top * stride + left]!;
+      means[y * width + x] = sum / ((bottom - top) * (right - left));
+    }
+  }
+  return means;
 }
 
 /** A 5 by 5 binomial blur (1 4 6 4 1): takes sensor noise and JPEG ringing away before the image is made black and white. */

@@ -20,8 +20,9 @@ const ATTEMPTS: readonly { readonly by: "zxing" | "finders"; readonly plane: Pla
   { by: "zxing", plane: "smooth" },
   { by: "finders", plane: "quarter" },
   { by: "finders", plane: "grey" },
+  { by: "zxing", plane: "flat" },
+  { by: "finders", plane: "flat" },
   { by: "zxing", plane: "peak" },
-  { by: "zxing", plane: "green" },
 ];
 const DEFAULT_BUDGET_MS = 45;
 const CANDIDATES_A_PLANE = 3;

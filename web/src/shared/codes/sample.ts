@@ -11,6 +11,8 @@ export interface ModuleColours {
   /** Modules a side with the border. */
   readonly side: number;
   readonly rgb: Float32Array;
+  /** How far each colour can be trusted, 0..1: little where a reflection has left no contrast. */
+  readonly trust: Float32Array;
 }
 
 /** Points a module is sampled at, away from its middle, in modules. */
@@ -54,11 +56,13 @@ export function sampleModules(frame: Frame, map: Homography, layout: Layout): Mo
     rgb[place * 3 + 1] = green / 9;
     rgb[place * 3 + 2] = blue / 9;
   }
-  return { side, rgb };
+  return { side, rgb, trust: new Float32Array(side * side).fill(1) };
 }
 
 /** Modules between two nodes of the grid that light is estimated on. */
 const NODE_STEP = 4;
+/** White less black, of white, that lets a colour be trusted fully. */
+const GOOD_CONTRAST = 0.6;
 /** Least difference of white and black that is believed, of 255. */
 const LEAST_SPAN = 6;
 
@@ -67,7 +71,7 @@ const LEAST_SPAN = 6;
  * modules around, weighted by 1 / distance³, on a grid of nodes and bilinear between them.
  */
 export function normaliseLight(colours: ModuleColours, layout: Layout): void {
-  const { side, rgb } = colours;
+  const { side, rgb, trust } = colours;
   const nodes = Math.ceil((side - 1) / NODE_STEP) + 1;
   const white = levelGrid(colours, layout, -1, nodes);
   const black = levelGrid(colours, layout, 1, nodes);
@@ -79,12 +83,15 @@ export function normaliseLight(colours: ModuleColours, layout: Layout): void {
       const u = column / NODE_STEP - x;
       const node = (y * nodes + x) * 3;
       const place = (row * side + column) * 3;
+      let contrast = 0;
       for (let k = 0; k < 3; k++) {
         const dark = bilinear(black, node + k, nodes * 3, u, v);
         const light = bilinear(white, node + k, nodes * 3, u, v);
         const value = (rgb[place + k]! - dark) / Math.max(LEAST_SPAN, light - dark);
         rgb[place + k] = Math.min(1.4, Math.max(-0.3, value));
+        contrast = Math.max(contrast, (light - dark) / Math.max(1, light));
       }
+      trust[row * side + column] = Math.min(1, Math.max(0, contrast / GOOD_CONTRAST)) ** 2;
     }
   }
 }
