@@ -74,9 +74,9 @@ def active(activation: Activation, device: DeviceFacts) -> Fact:
     return _fact(activation, AuditWord.PHONE_ACTIVATION_COMPLETE, "activation.active", data)
 
 
-def ended(activation: Activation, event: ActivationEvent) -> Fact:
-    """It is over without a bound phone."""
-    return _fact(activation, _ENDS[event], "activation.ended", {"reason": activation.ended_reason})
+def ended(activation: Activation, event: ActivationEvent, word: AuditWord | None = None) -> Fact:
+    """It is over without a bound phone. `word` replaces the event's own, when somebody else wanted it."""
+    return _fact(activation, word or _ENDS[event], "activation.ended", {"reason": activation.ended_reason})
 
 
 def typed_form_ended(activation: Activation) -> Fact:

@@ -14,6 +14,7 @@ from gateway.activation.ports import GatewayKeys, Tenant
 from gateway.activation.service import ActivationService, StartOrder
 from gateway.core.encoding import b64url_encode
 from gateway.core.errors import Problem, ProblemCode
+from gateway.core.events import AuditWord
 from gateway.core.ids import decode_id
 from gateway.core.subjects import activation_topic, user_topic
 from gateway.http.hosts import Hosts
@@ -142,9 +143,11 @@ class _PageHandlers:
 
     async def cancel(self, request: ApiRequest) -> views.ActivationView:
         """End an activation."""
+        is_page = isinstance(request.principal, PagePrincipal)
+        word = AuditWord.CUSTOMER_ACTIVATION_CANCEL if is_page else AuditWord.BANK_ACTIVATION_CANCEL
         return views.view(
             await self._face.service.cancel(
-                tenant_id=request.tenant_id, activation_id=_activation_of(request)
+                tenant_id=request.tenant_id, activation_id=_activation_of(request), word=word
             )
         )
 

@@ -22,7 +22,7 @@ from gateway.activation.recent import RecentActivations
 from gateway.activation.secrets import SEED_BYTES, derive_typed_code, device_code_cell, seed_cell
 from gateway.core.clock import Clock
 from gateway.core.errors import Problem, ProblemCode
-from gateway.core.events import Fact, Journal
+from gateway.core.events import AuditWord, Fact, Journal
 from gateway.core.ids import ID_BYTES, encode_id
 from gateway.core.secrets import RandomSource
 from gateway.core.transaction import Transaction
@@ -193,14 +193,16 @@ class ActivationService:
                     return changed
         raise Problem(ProblemCode.CONFLICT, "the activation keeps changing")
 
-    async def cancel(self, *, tenant_id: str, activation_id: str) -> Activation:
-        """End an activation at the bank's or the customer's wish. Raises Problem(NOT_FOUND),
-        Problem(ACTIVATION_ENDED), and Problem(CONFLICT) when the phone is bound already."""
+    async def cancel(
+        self, *, tenant_id: str, activation_id: str, word: AuditWord = AuditWord.BANK_ACTIVATION_CANCEL
+    ) -> Activation:
+        """End an activation at the bank's or the customer's wish; `word` tells the audit log whose. Raises
+        Problem(NOT_FOUND), Problem(ACTIVATION_ENDED), and Problem(CONFLICT) when the phone is bound already."""
         for _ in range(ATTEMPTS):
             activation = await self.read_live(tenant_id=tenant_id, activation_id=activation_id)
             if activation.state is ActivationState.ACTIVE:
                 raise Problem(ProblemCode.CONFLICT, "the phone is bound already")
-            changed = await self._change(activation, ActivationEvent.CANCEL)
+            changed = await self._change(activation, ActivationEvent.CANCEL, word=word)
             if changed is not None:
                 return changed
         raise Problem(ProblemCode.CONFLICT, "the activation keeps changing")
@@ -228,10 +230,17 @@ class ActivationService:
         return len(due)
 
     async def _change(
-        self, activation: Activation, event: ActivationEvent, **members: int | bytes | None
+        self,
+        activation: Activation,
+        event: ActivationEvent,
+        *,
+        word: AuditWord | None = None,
+        **members: int | bytes | None,
     ) -> Activation | None:
         """Apply an event to the activation as it was read; None when it has changed since."""
-        changed = await self._storage.write(lambda tx: self._applied(tx, activation, event, **members))
+        changed = await self._storage.write(
+            lambda tx: self._applied(tx, activation, event, word=word, **members)
+        )
         if changed is None:
             self.recent.forget(activation.id)
         else:
@@ -243,6 +252,8 @@ class ActivationService:
         tx: Transaction,
         activation: Activation,
         event: ActivationEvent,
+        *,
+        word: AuditWord | None = None,
         **members: int | bytes | None,
     ) -> Activation | None:
         try:
@@ -251,13 +262,13 @@ class ActivationService:
             raise Problem(ProblemCode.CONFLICT, f"the activation is {activation.state}") from error
         if not store.save(tx, activation, moved):
             return None
-        self._journal.record(tx, _told(moved, event))
+        self._journal.record(tx, _told(moved, event, word))
         return replace(moved, version=activation.version + 1)
 
 
-def _told(activation: Activation, event: ActivationEvent) -> Fact:
+def _told(activation: Activation, event: ActivationEvent, word: AuditWord | None) -> Fact:
     if activation.state in ENDED_REASONS:
-        return facts.ended(activation, event)
+        return facts.ended(activation, event, word)
     return facts.confirmed(activation) if event is ActivationEvent.CONFIRM else facts.code_wrong(activation)
 
 

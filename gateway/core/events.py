@@ -15,6 +15,7 @@ class AuditWord(StrEnum):
 
     BANK_ACTIVATION_START = "bank:activation:start"
     BANK_ACTIVATION_CANCEL = "bank:activation:cancel"
+    CUSTOMER_ACTIVATION_CANCEL = "customer:activation:cancel"
     PHONE_ACTIVATION_PRESENT = "phone:activation:present"
     PHONE_ACTIVATION_CONTEST = "phone:activation:contest"
     CUSTOMER_ACTIVATION_CODE_WRONG = "customer:activation:code-wrong"
@@ -35,6 +36,10 @@ class AuditWord(StrEnum):
     BANK_BINDING_SUSPEND = "bank:binding:suspend"
     BANK_BINDING_RESUME = "bank:binding:resume"
     BANK_BINDING_REMOVE = "bank:binding:remove"
+    CUSTOMER_BINDING_RENAME = "customer:binding:rename"
+    CUSTOMER_BINDING_SUSPEND = "customer:binding:suspend"
+    CUSTOMER_BINDING_RESUME = "customer:binding:resume"
+    CUSTOMER_BINDING_REMOVE = "customer:binding:remove"
     PHONE_PIN_EVALUATE = "phone:pin:evaluate"
     PHONE_PIN_PROVE = "phone:pin:prove"
     PHONE_PIN_WRONG = "phone:pin:wrong"

@@ -45,17 +45,27 @@ class BindingFilter:
 
 @dataclass(frozen=True, slots=True)
 class _Words:
-    """Audit word, event type of one step."""
+    """Audit words of one step, by who wants it: the bank's back end (or the gateway), or the customer on the page; and
+    its event type."""
 
-    word: AuditWord
+    bank: AuditWord
+    customer: AuditWord
     event: str
 
 
 _STEPS = {
-    BindingEvent.SUSPEND: _Words(AuditWord.BANK_BINDING_SUSPEND, "binding.suspended"),
-    BindingEvent.RESUME: _Words(AuditWord.BANK_BINDING_RESUME, "binding.resumed"),
-    BindingEvent.REMOVE: _Words(AuditWord.BANK_BINDING_REMOVE, "binding.removed"),
-    BindingEvent.CLONE: _Words(AuditWord.PHONE_BINDING_CLONE, "binding.suspended"),
+    BindingEvent.SUSPEND: _Words(
+        AuditWord.BANK_BINDING_SUSPEND, AuditWord.CUSTOMER_BINDING_SUSPEND, "binding.suspended"
+    ),
+    BindingEvent.RESUME: _Words(
+        AuditWord.BANK_BINDING_RESUME, AuditWord.CUSTOMER_BINDING_RESUME, "binding.resumed"
+    ),
+    BindingEvent.REMOVE: _Words(
+        AuditWord.BANK_BINDING_REMOVE, AuditWord.CUSTOMER_BINDING_REMOVE, "binding.removed"
+    ),
+    BindingEvent.CLONE: _Words(
+        AuditWord.PHONE_BINDING_CLONE, AuditWord.PHONE_BINDING_CLONE, "binding.suspended"
+    ),
 }
 
 
@@ -107,9 +117,12 @@ class DeviceService:
         binding_id: str,
         name: str,
         user: str | None = None,
-        word: AuditWord = AuditWord.BANK_BINDING_RENAME,
+        word: AuditWord | None = None,
     ) -> BindingView:
-        """Give a phone another name. Raises Problem(NOT_FOUND), Problem(CONFLICT) for a removed one."""
+        """Give a phone another name. `user` and `word` as in `step`. Raises Problem(NOT_FOUND), Problem(CONFLICT)
+        for a removed one."""
+
+        renaming = AuditWord.BANK_BINDING_RENAME if user is None else AuditWord.CUSTOMER_BINDING_RENAME
 
         def unit(tx: Transaction) -> BindingView:
             binding = _owned(_locked(tx, tenant_id, binding_id), user)
@@ -117,7 +130,7 @@ class DeviceService:
                 raise Problem(ProblemCode.CONFLICT, "this phone has been removed")
             store.rename(tx, tenant_id=tenant_id, binding_id=binding_id, name=name)
             renamed = replace(binding, device=replace(binding.device, name=name))
-            self._tell(tx, renamed, word, "binding.renamed", {})
+            self._tell(tx, renamed, word or renaming, "binding.renamed", {})
             return self._views(tx, tenant_id, [renamed])[0]
 
         return await self._storage.write(unit)
@@ -132,8 +145,9 @@ class DeviceService:
         word: AuditWord | None = None,
         reason: str | None = None,
     ) -> BindingView:
-        """Move a binding by one event of the table: suspend, resume, remove, or clone found. `word` replaces the
-        bank's, when somebody else wants it. Raises Problem(NOT_FOUND), Problem(CONFLICT)."""
+        """Move a binding by one event of the table: suspend, resume, remove, or clone found. `user`, when given, is the
+        customer who wants it and must own it, and the audit log says so; `word` is for what the phone wants. Raises
+        Problem(NOT_FOUND), Problem(CONFLICT)."""
 
         def unit(tx: Transaction) -> BindingView:
             binding = _owned(_locked(tx, tenant_id, binding_id), user)
@@ -146,9 +160,10 @@ class DeviceService:
             if to is BindingState.REMOVED:
                 self._pins.erase(tx, tenant_id=tenant_id, binding_id=binding_id)
             words = _STEPS[event]
+            wanted = words.bank if user is None else words.customer
             extra: Data = {} if reason is None else {"reason": reason}
             moved = replace(binding, state=to)
-            self._tell(tx, moved, word or words.word, words.event, extra)
+            self._tell(tx, moved, word or wanted, words.event, extra)
             return self._views(tx, tenant_id, [moved])[0]
 
         return await self._storage.write(unit)

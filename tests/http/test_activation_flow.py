@@ -214,6 +214,8 @@ async def test_cancelled_is_told_to_the_phone(kit: GatewayKit) -> None:
         await waiting
     assert ended.value.reason == "cancelled"
     assert (await kit.call("POST", path, {}, status=410))["code"] == "activation-ended"
+    newest = (await kit.call("GET", f"/api/v1/audit?subject={activation}&limit=1"))["items"][0]
+    assert newest["word"] == "customer:activation:cancel"
 
 
 async def test_expired_is_told_to_the_phone_and_sweeps(kit: GatewayKit) -> None:

@@ -157,6 +157,21 @@ async def test_clone_is_told_with_its_reason(stage: Stage) -> None:
     assert fact.topics == (f"user:{TENANT}:user-1",)
 
 
+async def test_audit_log_tells_the_customer_from_the_bank(stage: Stage) -> None:
+    binding = await stage.add()
+    stage.rules.journal.facts.clear()
+    for more in ({}, {"user": "user-1"}):
+        await stage.step(BindingEvent.SUSPEND, binding, **more)
+        await stage.step(BindingEvent.RESUME, binding, **more)
+        await stage.service.rename(tenant_id=TENANT, binding_id=binding.id, name="Neu", **more)
+    await stage.step(BindingEvent.REMOVE, binding, user="user-1")
+    assert stage.rules.journal.words == [
+        *("bank:binding:suspend", "bank:binding:resume", "bank:binding:rename"),
+        *("customer:binding:suspend", "customer:binding:resume", "customer:binding:rename"),
+        "customer:binding:remove",
+    ]
+
+
 async def test_many_steps_at_once_are_one(stage: Stage) -> None:
     binding = await stage.add()
     answers = await asyncio.gather(
