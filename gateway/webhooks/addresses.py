@@ -12,6 +12,10 @@ from yarl import URL
 from gateway.core.errors import Problem, ProblemCode
 
 MAX_URL = 2048
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+_LAST_FOUR_BYTES = tuple(ipaddress.IPv6Network(text) for text in ("64:ff9b::/96", "::/96", "::ffff:0:0:0/96"))
+_LOCAL_TRANSLATION = ipaddress.IPv6Network("64:ff9b:1::/48")
+"""RFC 8215: where an operator's own translator stands."""
 
 
 class AddressRefused(OSError):
@@ -47,9 +51,24 @@ def check_host(host: str) -> None:
         if host.rstrip(".").lower() == "localhost" or host.lower().endswith(".localhost"):
             raise AddressRefused("not a public address") from None
         return
-    mapped = getattr(address, "ipv4_mapped", None)
-    if not (mapped or address).is_global or address.is_multicast:
+    for inner in (address, _embedded_ipv4(address)):
+        if inner is not None and (not inner.is_global or inner.is_multicast):
+            raise AddressRefused("not a public address")
+    if isinstance(address, ipaddress.IPv6Address) and (
+        address.is_site_local or address in _LOCAL_TRANSLATION
+    ):
         raise AddressRefused("not a public address")
+
+
+def _embedded_ipv4(address: _Address) -> ipaddress.IPv4Address | None:
+    """Return the IPv4 address that a translator or tunnel would deliver to: mapped, 6to4, Teredo, or in the last four
+    bytes of the NAT64 prefix (RFC 6052) and of the old compatible form (RFC 4291 section 2.5.5.1)."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return None
+    if any(address in network for network in _LAST_FOUR_BYTES):
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    teredo = address.teredo
+    return address.ipv4_mapped or address.sixtofour or (teredo[1] if teredo else None)
 
 
 class PublicResolver(AbstractResolver):

@@ -12,16 +12,16 @@ from collections.abc import Sequence
 import aiohttp
 import structlog
 from aiohttp.abc import AbstractResolver
-from yarl import URL
 
 from gateway.core.clock import Clock
+from gateway.core.errors import Problem
 from gateway.core.events import AuditWord, Fact, Journal
 from gateway.core.secrets import RandomSource
 from gateway.core.transaction import Transaction
 from gateway.storage.engine import Storage
 from gateway.storage.schema import to_millis
 from gateway.webhooks import store
-from gateway.webhooks.addresses import AddressRefused, PublicResolver, check_host
+from gateway.webhooks.addresses import AddressRefused, PublicResolver, check_url
 from gateway.webhooks.models import (
     BACKOFF_SECONDS,
     CLAIM_SECONDS,
@@ -132,13 +132,13 @@ class WebhookSender:
         }
         try:
             if not self._is_inside_allowed:
-                check_host(URL(endpoint.url).host or "")
+                check_url(endpoint.url, is_inside_allowed=False)
             async with http.post(endpoint.url, data=body, headers=headers, allow_redirects=False) as answer:
                 return None if 200 <= answer.status < 300 else f"HTTP {answer.status}"
         except TimeoutError:
             return f"no answer within {self._timeout_s} s"
-        except AddressRefused:
-            return "the address is not public"
+        except (AddressRefused, Problem):
+            return "the address is not public, or not https"
         except (aiohttp.ClientError, OSError) as error:
             return type(error).__name__
 
