@@ -80,7 +80,8 @@ class DemoBank:
         session = self._open_session(request)
         if session is None:
             raise web.HTTPUnauthorized(text="log in first")
-        if posts and not secrets.compare_digest(request.headers.get("X-CSRF-Token", ""), session.csrf):
+        given = request.headers.get("X-CSRF-Token", "").encode("utf-8", "surrogateescape")
+        if posts and not secrets.compare_digest(given, session.csrf.encode("ascii")):
             raise web.HTTPForbidden(text="the request did not come from the bank's page")
         return session
 
