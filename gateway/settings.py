@@ -91,7 +91,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         default_factory=dict
     )
     max_body_bytes: Annotated[int, _key("Largest request body.", ge=1024, le=MILLION)] = 65_536
-    max_connections: Annotated[int, _key("Open phone channels and event streams, together.", ge=1)] = 10_000
+    max_connections: Annotated[int, _key("Open phone channels, and as many event streams.", ge=1)] = 10_000
     rotation_s: Annotated[int, _key("Seconds between two codes of an activation.", ge=2, le=3600)] = 10
     activation_life_s: Annotated[int, _key("Life of an activation, seconds.", ge=60, le=86_400)] = 300
     page_token_life_s: Annotated[int, _key("Life of a page token, seconds.", ge=60, le=86_400)] = 900
@@ -109,7 +109,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     webhook_timeout_s: Annotated[
         int, _key("Seconds that a webhook's receiver has to answer.", ge=1, le=60)
     ] = 10
-    webhook_attempts: Annotated[int, _key("Tries before a delivery is listed as failed.", ge=1, le=30)] = 10
+    webhook_attempts: Annotated[int, _key("Tries before a delivery is listed as failed.", ge=1, le=30)] = 9
     event_retention_s: Annotated[int, _key("How long an event stream can be taken up again.", ge=60)] = 86_400
     metrics_token: Annotated[
         str | None, _key("Bearer token that /metrics asks for. Default: loopback callers only.")
@@ -202,7 +202,7 @@ def describe_keys() -> list[tuple[str, str, str]]:
 
 def _read_file(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_bytes().decode("utf-8"))
     except FileNotFoundError:
         raise ConfigError([ConfigProblem("config", "the file does not exist", "Correct --config.")]) from None
     except (OSError, UnicodeDecodeError) as error:

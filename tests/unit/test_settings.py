@@ -1,6 +1,7 @@
 """Settings: file, environment, command line; what is wrong is named with the next step, values are not repeated."""
 
 import json
+import re
 import tomllib
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway import settings as settings_module
 from gateway.checks import find_problems
 from gateway.settings import DEFAULT_LIMITS, ConfigError, RateLimit, Settings, describe_keys, load
 
@@ -161,3 +163,12 @@ def test_good_hosts_pass(host: str) -> None:
 def test_hosts_that_phones_reach_are_https() -> None:
     assert Settings(public_host="bank.example").origin == "https://bank.example"
     assert Settings(public_host="localhost:1", tls_cert="c", tls_key="k").origin == "https://localhost:1"
+
+
+def test_every_key_is_read_by_somebody() -> None:
+    package = Path(settings_module.__file__).parent
+    own = Path(settings_module.__file__).read_text()
+    others = "".join(path.read_text() for path in package.rglob("*.py") if path.name != "settings.py")
+    for key, _, _ in describe_keys():
+        is_read = re.search(rf"settings\.{key}\b", others) or re.search(rf"self\.{key}\b", own)
+        assert is_read, f"nothing reads {key}"
