@@ -30,6 +30,11 @@ _WITHOUT_SETTINGS = frozenset({"phone", "bench", "check-config"})
 class _Commands(click.Group):
     """The commands here, and those that capabilities bring."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        # Help must be there for whoever has yet to mend the settings.
+        ctx.meta["tessera.help"] = not {"-h", "--help"}.isdisjoint(args)
+        return super().parse_args(ctx, args)
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted({*super().list_commands(ctx), *_MOUNTED, "tenant", "api-key"})
 
@@ -59,11 +64,20 @@ class _Commands(click.Group):
 @click.version_option(package_name="tessera-gateway")
 @click.pass_context
 def main(ctx: click.Context, config: Path | None) -> None:
-    """Tessera: bind customers' phones to their banking sessions."""
+    """Tessera: bind customers' phones to their banking sessions.
+
+    \b
+    To look around:    tessera serve --demo
+    For a bank:
+      1. tessera check-config --keys   every setting; give them by --config or TESSERA_*
+      2. tessera check-config          what is missing, and what to do
+      3. tessera keys init             the key store
+      4. tessera migrate               the tables (SQLite: `serve` does it)
+      5. tessera tenant create NAME, tessera api-key create --help
+      6. tessera serve
+    """
     ctx.meta["tessera.config"] = config
-    if ctx.invoked_subcommand in _WITHOUT_SETTINGS or (
-        "--help" in ctx.help_option_names and ctx.resilient_parsing
-    ):
+    if ctx.invoked_subcommand in _WITHOUT_SETTINGS or ctx.meta["tessera.help"]:
         return
     ctx.obj = _load(config)
 

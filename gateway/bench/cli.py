@@ -31,7 +31,16 @@ def load_benches() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 @click.option("--strict", is_flag=True, help="Exit 1 when a bar is missed.")
 def bench(name: str, as_json: bool, strict: bool) -> None:  # noqa: FBT001 - click hands flags over so
-    """Measure NAME, or `all`, each figure beside a bound of the same run."""
+    """Measure NAME, or `all`, each figure beside a bound of the same run.
+
+    \b
+    NAME is one of:
+      codes        drawing a code, beside the reference encoders
+      handshake    first contact on the server, beside its primitives
+      activations  whole activations a second, and where the time goes
+      channels     memory of 5,000 open channels; events to all of them
+      reader, robustness   reading spoilt pictures, beside QR
+    """
     load_benches()
     if name != "all" and name not in BENCHES:
         raise click.BadParameter(f"no bench {name!r}; there are: all, {', '.join(sorted(BENCHES))}")

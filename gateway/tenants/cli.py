@@ -34,7 +34,8 @@ def tenant_group(run: Run) -> click.Group:
     @group.command(name="create")
     @click.argument("name")
     def create(name: str) -> None:
-        """Make a tenant and its agreement key; prints the tenant's id."""
+        """Make a tenant called NAME, as phones show it, and its agreement key. Prints the tenant's id, which
+        `tessera api-key create` takes."""
         click.echo(run(lambda desk: desk.tenants.create(name)).id)
 
     @group.command(name="list")
@@ -66,7 +67,13 @@ def api_key_group(run: Run, now_ms: Callable[[], int]) -> click.Group:
     )
     @click.option("--days", type=click.IntRange(1, 3650), help="Days until it ends. Default: without end.")
     def create(tenant: str, name: str, scopes: tuple[str, ...], days: int | None) -> None:
-        """Make a key. It is printed this once: only its hash is stored."""
+        """Make a key. It is printed this once: only its hash is stored.
+
+        \b
+        A back end that binds phones and lists them on its pages needs two scopes:
+          tessera api-key create --tenant ten_... --name back-end \\
+            --scope activations:write --scope page-tokens:write
+        """
         key, text = run(
             lambda desk: desk.api_keys.create(tenant_id=tenant, name=name, scopes=scopes, life_days=days)
         )

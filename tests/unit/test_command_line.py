@@ -46,6 +46,24 @@ def test_every_command_is_listed_and_has_help(call: Call) -> None:
         assert call(name, "--help").exit_code == 0, name
 
 
+def test_help_is_there_while_the_settings_are_broken(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TESSERA_LISTEN_PORT", "abc")
+    for arguments in (("serve",), ("keys", "init"), ("audit", "verify"), ("api-key", "create")):
+        assert call(*arguments, "--help").exit_code == 0, arguments
+    refused = call("migrate")
+    assert refused.exit_code == 1
+    assert "listen_port" in refused.output
+
+
+def test_bench_help_names_every_bench(call: Call) -> None:
+    from gateway.bench import BENCHES
+    from gateway.bench.cli import load_benches
+
+    load_benches()
+    told = call("bench", "--help").output
+    assert [name for name in BENCHES if not re.search(rf"\b{name}\b", told)] == []
+
+
 def test_tenant_and_key_from_making_to_revoking(call: Call) -> None:
     tenant = call("tenant", "create", "Banque du Nord").output.strip()
     assert re.fullmatch(r"ten_[A-Za-z0-9_-]{22}", tenant)
