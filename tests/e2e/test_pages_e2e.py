@@ -12,6 +12,7 @@ from gateway_process import GatewayProcess
 from people import Desktop, Lang, Person, Phone
 from playwright.sync_api import Page, expect
 
+SCREENSHOTS = Path(__file__).parent / "screenshots"
 AXE = Path(__file__).parents[2] / "web" / "node_modules" / "axe-core" / "axe.min.js"
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 Take = Callable[[Page, str], None]
@@ -142,12 +143,12 @@ def test_every_page_is_accessible_and_has_its_picture(
 
 
 def test_readable_api_page_is_served_locally(
-    gateway: GatewayProcess, make_desktop: Callable[..., Desktop], picture: Take
+    gateway: GatewayProcess, make_desktop: Callable[..., Desktop]
 ) -> None:
     desktop = make_desktop("en")
     hosts: set[str] = set()
     desktop.page.on("request", lambda request: hosts.add(request.url.split("/")[2]))
     desktop.page.goto(f"{gateway.address}/docs")
     expect(desktop.page.get_by_text("/api/v1/activations").first).to_be_visible(timeout=20_000)
-    picture(desktop.page, "docs")
+    desktop.page.screenshot(path=SCREENSHOTS / "docs.png")
     assert hosts == {f"localhost:{gateway.port}"}
