@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 _T = TypeVar("_T")
-_thread_time = time.thread_time
 
 
 class _Place(threading.local):
@@ -24,14 +23,15 @@ class _Place(threading.local):
 class Ledger:
     """Seconds of processor time by part. Times of a coroutine are those of its steps, not of its waits."""
 
-    def __init__(self) -> None:
+    def __init__(self, thread_time: Callable[[], float] = time.thread_time) -> None:
+        self._thread_time = thread_time
         self._place = _Place()
         self._accounts: list[dict[str, float]] = []
         self._own = threading.local()
 
     def enter(self, part: str) -> None:
         """Charge what follows in this thread to `part`."""
-        place, now = self._place, _thread_time()
+        place, now = self._place, self._thread_time()
         if place.parts:
             self._charge(place.parts[-1], now - place.since)
         place.parts.append(part)
@@ -39,7 +39,7 @@ class Ledger:
 
     def leave(self) -> None:
         """Go back to the part before."""
-        place, now = self._place, _thread_time()
+        place, now = self._place, self._thread_time()
         self._charge(place.parts.pop(), now - place.since)
         place.since = now
 
