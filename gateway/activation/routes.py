@@ -216,6 +216,7 @@ def _page_routes(on: _PageHandlers) -> list[Route]:
             description="A wrong code takes one of three tries; the third ends the activation.",
             request=views.TypedDeviceCode,
             response=views.ActivationView,
+            limit="guess",
             problems=(ProblemCode.DEVICE_CODE_WRONG, *_ENDED),
         ),
     ]
