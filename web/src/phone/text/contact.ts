@@ -36,8 +36,6 @@ export const contact = defineMessages({
     successTitle: "This phone is bound",
     successText: (bank: string) => `${bank} knows this phone from now on.`,
     successKeep: "Keep your PIN to yourself. Nobody at your bank ever asks for it.",
-    install: "Add to home screen",
-    endedTitle: "This activation is over",
     step: (at: number, of: number) => `Step ${at} of ${of}`,
   },
   fr: {
@@ -74,8 +72,6 @@ export const contact = defineMessages({
     successTitle: "Ce téléphone est lié",
     successText: (bank: string) => `${bank} reconnaît désormais ce téléphone.`,
     successKeep: "Gardez votre code PIN pour vous. Personne à la banque ne vous le demandera jamais.",
-    install: "Ajouter à l’écran d’accueil",
-    endedTitle: "Cette activation est terminée",
     step: (at: number, of: number) => `Étape ${at} sur ${of}`,
   },
 });
