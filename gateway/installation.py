@@ -60,10 +60,7 @@ async def open_installation(
         adapter = await _open_keys(settings)
         stack.push_async_callback(adapter.close)
         keys = await ensure_keys(adapter)
-        is_shared = storage.backend.name == "postgresql"
-        events = EventLog(
-            storage=storage, clock=clock, retention_s=settings.event_retention_s, shared=is_shared
-        )
+        events = _event_log(settings, storage, clock)
         outbox = WebhookOutbox(random=random)
         journal = RecordingJournal(audit=append, events=events, outbox=outbox, clock=clock)
         sealer = Sealer(adapter, keys.wrapping_generation)
@@ -105,6 +102,11 @@ def check_revision(tx: Transaction) -> None:
         state = "is empty" if found is None else f"has schema {found}"
         detail = f"the database {state}, this code needs {newest_revision()}: run `tessera migrate`"
         raise Problem(ProblemCode.UNAVAILABLE, detail)
+
+
+def _event_log(settings: Settings, storage: Storage, clock: Clock) -> EventLog:
+    is_shared = storage.backend.name == "postgresql"
+    return EventLog(storage=storage, clock=clock, retention_s=settings.event_retention_s, shared=is_shared)
 
 
 async def _open_keys(settings: Settings) -> HsmAdapter:
