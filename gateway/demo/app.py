@@ -69,7 +69,9 @@ class DemoBank:
         cookie = request.cookies.get(COOKIE, "")
         try:
             plain = self._fernet.decrypt_at_time(
-                cookie.encode(), ttl=SESSION_SECONDS, current_time=int(self._config.clock.now())
+                cookie.encode("utf-8", "surrogateescape"),
+                ttl=SESSION_SECONDS,
+                current_time=int(self._config.clock.now()),
             )
         except InvalidToken:
             return None

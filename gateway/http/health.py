@@ -52,7 +52,8 @@ class Health:
         """GET /metrics. Raises Problem(UNAUTHENTICATED) or Problem(FORBIDDEN)."""
         if self._metrics_token is not None:
             wanted = f"Bearer {self._metrics_token}".encode()
-            if not hmac.compare_digest(request.headers.get("Authorization", "").encode(), wanted):
+            given = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
+            if not hmac.compare_digest(given, wanted):
                 raise Problem(ProblemCode.UNAUTHENTICATED)
         elif not _is_loopback(request.remote):
             raise Problem(ProblemCode.FORBIDDEN, "set metrics_token to read the metrics from elsewhere")
