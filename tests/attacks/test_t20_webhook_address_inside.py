@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
-import aiohttp.connector
+import aiohappyeyeballs
 import pytest
 from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -106,7 +106,7 @@ class Names(AbstractResolver):
 def connected(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """Addresses that the sender connects to; none but loopback is reachable from here."""
     tried: list[str] = []
-    connect = aiohttp.connector.aiohappyeyeballs.start_connection
+    connect = aiohappyeyeballs.start_connection
 
     async def start_connection(addr_infos: Any, **more: Any) -> Any:
         task = asyncio.current_task()
@@ -118,7 +118,7 @@ def connected(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
             raise OSError("not from here")
         return await connect(addr_infos=addr_infos, **more)
 
-    monkeypatch.setattr(aiohttp.connector.aiohappyeyeballs, "start_connection", start_connection)
+    monkeypatch.setattr(aiohappyeyeballs, "start_connection", start_connection)
     yield tried
 
 
