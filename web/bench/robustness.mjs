@@ -3,7 +3,7 @@
  * `tessera bench robustness`. The symbols are drawn by the gateway's own encoder, in the Python of TESSERA_PYTHON (the
  * repository's .venv by default).
  *
- *   node bench/robustness.mjs [--payloads 10] [--rows size,blur] [--bytes 100,88] [--misses DIR] [--details]
+ *   node bench/robustness.mjs [--payloads 6] [--rows size,blur] [--bytes 100,88] [--misses DIR] [--details]
  */
 import { Buffer } from "node:buffer";
 import { spawnSync } from "node:child_process";
@@ -19,7 +19,7 @@ const root = join(web, "..");
 
 const { values: options } = parseArgs({
   options: {
-    payloads: { type: "string", default: "10" },
+    payloads: { type: "string", default: "6" },
     rows: { type: "string" },
     bytes: { type: "string", default: "100,88" },
     misses: { type: "string" },

@@ -16,7 +16,7 @@ const TERMS = 6;
 const OFFSET = TERMS;
 const NEIGHBOURS = 2 * TERMS;
 const UNKNOWNS = NEIGHBOURS + AROUND.length;
-const ROUNDS = 3;
+const ROUNDS = 7;
 /** A module that keeps less of its own colour than this is beyond repair. */
 const LEAST_OWN_SHARE = 0.12;
 /** Keeps the fit from making much of little. */
@@ -47,7 +47,7 @@ export function equalise(colours: ModuleColours, layout: Layout, reference: Floa
       if (!shares || !removeNeighbours(channel, shares, places, clean)) return round > 0;
     }
     movePalette(palette, clean, labels);
-    relabel(clean, palette, labels, trust);
+    if (!relabel(clean, palette, labels, trust)) break;
   }
   return true;
 }
@@ -152,10 +152,11 @@ function movePalette(palette: Float32Array, points: Float32Array, labels: Labels
   }
 }
 
-/** Labels by Mahalanobis distance. */
-function relabel(points: Float32Array, palette: Float32Array, labels: Labels, trust: Float32Array): void {
+/** Labels by Mahalanobis distance; false when that changed no label. */
+function relabel(points: Float32Array, palette: Float32Array, labels: Labels, trust: Float32Array): boolean {
   const metric = inverseCovariance(points, palette, labels);
-  if (!metric) return;
+  if (!metric) return false;
+  const before = labels.index.slice();
   const [xx, xy, xz, yy, yz, zz] = metric;
   const squared = new Float64Array(COLOURS);
   for (let i = 0; i < labels.index.length; i++) {
@@ -167,6 +168,7 @@ function relabel(points: Float32Array, palette: Float32Array, labels: Labels, tr
     }
     setLabel(labels, i, squared, trust[i]!);
   }
+  return labels.index.some((index, i) => index !== before[i]);
 }
 
 type Symmetric = readonly [xx: number, xy: number, xz: number, yy: number, yz: number, zz: number];

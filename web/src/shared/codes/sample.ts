@@ -2,7 +2,7 @@
  * Takes the colour of every module out of the frame, border included, and divides the light out of it: shading, white
  * balance and glare are measured on the modules that are known to be black or white. Called by `decode.ts`.
  */
-import type { Homography } from "./geometry.js";
+import { cornersOf, moduleLength, type Homography } from "./geometry.js";
 import type { Layout } from "./layout.js";
 import type { Frame } from "./types.js";
 
@@ -15,8 +15,10 @@ export interface ModuleColours {
   readonly trust: Float32Array;
 }
 
-/** Points a module is sampled at, away from its middle, in modules. */
-const OFFSETS = [-0.18, 0, 0.18] as const;
+/** Points a module is sampled at, away from its middle, in modules: more of them where a module has pixels enough. */
+const FEW = [-0.18, 0, 0.18] as const;
+const MANY = [-0.27, -0.135, 0, 0.135, 0.27] as const;
+const PIXELS_FOR_MANY = 5.5;
 
 /** The mean colour of the middle of each module, 0..255, bilinear. Places outside of the frame take its nearest pixel. */
 export function sampleModules(frame: Frame, map: Homography, layout: Layout): ModuleColours {
@@ -24,6 +26,8 @@ export function sampleModules(frame: Frame, map: Homography, layout: Layout): Mo
   const rgb = new Float32Array(side * side * 3);
   const { data, width, height } = frame;
   const [a, b, c, d, e, f, g, h] = map as unknown as readonly [number, number, number, number, number, number, number, number];
+  const offsets = moduleLength(cornersOf(map, layout.size), layout.size) < PIXELS_FOR_MANY ? FEW : MANY;
+  const points = offsets.length ** 2;
   const maxX = width - 1.001;
   const maxY = height - 1.001;
   const stride = width * 4;
@@ -31,9 +35,9 @@ export function sampleModules(frame: Frame, map: Homography, layout: Layout): Mo
     let red = 0;
     let green = 0;
     let blue = 0;
-    for (const dy of OFFSETS) {
+    for (const dy of offsets) {
       const my = Math.floor(place / side) - 0.5 + dy;
-      for (const dx of OFFSETS) {
+      for (const dx of offsets) {
         const mx = (place % side) - 0.5 + dx;
         const w = 1 / (g * mx + h * my + 1);
         const x = Math.min(maxX, Math.max(0, (a * mx + b * my + c) * w - 0.5));
@@ -52,9 +56,9 @@ export function sampleModules(frame: Frame, map: Homography, layout: Layout): Mo
         blue += data[i + 2]! * nw + data[i + 6]! * ne + data[i + stride + 2]! * sw + data[i + stride + 6]! * se;
       }
     }
-    rgb[place * 3] = red / 9;
-    rgb[place * 3 + 1] = green / 9;
-    rgb[place * 3 + 2] = blue / 9;
+    rgb[place * 3] = red / points;
+    rgb[place * 3 + 1] = green / points;
+    rgb[place * 3 + 2] = blue / points;
   }
   return { side, rgb, trust: new Float32Array(side * side).fill(1) };
 }
