@@ -12,6 +12,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+from cryptography.hazmat.primitives.hmac import HMAC
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from gateway.protocol.errors import InvalidPoint, MalformedCode, SignatureInvalid
@@ -23,7 +24,8 @@ LAST_ROTATION: Final = 0xFFFE
 DEVICE_CODE_DIGITS: Final = 8
 
 _CURVE: Final = ec.SECP256R1()
-_ES256: Final = ec.ECDSA(hashes.SHA256())
+_SHA256: Final = hashes.SHA256()
+_ES256: Final = ec.ECDSA(_SHA256)
 
 
 class Label(StrEnum):
@@ -38,13 +40,21 @@ class Label(StrEnum):
 
 def hkdf(ikm: bytes, *, salt: bytes, info: bytes, length: int) -> bytes:
     """HKDF with SHA-256 (RFC 5869)."""
-    return HKDF(algorithm=hashes.SHA256(), length=length, salt=salt, info=info).derive(ikm)
+    return HKDF(algorithm=_SHA256, length=length, salt=salt, info=info).derive(ikm)
+
+
+def hmac_sha256(key: bytes, data: bytes) -> bytes:
+    """HMAC with SHA-256 (RFC 2104), 32 bytes. The standard library's lets other threads run meanwhile, and then waits
+    for its turn a hundred times as long as the work takes."""
+    context = HMAC(key, _SHA256)
+    context.update(data)
+    return context.finalize()
 
 
 def export(chaining_key: bytes, handshake_hash: bytes, label: Label) -> bytes:
     """Return the 32-byte key of a label: HMAC(HMAC(ck, "ask" | h), label | 0x01), h and ck after m2."""
-    secret = hmac.digest(chaining_key, b"ask" + handshake_hash, "sha256")
-    return hmac.digest(secret, label.value.encode("ascii") + b"\x01", "sha256")
+    secret = hmac_sha256(chaining_key, b"ask" + handshake_hash)
+    return hmac_sha256(secret, label.value.encode("ascii") + b"\x01")
 
 
 def device_code(key: bytes) -> str:

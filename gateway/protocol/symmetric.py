@@ -2,13 +2,12 @@
 alone calls this. A failed decryption never changes the state."""
 
 import hashlib
-import hmac
 from typing import Final
 
 from gateway.protocol.errors import ChannelFailed, HandshakeFailed
+from gateway.protocol.keys import hmac_sha256
 from gateway.protocol.primitives import Aead, AeadFactory, InvalidTag
 
-_hmac: Final = hmac.digest
 _sha256: Final = hashlib.sha256
 _LAST_COUNTER: Final = 2**64 - 2
 
@@ -69,18 +68,18 @@ class SymmetricState:
 
     def mix_key(self, material: bytes) -> None:
         """ck, k = HKDF(ck, material, 2)."""
-        temporary = _hmac(self.chaining_key, material, "sha256")
-        self.chaining_key = first = _hmac(temporary, b"\x01", "sha256")
-        self._aead = self._factory(_hmac(temporary, first + b"\x02", "sha256"))
+        temporary = hmac_sha256(self.chaining_key, material)
+        self.chaining_key = first = hmac_sha256(temporary, b"\x01")
+        self._aead = self._factory(hmac_sha256(temporary, first + b"\x02"))
         self._counter = 0
 
     def mix_key_and_hash(self, material: bytes) -> None:
         """ck, temp_h, k = HKDF(ck, material, 3); h = HASH(h | temp_h). For pre-shared keys."""
-        temporary = _hmac(self.chaining_key, material, "sha256")
-        self.chaining_key = first = _hmac(temporary, b"\x01", "sha256")
-        second = _hmac(temporary, first + b"\x02", "sha256")
+        temporary = hmac_sha256(self.chaining_key, material)
+        self.chaining_key = first = hmac_sha256(temporary, b"\x01")
+        second = hmac_sha256(temporary, first + b"\x02")
         self.mix_hash(second)
-        self._aead = self._factory(_hmac(temporary, second + b"\x03", "sha256"))
+        self._aead = self._factory(hmac_sha256(temporary, second + b"\x03"))
         self._counter = 0
 
     @property
@@ -113,7 +112,7 @@ class SymmetricState:
 
     def split(self) -> tuple[CipherState, CipherState]:
         """Return the two directions: from the initiator, from the responder."""
-        temporary = _hmac(self.chaining_key, b"", "sha256")
-        first = _hmac(temporary, b"\x01", "sha256")
-        second = _hmac(temporary, first + b"\x02", "sha256")
+        temporary = hmac_sha256(self.chaining_key, b"")
+        first = hmac_sha256(temporary, b"\x01")
+        second = hmac_sha256(temporary, first + b"\x02")
         return CipherState(self._factory(first)), CipherState(self._factory(second))
