@@ -60,11 +60,19 @@ class ProblemCode(Enum):
 
 
 class Problem(Exception):
-    """A failure for the caller to see. `detail` never holds a secret; `fields` are extra members (RFC 9457
-    section 3.2), such as `left` tries."""
+    """A failure for the caller to see. `detail` never holds a secret; `next_step` replaces the table's where it would
+    send the caller astray; `fields` are extra members (RFC 9457 section 3.2), such as `left` tries."""
 
-    def __init__(self, kind: ProblemCode, detail: str = "", **fields: int | str | float) -> None:
+    def __init__(
+        self,
+        kind: ProblemCode,
+        detail: str = "",
+        *,
+        next_step: str | None = None,
+        **fields: int | str | float,
+    ) -> None:
         super().__init__(detail or kind.title)
         self.kind = kind
         self.detail = detail
+        self.next_step = next_step or kind.next_step
         self.fields = fields

@@ -1,7 +1,7 @@
 """A binding: one phone of one customer, as data, with its states and the table of their changes. The service and the
 channel call the functions here; nothing reads a clock or a database."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from gateway.core.subjects import DeviceFacts
@@ -24,9 +24,19 @@ class BindingEvent(StrEnum):
     REMOVE = "remove"
 
 
+class SuspendedBy(StrEnum):
+    """Who suspended a binding, and so who may resume it: what the customer did, the customer's page may undo; the
+    rest is the bank's to undo, since the page may be in the thief's hands."""
+
+    CUSTOMER = "customer"
+    BANK = "bank"
+    CLONE = "clone"
+
+
 TRANSITIONS: dict[tuple[BindingState, BindingEvent], BindingState] = {
     (BindingState.ACTIVE, BindingEvent.SUSPEND): BindingState.SUSPENDED,
     (BindingState.ACTIVE, BindingEvent.CLONE): BindingState.SUSPENDED,
+    (BindingState.SUSPENDED, BindingEvent.CLONE): BindingState.SUSPENDED,
     (BindingState.SUSPENDED, BindingEvent.RESUME): BindingState.ACTIVE,
     (BindingState.ACTIVE, BindingEvent.REMOVE): BindingState.REMOVED,
     (BindingState.SUSPENDED, BindingEvent.REMOVE): BindingState.REMOVED,
@@ -49,7 +59,8 @@ class DevicePolicy:
 class Binding:
     """One bound phone. `gateway_label` names the gateway key S it was bound under; `signing_key` is g_D and
     `static_key` s_D (65 bytes each). `psk` is the sealed ratchet key of `index`, `psk_next` that of `index` + 1,
-    once the phone has said `ready`; both are gone when the binding is removed."""
+    once the phone has said `ready`; both are gone when the binding is removed. `suspended_by` is None unless it is
+    suspended."""
 
     id: str
     tenant_id: str
@@ -67,6 +78,7 @@ class Binding:
     added_at: int
     hybrid_at: int
     last_seen_at: int
+    suspended_by: SuspendedBy | None = None
 
     def psk_of(self, counter: int) -> bytes | None:
         """Return the sealed psk of a ratchet index, or None when the gateway does not hold it."""
@@ -83,9 +95,39 @@ class BindingStepRefused(Exception):
     """The table has no such step from where the binding stands."""
 
 
+class ResumeRefused(Exception):
+    """The customer asks to resume what the customer did not suspend."""
+
+
 def next_state(state: BindingState, event: BindingEvent) -> BindingState:
     """Return where an event leads. Raises `BindingStepRefused`."""
     try:
         return TRANSITIONS[state, event]
     except KeyError:
         raise BindingStepRefused(f"{event} is not possible while {state}") from None
+
+
+def move(binding: Binding, event: BindingEvent, *, is_customer: bool) -> Binding:
+    """Return the binding after an event that the customer, or else the bank or the gateway, brought. The bank may
+    suspend what the customer has suspended: from then on it is the bank's to resume. Raises `BindingStepRefused`,
+    `ResumeRefused`."""
+    if event is BindingEvent.RESUME and is_customer and _is_the_banks(binding):
+        raise ResumeRefused
+    is_the_customers = binding.suspended_by is SuspendedBy.CUSTOMER
+    is_taken_over = event is BindingEvent.SUSPEND and is_the_customers and not is_customer
+    to = BindingState.SUSPENDED if is_taken_over else next_state(binding.state, event)
+    return replace(binding, state=to, suspended_by=_suspender(event, is_customer=is_customer))
+
+
+def _is_the_banks(binding: Binding) -> bool:
+    return binding.state is BindingState.SUSPENDED and binding.suspended_by is not SuspendedBy.CUSTOMER
+
+
+def _suspender(event: BindingEvent, *, is_customer: bool) -> SuspendedBy | None:
+    match event:
+        case BindingEvent.SUSPEND:
+            return SuspendedBy.CUSTOMER if is_customer else SuspendedBy.BANK
+        case BindingEvent.CLONE:
+            return SuspendedBy.CLONE
+        case _:
+            return None

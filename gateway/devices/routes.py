@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from gateway.core.errors import Problem, ProblemCode
-from gateway.devices.models import BindingEvent, BindingState
+from gateway.devices.models import BindingEvent, BindingState, SuspendedBy
 from gateway.devices.service import BindingFilter, BindingView, DeviceService
 from gateway.http.pages import PageParams, decode_cursor, next_cursor
 from gateway.http.routing import ApiRequest, Auth, PagePrincipal, Route
@@ -40,7 +40,8 @@ class PinBody(msgspec.Struct, frozen=True):
 
 
 class BindingBody(msgspec.Struct, frozen=True, kw_only=True):
-    """A bound phone."""
+    """A bound phone. `suspended_by` says who suspended it (null: it is not suspended): what the customer suspended, a
+    page token may resume; the bank's own suspensions and those for a copy found out need an API key."""
 
     id: str
     user: str
@@ -51,6 +52,7 @@ class BindingBody(msgspec.Struct, frozen=True, kw_only=True):
     os: str
     place: str | None
     state: BindingState
+    suspended_by: SuspendedBy | None
     added_at: datetime
     last_seen_at: datetime
     pin: PinBody
@@ -81,6 +83,7 @@ def _body(view: BindingView) -> BindingBody:
         os=binding.device.os,
         place=binding.device.place,
         state=binding.state,
+        suspended_by=binding.suspended_by,
         added_at=_moment(binding.added_at),
         last_seen_at=_moment(binding.last_seen_at),
         pin=PinBody(blocked=is_blocked, blocked_until=None if until is None else _moment(until)),

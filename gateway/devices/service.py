@@ -17,10 +17,14 @@ from gateway.devices.models import (
     BindingState,
     BindingStepRefused,
     DevicePolicy,
-    next_state,
+    ResumeRefused,
+    move,
 )
 from gateway.devices.ports import PinBook, PinStatus
 from gateway.storage.engine import Storage
+
+_ASK_THE_BANK = "the bank suspended this phone, or a copy of it was seen: only the bank can resume it"
+_ASK_STEP = "Ask the bank to resume this phone."
 
 Data = Mapping[str, str | int | bool | None]
 
@@ -146,23 +150,26 @@ class DeviceService:
         reason: str | None = None,
     ) -> BindingView:
         """Move a binding by one event of the table: suspend, resume, remove, or clone found. `user`, when given, is the
-        customer who wants it and must own it, and the audit log says so; `word` is for what the phone wants. Raises
-        Problem(NOT_FOUND), Problem(CONFLICT)."""
+        customer who wants it and must own it, and the audit log says so; such a customer resumes only what the
+        customer suspended. `word` is for what the phone wants. Raises Problem(NOT_FOUND), Problem(CONFLICT)."""
 
         def unit(tx: Transaction) -> BindingView:
             binding = _owned(_locked(tx, tenant_id, binding_id), user)
             try:
-                to = next_state(binding.state, event)
+                moved = move(binding, event, is_customer=user is not None)
             except BindingStepRefused as error:
                 raise Problem(ProblemCode.CONFLICT, f"this phone is {binding.state}") from error
-            if not store.set_state(tx, binding, to):
+            except ResumeRefused as error:
+                raise Problem(ProblemCode.CONFLICT, _ASK_THE_BANK, next_step=_ASK_STEP) from error
+            if not store.set_state(tx, binding, moved):
                 raise Problem(ProblemCode.CONFLICT, "the phone's state has just changed")
-            if to is BindingState.REMOVED:
+            if moved.state is BindingState.REMOVED:
                 self._pins.erase(tx, tenant_id=tenant_id, binding_id=binding_id)
             words = _STEPS[event]
             wanted = words.bank if user is None else words.customer
             extra: Data = {} if reason is None else {"reason": reason}
-            moved = replace(binding, state=to)
+            if moved.suspended_by is not None:
+                extra = {**extra, "suspended_by": moved.suspended_by.value}
             self._tell(tx, moved, word or wanted, words.event, extra)
             return self._views(tx, tenant_id, [moved])[0]
 

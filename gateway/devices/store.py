@@ -20,7 +20,7 @@ from sqlalchemy import (
 
 from gateway.core.subjects import DeviceFacts
 from gateway.core.transaction import Transaction
-from gateway.devices.models import Binding, BindingState
+from gateway.devices.models import Binding, BindingState, SuspendedBy
 from gateway.storage.schema import IdText, Millis, metadata
 
 _DEVICE = ("name", "model", "platform", "os", "app", "lang", "place")
@@ -42,6 +42,7 @@ bindings = Table(
     Column("lang", String(8), nullable=False),
     Column("place", String(128)),
     Column("state", String(16), nullable=False),
+    Column("suspended_by", String(16)),
     Column("is_hybrid", Boolean, nullable=False),
     Column("gateway_label", String(128), nullable=False),
     Column("signing_key", LargeBinary(65), nullable=False),
@@ -62,7 +63,11 @@ _insert = bindings.insert()
 _by_id = select(bindings).where(_c.id == bindparam("b_id"))
 _by_tenant_and_id = select(bindings).where(_mine)
 _lock = _by_tenant_and_id.with_for_update()
-_set_state = bindings.update().where(_mine, _c.state == bindparam("b_state")).values(state=bindparam("b_to"))
+_set_state = (
+    bindings.update()
+    .where(_mine, _c.state == bindparam("b_state"))
+    .values(state=bindparam("b_to"), suspended_by=bindparam("b_by"))
+)
 _erase_psks = bindings.update().where(_mine).values(psk=None, psk_next=None)
 _rename = bindings.update().where(_mine).values(name=bindparam("b_name"))
 _seen = bindings.update().where(_mine).values(last_seen_at=bindparam("b_now"))
@@ -84,8 +89,13 @@ def insert(tx: Transaction, binding: Binding) -> None:
     members = (name for name in Binding.__slots__ if name != "device")
     values: dict[str, Any] = {_SPELT.get(name, name): getattr(binding, name) for name in members}
     values |= {name: getattr(binding.device, name) for name in _DEVICE}
-    values["state"] = binding.state.value
+    values |= _standing(binding)
     tx.execute(_insert, values)
+
+
+def _standing(binding: Binding) -> dict[str, str | None]:
+    by = binding.suspended_by
+    return {"state": binding.state.value, "suspended_by": None if by is None else by.value}
 
 
 def _binding(row: Mapping[str, Any]) -> Binding:
@@ -93,6 +103,8 @@ def _binding(row: Mapping[str, Any]) -> Binding:
     device = DeviceFacts(**{name: values.pop(name) for name in _DEVICE})
     values |= {member: values.pop(column) for member, column in _SPELT.items()}
     values["state"] = BindingState(values["state"])
+    by = values["suspended_by"]
+    values["suspended_by"] = None if by is None else SuspendedBy(by)
     return Binding(device=device, **values)
 
 
@@ -130,11 +142,14 @@ def find_page(
     return [_binding(dict(row)) for row in rows]
 
 
-def set_state(tx: Transaction, binding: Binding, to: BindingState) -> bool:
-    """Move a binding from the state it was read in; say whether it was still there. Removal erases its secrets."""
+def set_state(tx: Transaction, binding: Binding, moved: Binding) -> bool:
+    """Move a binding from the state it was read in to where `moved` stands; say whether it was still there. Removal
+    erases its secrets."""
     names = {"b_id": binding.id, "b_tenant": binding.tenant_id}
-    result = tx.execute(_set_state, names | {"b_state": binding.state.value, "b_to": to.value})
-    if result.rowcount == 1 and to is BindingState.REMOVED:
+    to = _standing(moved)
+    values = names | {"b_state": binding.state.value, "b_to": to["state"], "b_by": to["suspended_by"]}
+    result = tx.execute(_set_state, values)
+    if result.rowcount == 1 and moved.state is BindingState.REMOVED:
         tx.execute(_erase_psks, names)
     return result.rowcount == 1
 

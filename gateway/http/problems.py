@@ -35,7 +35,7 @@ def problem_response(
         "status": kind.status,
         "detail": problem.detail or kind.title,
         "code": kind.code,
-        "next_step": kind.next_step,
+        "next_step": problem.next_step,
         "request_id": request_id,
     }
     for name, value in problem.fields.items():

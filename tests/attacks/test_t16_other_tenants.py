@@ -3,8 +3,10 @@
 from typing import Any
 
 import pytest
-from attack_kit import bind_phone
+from attack_kit import bind_phone, copy_of
 from gateway_kit import GatewayKit
+
+from gateway.phone.errors import CloneSuspected
 
 BODIES = {"confirm": {"code": "12345678"}}
 
@@ -171,3 +173,30 @@ async def test_a_key_without_the_scope_is_refused(kit: GatewayKit) -> None:
 @pytest.mark.parametrize("token", ["tsk_" + "A" * 43, "ptk_" + "A" * 43, "x", "tsk_", "tsk_" + "A" * 44])
 async def test_made_up_credentials_are_refused(kit: GatewayKit, token: str) -> None:
     await kit.call("GET", "/api/v1/bindings", token=token, status=401)
+
+
+@pytest.mark.parametrize("by", ["bank", "clone"])
+async def test_a_page_does_not_undo_what_the_bank_or_a_copy_found_out_suspended(
+    kit: GatewayKit, by: str
+) -> None:
+    """Whoever holds the customer's page would else let a stolen phone, or a copy of it, in again."""
+    phone, channel = await bind_phone(kit)
+    await channel.close()
+    identifier = channel.binding.binding_id
+    [binding] = await kit.bindings()
+    path = f"/api/v1/bindings/{binding['id']}"
+    token = await user_token(kit, "user-1")
+    await kit.call("POST", f"{path}/suspend", {}, token=token)
+    await kit.call("POST", f"{path}/resume", {}, token=token)  # the control: its own suspension
+    if by == "bank":
+        await kit.call("POST", f"{path}/suspend", {})
+    else:
+        copy = copy_of(phone, kit)
+        for _ in range(2):
+            await (await phone.open(identifier)).close()
+        with pytest.raises(CloneSuspected):
+            await copy.open(identifier)
+    for step in ("resume", "suspend", "resume"):
+        await kit.call("POST", f"{path}/{step}", {}, token=token, status=409)
+    found = await kit.call("GET", path, token=token)
+    assert (found["state"], found["suspended_by"]) == ("suspended", by)

@@ -276,6 +276,39 @@ async def test_bank_suspends_resumes_and_removes(kit: GatewayKit) -> None:
     await kit.call("DELETE", path, status=409)
 
 
+async def test_page_resumes_only_what_the_customer_suspended(kit: GatewayKit) -> None:
+    binding, _ = await bind(kit, kit.phone(), user="alice")
+    token = (await kit.call("POST", "/api/v1/page-tokens", {"user": "alice"}, status=201))["page_token"]
+    path = f"/api/v1/bindings/{binding}"
+    assert (await kit.call("GET", path))["suspended_by"] is None
+    assert (await kit.call("POST", f"{path}/suspend", {}, token=token))["suspended_by"] == "customer"
+    assert (await kit.call("GET", path, token=token))["suspended_by"] == "customer"
+    resumed = await kit.call("POST", f"{path}/resume", {}, token=token)
+    assert (resumed["state"], resumed["suspended_by"]) == ("active", None)
+    await kit.call("POST", f"{path}/suspend", {}, token=token)
+    assert (await kit.call("POST", f"{path}/resume", {}))["state"] == "active"
+    assert (await kit.call("POST", f"{path}/suspend", {}))["suspended_by"] == "bank"
+    refused = await kit.call("POST", f"{path}/resume", {}, token=token, status=409)
+    assert refused["code"] == "conflict"
+    assert "only the bank" in refused["detail"]
+    assert refused["next_step"] == "Ask the bank to resume this phone."
+    assert (await kit.call("GET", path))["state"] == "suspended"
+    assert (await kit.call("POST", f"{path}/resume", {}))["suspended_by"] is None
+    await kit.call("POST", f"{path}/suspend", {})
+    assert (await kit.call("DELETE", path, token=token))["suspended_by"] is None
+
+
+async def test_bank_takes_a_customers_suspension_over(kit: GatewayKit) -> None:
+    binding, _ = await bind(kit, kit.phone(), user="alice")
+    token = (await kit.call("POST", "/api/v1/page-tokens", {"user": "alice"}, status=201))["page_token"]
+    path = f"/api/v1/bindings/{binding}"
+    await kit.call("POST", f"{path}/suspend", {}, token=token)
+    assert (await kit.call("POST", f"{path}/suspend", {}))["suspended_by"] == "bank"
+    await kit.call("POST", f"{path}/suspend", {}, token=token, status=409)
+    await kit.call("POST", f"{path}/resume", {}, token=token, status=409)
+    assert (await kit.call("POST", f"{path}/resume", {}))["state"] == "active"
+
+
 async def test_phone_renames_and_removes_itself(kit: GatewayKit) -> None:
     phone = kit.phone()
     binding, channel = await bind(kit, phone)

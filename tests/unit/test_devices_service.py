@@ -24,6 +24,7 @@ from gateway.devices.models import (
     BindingState,
     BindingStepRefused,
     DevicePolicy,
+    SuspendedBy,
     next_state,
 )
 from gateway.devices.ports import PinDialogue, PinStatus
@@ -170,6 +171,26 @@ async def test_audit_log_tells_the_customer_from_the_bank(stage: Stage) -> None:
         *("customer:binding:suspend", "customer:binding:resume", "customer:binding:rename"),
         "customer:binding:remove",
     ]
+
+
+@pytest.mark.parametrize("known", SuspendedBy)
+async def test_copy_found_out_overrides_who_suspended(stage: Stage, known: SuspendedBy) -> None:
+    binding = await stage.add(state=BindingState.SUSPENDED, suspended_by=known)
+    await stage.step(BindingEvent.CLONE, binding, reason="clone")
+    assert (await stage.read(binding)).suspended_by is SuspendedBy.CLONE
+    with pytest.raises(Problem) as problem:
+        await stage.step(BindingEvent.RESUME, binding, user="user-1")
+    assert problem.value.kind is ProblemCode.CONFLICT
+    await stage.step(BindingEvent.RESUME, binding)
+    after = await stage.read(binding)
+    assert (after.state, after.suspended_by) == (BindingState.ACTIVE, None)
+
+
+async def test_suspension_by_nobody_known_is_the_banks_to_undo(stage: Stage) -> None:
+    binding = await stage.add(state=BindingState.SUSPENDED)
+    with pytest.raises(Problem):
+        await stage.step(BindingEvent.RESUME, binding, user="user-1")
+    assert await stage.step(BindingEvent.RESUME, binding) is BindingState.ACTIVE
 
 
 async def test_many_steps_at_once_are_one(stage: Stage) -> None:

@@ -230,6 +230,7 @@ def _create_bindings() -> None:
         sa.Column("lang", sa.String(length=8), nullable=False),
         sa.Column("place", sa.String(length=128), nullable=True),
         sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("suspended_by", sa.String(length=16), nullable=True),
         sa.Column("is_hybrid", sa.Boolean(), nullable=False),
         sa.Column("gateway_label", sa.String(length=128), nullable=False),
         sa.Column("signing_key", sa.LargeBinary(length=65), nullable=False),
