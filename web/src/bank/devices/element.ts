@@ -4,7 +4,7 @@
  * tessera-error {code}. Parts: frame, device, button, field, dialog.
  */
 import { LitElement, css, html, nothing, type PropertyValues, type TemplateResult } from "lit";
-import { ApiError, EventStream, GatewayClient, explain, type Binding } from "../../shared/api/index.js";
+import { ApiError, EventStream, GatewayClient, explain, isHeld, type Binding } from "../../shared/api/index.js";
 import { formatAgo, formatDate, langOf, type Lang } from "../../shared/i18n/index.js";
 import { icons } from "../../shared/ui/icons.js";
 import { shared } from "../../shared/ui/styles.js";
@@ -234,7 +234,7 @@ export class TesseraDevices extends LitElement {
 
   #device(words: Words, lang: Lang, binding: Binding): TemplateResult {
     const active = binding.state === "active";
-    const seen = binding.last_seen_at === null ? words.never : formatAgo(lang, binding.last_seen_at, Date.now());
+    const seen = binding.last_seen_at === null ? words.never : formatAgo(lang, binding.last_seen_at, this.#client?.now() ?? Date.now());
     return html`<li class="card device" part="device" data-binding=${binding.id}>
       <span class="picture">${icons.phone(30)}</span>
       <div class="stack">
@@ -244,14 +244,19 @@ export class TesseraDevices extends LitElement {
           <div><dt>${words.added}</dt><dd>${formatDate(lang, binding.added_at)}</dd></div>
           <div><dt>${words.seen}</dt><dd>${seen}</dd></div>
         </dl>
+        ${isHeld(binding) ? this.#held(words, binding) : nothing}
       </div>
       <div class="row tools">
-        ${active
-          ? this.#tool("suspend", binding, html`${icons.pause(20)} ${words.suspend}`)
-          : this.#tool("resume", binding, html`${icons.play(20)} ${words.resume}`)}
+        ${active ? this.#tool("suspend", binding, html`${icons.pause(20)} ${words.suspend}`) : nothing}
+        ${active || isHeld(binding) ? nothing : this.#tool("resume", binding, html`${icons.play(20)} ${words.resume}`)}
         ${this.#tool("remove", binding, html`${icons.bin(20)} ${words.remove}`)}
       </div>
     </li>`;
+  }
+
+  #held(words: Words, binding: Binding): TemplateResult {
+    const text = binding.suspended_by === "clone" ? words.heldByClone : words.heldByBank;
+    return html`<p class="notice warn" data-held=${binding.suspended_by ?? "bank"}>${icons.warn()}<span>${text}</span></p>`;
   }
 
   #name(words: Words, binding: Binding, active: boolean): TemplateResult {

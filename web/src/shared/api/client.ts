@@ -3,6 +3,7 @@
  * the token and never puts it in a URL.
  */
 import { ApiError } from "./problem.js";
+import { ServerClock } from "./server-clock.js";
 import type { Activation, Binding, CodeForm, CodeView, Page } from "./types.js";
 
 export interface ClientOptions {
@@ -25,12 +26,18 @@ export class GatewayClient {
   readonly #token: string;
   readonly #fetch: typeof globalThis.fetch;
   readonly #timeoutMs: number;
+  readonly #clock = new ServerClock();
 
   constructor(options: ClientOptions) {
     this.base = options.base.replace(/\/+$/, "");
     this.#token = options.token;
     this.#fetch = options.fetch ?? ((input, init) => globalThis.fetch(input, init));
     this.#timeoutMs = options.timeoutMs ?? 15_000;
+  }
+
+  /** The gateway's time, in milliseconds of the Unix epoch, as far as its answers have told it. */
+  now(): number {
+    return this.#clock.now();
   }
 
   activation(id: string, signal?: AbortSignal): Promise<Activation> {
@@ -103,7 +110,9 @@ export class GatewayClient {
 
   async #send(url: string, init: RequestInit): Promise<Response> {
     try {
-      return await this.#fetch(url, init);
+      const response = await this.#fetch(url, init);
+      this.#clock.hear(response.headers.get("Date"));
+      return response;
     } catch (error) {
       const name = error instanceof Error ? error.name : "";
       if (name === "AbortError") throw error;

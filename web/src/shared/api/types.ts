@@ -48,6 +48,8 @@ export interface CodeView {
 }
 
 export type BindingState = "active" | "suspended" | "removed";
+/** Who or what suspended a phone. The customer resumes only what the customer suspended. */
+export type Suspender = "customer" | "bank" | "clone";
 
 export interface Binding {
   readonly id: string;
@@ -58,6 +60,8 @@ export interface Binding {
   readonly platform: string;
   readonly os: string;
   readonly state: BindingState;
+  /** Null unless suspended; absent from gateways that do not tell. */
+  readonly suspended_by?: Suspender | null;
   readonly added_at: string;
   readonly last_seen_at: string | null;
   readonly pin: { readonly blocked: boolean; readonly blocked_until: string | null };
@@ -75,4 +79,9 @@ export type EndState = (typeof END_STATES)[number];
 /** Returns whether the activation can go no further. */
 export function isEnded(state: ActivationState): state is EndState {
   return (END_STATES as readonly string[]).includes(state);
+}
+
+/** Returns whether a phone is suspended in a way that only the bank can lift. */
+export function isHeld(binding: Pick<Binding, "state" | "suspended_by">): boolean {
+  return binding.state === "suspended" && binding.suspended_by !== undefined && binding.suspended_by !== "customer";
 }
