@@ -194,7 +194,7 @@ def cors_headers(request: web.Request, origins: frozenset[str]) -> dict[str, str
         return {"Vary": "Origin"}
     return {
         "Access-Control-Allow-Origin": origin,
-        "Access-Control-Expose-Headers": "RateLimit, RateLimit-Policy, Retry-After, X-Request-Id",
+        "Access-Control-Expose-Headers": "Date, RateLimit, RateLimit-Policy, Retry-After, X-Request-Id",
         "Cross-Origin-Resource-Policy": "cross-origin",
         "Vary": "Origin",
     }

@@ -14,6 +14,8 @@ import { ActivationSession, type SessionHost } from "./session.js";
 import { styles } from "./styles.js";
 
 const DIGITS = 8;
+/** The gateway's word for a phone on its own network, whose place has no name. */
+const LOCAL = "local";
 const RING = 2 * Math.PI * 8;
 
 export class TesseraActivation extends LitElement implements SessionHost {
@@ -149,7 +151,7 @@ export class TesseraActivation extends LitElement implements SessionHost {
 
   #waiting(words: Words, lang: Lang, activation: Activation): TemplateResult {
     const { code } = this.#session;
-    const left = formatCountdown(new Date(activation.expires_at).getTime() - Date.now());
+    const left = formatCountdown(this.#session.timeLeft(activation));
     return html`<div class="split">
       <div class="stack">${this.#symbol(words, lang)}${this.#meter(words.timeLeft(left))}</div>
       <div class="stack">
@@ -222,7 +224,7 @@ export class TesseraActivation extends LitElement implements SessionHost {
 
   #device(words: Words, { device }: Activation): TemplateResult {
     if (device === null) return html``;
-    const place = device.place === null ? nothing : html`<dt>${words.place}</dt><dd>${device.place}</dd>`;
+    const place = device.place === null ? nothing : html`<dt>${words.place}</dt><dd>${device.place === LOCAL ? words.placeLocal : device.place}</dd>`;
     const name = device.name === "" || device.name === device.model ? device.model : `${device.name} (${device.model})`;
     return html`<div class="device">
       ${icons.phone(40)}

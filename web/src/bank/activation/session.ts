@@ -135,6 +135,12 @@ export class ActivationSession implements ReactiveController {
     void this.#read();
   }
 
+  /** Milliseconds until the activation expires, by the gateway's clock; never more than its whole life. */
+  timeLeft({ created_at, expires_at }: Activation): number {
+    const end = Date.parse(expires_at);
+    return Math.min(end - (this.#client?.now() ?? Date.now()), end - Date.parse(created_at));
+  }
+
   #over(): boolean {
     const state = this.activation?.state;
     return state !== undefined && (isEnded(state) || state === "active");
