@@ -31,6 +31,7 @@ interface Cluster {
 
 /** The window of the local mean is this share of the shorter side. */
 const WINDOW_SHARE = 1 / 7;
+const BLOCKS_A_WINDOW = 7;
 /** Dark is below this share of the local mean, less a few levels: the noise of an empty page is not dark. */
 const LIGHT_SHARE = 0.94;
 const LEAST_DEPTH = 4;
@@ -59,13 +60,37 @@ function toFinder({ x, y, moduleSize, count }: Cluster, scale: number): Finder {
   return { centre: [x * scale, y * scale], moduleSize: moduleSize * scale, count };
 }
 
-/** One byte a pixel, 1 where darker than the mean around it. */
+/** One byte a pixel, 1 where darker than the mean of the blocks around it. */
 function binarise({ pixels, width, height }: Plane): Uint8Array {
-  const reach = Math.max(6, Math.round((Math.min(width, height) * WINDOW_SHARE) / 2));
-  const means = boxMeans(pixels, width, height, reach);
+  const block = Math.max(2, Math.round((Math.min(width, height) * WINDOW_SHARE) / BLOCKS_A_WINDOW));
+  const columns = Math.floor(width / block);
+  const rows = Math.floor(height / block);
+  const thresholds = boxMeans(blockMeans(pixels, width, block, columns, rows), columns, rows, BLOCKS_A_WINDOW >> 1);
+  for (let i = 0; i < thresholds.length; i++) thresholds[i] = thresholds[i]! * LIGHT_SHARE - LEAST_DEPTH;
   const dark = new Uint8Array(width * height);
-  for (let i = 0; i < dark.length; i++) dark[i] = pixels[i]! < means[i]! * LIGHT_SHARE - LEAST_DEPTH ? 1 : 0;
+  for (let y = 0; y < height; y++) {
+    const row = Math.min(rows - 1, Math.floor(y / block)) * columns;
+    for (let column = 0; column < columns; column++) {
+      const threshold = thresholds[row + column]!;
+      const end = y * width + (column === columns - 1 ? width : (column + 1) * block);
+      for (let at = y * width + column * block; at < end; at++) if (pixels[at]! < threshold) dark[at] = 1;
+    }
+  }
   return dark;
+}
+
+function blockMeans(pixels: Uint8Array, width: number, block: number, columns: number, rows: number): Float32Array {
+  const means = new Float32Array(columns * rows);
+  for (let y = 0; y < rows * block; y++) {
+    const row = Math.floor(y / block) * columns;
+    for (let column = 0; column < columns; column++) {
+      let sum = 0;
+      const start = y * width + column * block;
+      for (let at = start; at < start + block; at++) sum += pixels[at]!;
+      means[row + column]! += sum / (block * block);
+    }
+  }
+  return means;
 }
 
 /** Feeds one row's runs through a window of five; each that looks like a finder is checked across. */

@@ -22,13 +22,18 @@ const REACH = 4.5;
 const STEP = 0.9;
 /** Contrast a candidate has to have, of 255. */
 const LEAST_CONTRAST = 10;
+/** With this contrast it is a symbol, and no other triple needs to be looked at. */
+const CLEAR_CONTRAST = 70;
 
 /** Candidates from finder patterns in `plane`; `image` is the frame's luma, which fits are judged on. */
 export function locateByFinders(plane: Plane, image: Plane): Candidate[] {
-  return findTriples(plane)
-    .map((triple) => complete(triple, image))
-    .filter((candidate) => candidate !== null)
-    .sort((a, b) => b.contrast - a.contrast);
+  const candidates: Candidate[] = [];
+  for (const triple of findTriples(plane)) {
+    const candidate = complete(triple, image);
+    if (candidate) candidates.push(candidate);
+    if (candidate && candidate.contrast > CLEAR_CONTRAST) break;
+  }
+  return candidates.sort((a, b) => b.contrast - a.contrast);
 }
 
 /** The version and fourth corner that fit the image best. */

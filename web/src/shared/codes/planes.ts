@@ -109,52 +109,58 @@ function flatten({ pixels, width, height }: Plane, target: Uint8Array): void {
   }
 }
 
-/** Means of the squares of `2 * reach + 1` pixels around each pixel; smaller at the edges. */
-export function boxMeans(values: ArrayLike<number>, width: number, height: number, reach: number): Float32Array {
-  const stride = width + 1;
-  const sums = new Float64Array(stride * (height + 1));
+/** Means of the squares of `2 * reach + 1` pixels around each pixel; the edges are repeated. Sums slide: no cost in `reach`. */
+export function boxMeans(values: Uint8Array | Float32Array, width: number, height: number, reach: number): Float32Array {
+  const rows = new Float32Array(width * height);
   for (let y = 0; y < height; y++) {
-    let row = 0;
-    for (let x = 0; x < width; x++) {
-      row += values[y * width + x]!;
-      sums[(y + 1) * stride + x + 1] = sums[y * stride + x + 1]! + row;
+    const start = y * width;
+    const last = start + width - 1;
+    let sum = values[start]! * reach;
+    for (let i = 0; i <= reach; i++) sum += values[Math.min(last, start + i)]!;
+    for (let at = start; at <= last; at++) {
+      rows[at] = sum;
+      const enter = at + reach + 1;
+      const leave = at - reach;
+      sum += values[enter < last ? enter : last]! - values[leave > start ? leave : start]!;
     }
   }
   const means = new Float32Array(width * height);
+  const sums = new Float32Array(width);
+  const area = (2 * reach + 1) ** 2;
+  for (let y = -reach; y <= reach; y++) addRow(sums, rows, clampRow(y, height) * width, 1);
   for (let y = 0; y < height; y++) {
-    const top = Math.max(0, y - reach);
-    const bottom = Math.min(height, y + reach + 1);
-    for (let x = 0; x < width; x++) {
-      const left = Math.max(0, x - reach);
-      const right = Math.min(width, x + reach + 1);
-      const sum =
-        sums[bottom * stride + right]! - sums[top * stride + right]! - sums[bottom * stride + left]! + sums[top * stride + left]!;
-      means[y * width + x] = sum / ((bottom - top) * (right - left));
-    }
+    for (let x = 0; x < width; x++) means[y * width + x] = sums[x]! / area;
+    addRow(sums, rows, clampRow(y + reach + 1, height) * width, 1);
+    addRow(sums, rows, clampRow(y - reach, height) * width, -1);
   }
   return means;
+}
+
+function addRow(sums: Float32Array, rows: Float32Array, start: number, sign: number): void {
+  for (let x = 0; x < sums.length; x++) sums[x]! += sign * rows[start + x]!;
+}
+
+function clampRow(y: number, height: number): number {
+  return y < 0 ? 0 : y >= height ? height - 1 : y;
 }
 
 /** A 5 by 5 binomial blur (1 4 6 4 1): takes sensor noise and JPEG ringing away before the image is made black and white. */
 function smooth({ pixels: source, width, height }: Plane, target: Uint8Array): void {
   const sums = new Uint16Array(width * height);
+  const line = new Uint8Array(width + 4);
   for (let y = 0; y < height; y++) {
     const row = y * width;
+    line.fill(source[row]!, 0, 2);
+    line.set(source.subarray(row, row + width), 2);
+    line.fill(source[row + width - 1]!, width + 2);
     for (let x = 0; x < width; x++) {
-      const i = row + x;
-      const l1 = x > 0 ? source[i - 1]! : source[i]!;
-      const l2 = x > 1 ? source[i - 2]! : l1;
-      const r1 = x < width - 1 ? source[i + 1]! : source[i]!;
-      const r2 = x < width - 2 ? source[i + 2]! : r1;
-      sums[i] = l2 + r2 + 4 * (l1 + r1) + 6 * source[i]!;
+      sums[row + x] = line[x]! + line[x + 4]! + 4 * (line[x + 1]! + line[x + 3]!) + 6 * line[x + 2]!;
     }
   }
   for (let y = 0; y < height; y++) {
     const row = y * width;
-    const u1 = y > 0 ? row - width : row;
-    const u2 = y > 1 ? row - 2 * width : u1;
-    const d1 = y < height - 1 ? row + width : row;
-    const d2 = y < height - 2 ? row + 2 * width : d1;
+    const [u1, u2] = [clampRow(y - 1, height) * width, clampRow(y - 2, height) * width];
+    const [d1, d2] = [clampRow(y + 1, height) * width, clampRow(y + 2, height) * width];
     for (let x = 0; x < width; x++) {
       target[row + x] = (sums[u2 + x]! + sums[d2 + x]! + 4 * (sums[u1 + x]! + sums[d1 + x]!) + 6 * sums[row + x]! + 128) >> 8;
     }
