@@ -58,6 +58,7 @@ def _measures(outcome: Outcome) -> Iterator[Measure]:
     yield measure(name, "rate", value=outcome.gateway.rate, unit="/s", bound=outcome.bare.rate, bar=RATE_BAR)
     yield measure(name, "server-cpu", value=cost, unit="ms", bound=bound)
     yield measure(name, "server-cpu, times the bound", value=cost / bound, unit="x", bar=CPU_BAR)
+    yield measure(name, "rate, had it the core alone", value=1000 / cost, unit="/s", bound=1000 / bound)
     yield measure(name, "primitives, alone", value=outcome.primitives_ms, unit="ms")
     yield measure(name, "load-generator-cpu", value=outcome.gateway.own_ms, unit="ms")
     for part, share in sorted(outcome.parts.items(), key=lambda item: -item[1]):
