@@ -73,6 +73,7 @@ async def create_app(
                 is_secure=settings.is_secure,
                 max_body_bytes=settings.max_body_bytes,
                 trusted_proxies=frozenset(settings.trusted_proxies),
+                place_header=settings.place_header,
                 mounts=await mounts(installation) if mounts is not None else {},
             ),
         )

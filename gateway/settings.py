@@ -84,6 +84,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     trusted_proxies: Annotated[
         list[str], _key("Addresses of reverse proxies whose X-Forwarded-For and -Proto are believed.")
     ] = msgspec.field(default_factory=list)
+    place_header: Annotated[
+        str | None,
+        _key("Header in which a trusted proxy says in words where the caller is, such as X-Place."),
+    ] = None
     cors_origins: Annotated[
         list[str], _key("Origins of bank pages that embed the elements, such as https://bank.example.")
     ] = msgspec.field(default_factory=list)

@@ -83,7 +83,7 @@ class FirstContact:
         phone = PresentPhone(
             static_key=m1.phone_public,
             signing_key=bytes(bind.key),
-            device=_facts(bind.device),
+            device=_facts(bind.device, place=socket.place),
             device_code=session.export(Label.DEVICE_CODE),
             code2=self._seal_code2(admission, session),
         )
@@ -170,7 +170,7 @@ class FirstContact:
         return seal_code2(session.export(Label.CODE_2), code, iv=self._desk.random(IV_BYTES))
 
 
-def _facts(device: messages.Device) -> DeviceFacts:
+def _facts(device: messages.Device, *, place: str | None) -> DeviceFacts:
     return DeviceFacts(
         name=device.name,
         model=device.model,
@@ -178,4 +178,5 @@ def _facts(device: messages.Device) -> DeviceFacts:
         os=device.os,
         app=device.app,
         lang=device.lang,
+        place=place,
     )

@@ -12,6 +12,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 from gateway.core.errors import Problem
 from gateway.http.hosts import Hosts
+from gateway.http.places import PLACE
 from gateway.protocol.errors import ErrorCode, MalformedFrame, UnsupportedSuite
 from gateway.protocol.frames import MAX_FRAME, SUBPROTOCOL, Hello, Kind, error_frame, parse_hello
 from hsm_adapters.errors import HsmError
@@ -39,13 +40,13 @@ class ContactRefused(Exception):
 class PhoneSocket:
     """Frames in, frames out. One task receives; any may send, and frames leave in the order of the calls."""
 
-    __slots__ = ("_ws", "host", "remote")
+    __slots__ = ("_ws", "host", "place")
 
-    def __init__(self, ws: web.WebSocketResponse, *, host: str, remote: str | None) -> None:
-        """`host` is the HOST under which the phone came."""
+    def __init__(self, ws: web.WebSocketResponse, *, host: str, place: str | None) -> None:
+        """`host` is the HOST under which the phone came, `place` where it is in words, where known."""
         self._ws = ws
         self.host = host
-        self.remote = remote
+        self.place = place
 
     async def receive(self, seconds: float | None = None) -> bytes:
         """Return the next frame. Raises `SocketClosed`, and TimeoutError after `seconds`."""
@@ -111,7 +112,8 @@ class PhoneDoor:
             writer_limit=MAX_FRAME,
         )
         await ws.prepare(request)
-        socket = PhoneSocket(ws, host=self._hosts.named(request.headers.get("Host")), remote=request.remote)
+        host = self._hosts.named(request.headers.get("Host"))
+        socket = PhoneSocket(ws, host=host, place=request.get(PLACE))
         self._open.add(socket)
         try:
             await self._serve(socket)

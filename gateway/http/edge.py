@@ -12,6 +12,7 @@ from aiohttp import web
 
 from gateway.core.errors import Problem, ProblemCode
 from gateway.http.metrics import Metrics
+from gateway.http.places import PLACE, clean_place, place_of_address
 from gateway.http.problems import problem_of_http_exception, problem_response
 from hsm_adapters.errors import HsmError
 
@@ -46,8 +47,11 @@ class Edge:
         own_pages: tuple[str, ...],
         is_secure: bool,
         trusted_proxies: frozenset[str],
+        place_header: str | None = None,
     ) -> None:
-        """`own_pages` are path prefixes whose refusals are their own (the demo bank); `is_secure` sends HSTS."""
+        """`own_pages` are path prefixes whose refusals are their own (the demo bank); `is_secure` sends HSTS;
+        `place_header` is where a trusted proxy writes where the caller is."""
+        self._place_header = place_header
         self._trusted_proxies = trusted_proxies
         self._metrics = metrics
         self._own_pages = own_pages
@@ -83,7 +87,9 @@ class Edge:
         started = time.perf_counter()
         request_id = request[REQUEST_ID] = secrets.token_hex(8)
         if self._trusted_proxies and request.remote in self._trusted_proxies:
-            request = _believe_proxy(request)
+            request = self._believe_proxy(request)
+        elif (place := place_of_address(request.remote)) is not None:
+            request[PLACE] = place
         try:
             response = await handler(request)
         except Exception as error:
@@ -106,6 +112,17 @@ class Edge:
                 **request.get(LOGGED, {}),
             )
         return response
+
+    def _believe_proxy(self, request: web.Request) -> web.Request:
+        """Take address and scheme from a trusted proxy, and where the caller is. The proxy's own address says nothing
+        of the caller, so without the caller's the place stays unknown."""
+        believed = _believe_proxy(request)
+        place = clean_place(request.headers.get(self._place_header, "")) if self._place_header else None
+        if place is None and believed is not request:
+            place = place_of_address(believed.remote)
+        if place is not None:
+            believed[PLACE] = place
+        return believed
 
     def _note_broken_stream(self, request: web.Request, request_id: str, error: Exception) -> None:
         route = _route_name(request)

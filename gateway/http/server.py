@@ -34,6 +34,7 @@ class ServerParts:
     is_secure: bool
     max_body_bytes: int
     trusted_proxies: frozenset[str] = frozenset()
+    place_header: str | None = None
     mounts: Mapping[str, web.Application] = field(default_factory=dict)
 
 
@@ -45,6 +46,7 @@ def build_app(routes: Sequence[Route], parts: ServerParts) -> web.Application:
         own_pages=tuple(f"{prefix}/" for prefix in parts.mounts),
         is_secure=parts.is_secure,
         trusted_proxies=parts.trusted_proxies,
+        place_header=parts.place_header,
     ).install(app)
     _add_routes(app, routes, parts.endpoint)
     parts.health.install(app)

@@ -52,7 +52,7 @@ async def test_a_phone_is_bound(kit: GatewayKit, suite: str, two_step: bool) -> 
     done = await kit.activation(activation["id"])
     assert done["state"] == "active"
     assert done["device"]["name"] == "Téléphone de Zoé"
-    assert done["device"]["place"] is None
+    assert done["device"]["place"] == "local"
     [binding] = await kit.bindings("?user=user-1")
     assert binding["id"] == done["binding"]
     assert binding["state"] == "active"
