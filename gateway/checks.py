@@ -17,6 +17,7 @@ from hsm_adapters.registry import find_adapter
 _HOST = re.compile(
     r"\A(?:[a-z0-9](?:[a-z0-9-]{0,62})(?:\.[a-z0-9][a-z0-9-]{0,62})*|\[[0-9a-f:.]+\])(?::[1-9][0-9]{0,4})?\Z"
 )
+_TOKEN = re.compile(r"\A[A-Za-z0-9-]+\Z")
 _ORIGIN = re.compile(r"\Ahttps?://[a-z0-9.-]+(?::[0-9]{1,5})?\Z")
 
 
@@ -43,6 +44,11 @@ def _check_host(settings: Settings) -> Iterator[ConfigProblem]:
             yield ConfigProblem(
                 "trusted_proxies", "an entry is not an address", "Write IP addresses, without ranges."
             )
+    if settings.place_header is not None and not _TOKEN.match(settings.place_header):
+        yield ConfigProblem("place_header", "this is not a header's name", "Write it like X-Place.")
+    if settings.place_header is not None and not settings.trusted_proxies:
+        step = "Set trusted_proxies to the proxy that writes this header."
+        yield ConfigProblem("place_header", "no proxy is trusted to write it", step)
 
 
 def _check_origins(settings: Settings) -> Iterator[ConfigProblem]:
@@ -96,6 +102,22 @@ def _check_production(settings: Settings) -> Iterator[ConfigProblem]:
         yield ConfigProblem(
             "public_host", "phones cannot reach a loopback host", "Set the name that phones reach."
         )
+    if settings.tls_cert is None and not settings.trusted_proxies:
+        # Else every caller would come from the proxy's address: one rate limit for all, and /metrics open to all.
+        step = "Set trusted_proxies to the TLS proxy's address, or tls_cert and tls_key to serve HTTPS here."
+        yield ConfigProblem("trusted_proxies", "nothing says where HTTPS ends", step)
+    if settings.metrics_token is None and any(map(_is_loopback_address, settings.trusted_proxies)):
+        step = (
+            "Set metrics_token: a proxy on this host could pass anyone on to /metrics as a loopback caller."
+        )
+        yield ConfigProblem("metrics_token", "the proxy is on loopback and /metrics asks for nothing", step)
     if settings.hsm is None:
         step = "Set TESSERA_HSM to a key store whose secret does not lie beside it."
         yield ConfigProblem("hsm", "production names its key store", step)
+
+
+def _is_loopback_address(text: str) -> bool:
+    try:
+        return ipaddress.ip_address(text).is_loopback
+    except ValueError:
+        return False

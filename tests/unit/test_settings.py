@@ -136,6 +136,8 @@ def test_every_key_says_what_it_is_for() -> None:
         ({"cors_origins": ["https://bank.example/"]}, "cors_origins"),
         ({"cors_origins": ["*"]}, "cors_origins"),
         ({"trusted_proxies": ["10.0.0.0/8"]}, "trusted_proxies"),
+        ({"place_header": "X-Place"}, "place_header"),
+        ({"place_header": "X Place:", "trusted_proxies": ["10.0.0.1"]}, "place_header"),
         ({"tls_cert": "/nowhere/cert.pem"}, "tls_cert"),
         ({"database_url": "mysql://x/y"}, "database_url"),
         ({"database_url": "not a url"}, "database_url"),
@@ -144,6 +146,9 @@ def test_every_key_says_what_it_is_for() -> None:
         ({"production": True, "demo": True}, "demo"),
         ({"production": True, "hsm": None}, "hsm"),
         ({"production": True, "public_host": "localhost:8080"}, "public_host"),
+        ({"production": True}, "trusted_proxies"),
+        ({"production": True, "trusted_proxies": ["10.0.0.1", "127.0.0.1"]}, "metrics_token"),
+        ({"production": True, "trusted_proxies": ["::1"]}, "metrics_token"),
     ],
 )
 def test_checks_name_the_key(change: dict[str, object], key: str) -> None:
@@ -157,7 +162,17 @@ def test_checks_name_the_key(change: dict[str, object], key: str) -> None:
     "host", ["bank.example", "bank.example:8443", "192.168.1.7:8080", "[2001:db8::1]:8443", "a"]
 )
 def test_good_hosts_pass(host: str) -> None:
-    assert find_problems(Settings(**(GOOD | {"public_host": host, "production": True}))) == []  # type: ignore[arg-type]
+    behind = {"production": True, "trusted_proxies": ["10.0.0.1"], "place_header": "X-Place"}
+    assert find_problems(Settings(**(GOOD | behind | {"public_host": host}))) == []  # type: ignore[arg-type]
+
+
+def test_production_says_where_https_ends(tmp_path: Path) -> None:
+    pem = tmp_path / "tls.pem"
+    pem.touch()
+    own = {"tls_cert": str(pem), "tls_key": str(pem)}
+    on_loopback = {"trusted_proxies": ["127.0.0.1"], "metrics_token": "m" * 32}
+    for change in (own, on_loopback):
+        assert find_problems(Settings(**(GOOD | {"production": True} | change))) == []  # type: ignore[arg-type]
 
 
 def test_hosts_that_phones_reach_are_https() -> None:
