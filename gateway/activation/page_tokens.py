@@ -49,16 +49,23 @@ class PageTokens:
         self._fresh: OrderedDict[bytes, PagePrincipal] = OrderedDict()
 
     def make(
-        self, *, tenant_id: str, activation_id: str | None = None, user: str | None = None
+        self,
+        *,
+        tenant_id: str,
+        activation_id: str | None = None,
+        user: str | None = None,
+        needed_until_ms: int = 0,
     ) -> IssuedToken:
-        """Make a token for one activation or one user; `store` puts it in force."""
+        """Make a token for one activation or one user; `store` puts it in force. It lives as the policy says, and not
+        less than until `needed_until_ms` (Unix milliseconds)."""
+        policy_ms = int((self._clock.now() + self._policy.page_token_life_s) * 1000)
         text = f"ptk_{b64url_encode(self._random(TOKEN_BYTES))}"
         principal = PagePrincipal(
             tenant_id=tenant_id,
             token_id=encode_id("ptk", self._random(ID_BYTES)),
             activation_id=activation_id,
             user=user,
-            expires_at=int((self._clock.now() + self._policy.page_token_life_s) * 1000),
+            expires_at=max(policy_ms, needed_until_ms),
         )
         return IssuedToken(text, principal)
 

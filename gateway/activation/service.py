@@ -31,6 +31,7 @@ from gateway.protocol.keys import check_device_code
 from gateway.storage.engine import Storage
 
 ATTEMPTS = 5
+PAGE_GRACE_S = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,11 @@ class ActivationService:
             raise Problem(ProblemCode.INVALID_REQUEST, "suite: not allowed here")
         for attempt in range(ATTEMPTS):
             activation = await self._compose(order)
-            token = self._tokens.make(tenant_id=order.tenant_id, activation_id=activation.id)
+            # The page outlives its activation by a little, so that it can still show how it ended.
+            until_ms = activation.expires_at + PAGE_GRACE_S * 1000
+            token = self._tokens.make(
+                tenant_id=order.tenant_id, activation_id=activation.id, needed_until_ms=until_ms
+            )
             try:
                 await self._storage.write(self._starting(activation, token))
             except Problem as problem:

@@ -287,6 +287,20 @@ async def test_page_token_speaks_for_its_activation_until_its_end(
     assert await rules.storage.read(lambda tx: store.find_page_token(tx, digest)) is None
 
 
+async def test_page_token_outlives_a_long_activation(
+    rules: Rules, service: ActivationService, tokens: PageTokens
+) -> None:
+    order = StartOrder(tenant_id=TENANT, user="u", label="l", life_s=86_400)
+    activation, token = await service.start(order)
+    assert token.principal.expires_at == activation.expires_at + 60_000
+    digest = digest_token(token.text)
+    rules.clock.advance(86_400 + 59)
+    await service.sweep()
+    assert await tokens.find_principal(digest) == token.principal
+    rules.clock.advance(1)
+    assert await tokens.find_principal(digest) is None
+
+
 async def test_page_token_for_a_user(rules: Rules, tokens: PageTokens) -> None:
     token = await tokens.issue_for_user(tenant_id=TENANT, user="alice")
     found = await tokens.find_principal(digest_token(token.text))
