@@ -229,9 +229,10 @@ def _show_routes(on: _PageHandlers) -> list[Route]:
             f"{_ONE}/code",
             on.show_code,
             **_BY_PAGES,
-            scope=_READ,
+            scope=_WRITE,  # the code holds the one-time key: whoever reads it can bind a phone
             summary="Draw the code to show now",
-            description="The activation code until the phone is confirmed; then, in two steps, code 2.",
+            description="The activation code until the phone is confirmed; then, in two steps, code 2. It holds the "
+            "one-time key, so an API key needs the scope that starts activations; a page token is for its own.",
             params=views.CodeParams,
             response=views.CodeView,
             problems=_ENDED,

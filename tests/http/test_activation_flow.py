@@ -255,6 +255,19 @@ async def test_host_of_another_gateway_fails_the_handshake(kit: GatewayKit) -> N
     assert await refusal(phone.begin(code)) is ErrorCode.REFUSED
 
 
+async def test_key_that_may_not_start_activations_does_not_see_their_codes(kit: GatewayKit) -> None:
+    keys = kit.now.installation.api_keys
+    started = await kit.begin()
+    path = f"/api/v1/activations/{started['activation']['id']}"
+    for scope, status in (("activations:read", 403), ("activations:write", 200)):
+        _, key = await keys.create(tenant_id=kit.tenant_id, name=scope, scopes=[scope])
+        token = key.reveal().decode()
+        answer = await kit.call("GET", f"{path}/code?form=qr", token=token, status=status)
+        assert ("link" in answer) == (status == 200)
+        await kit.call("GET", path, token=token, status=200 if scope == "activations:read" else 403)
+    assert "link" in await kit.call("GET", f"{path}/code?form=qr", token=started["page_token"])
+
+
 async def test_page_token_opens_its_own_activation_alone(kit: GatewayKit) -> None:
     mine, other = await kit.begin(), await kit.begin()
     token = mine["page_token"]
