@@ -165,15 +165,18 @@ class ResumeContact:
         return responder.session
 
     async def _turn(self, channel: SecureChannel, binding: Binding, hello: Hello) -> PinStatus:
-        """Step (6). Raises `SocketClosed` when the binding or its ratchet has moved on since the hello."""
+        """Step (6). Raises `SocketClosed` when the binding or its ratchet has moved on since the hello; the phone hears
+        which."""
         desk, counter = self._desk, hello.counter
         sealed = await desk.sealer.seal(next_key(channel.session), **psk_cell(binding.id, counter + 1))
         now_ms = desk.service.now_ms()
         used = binding.psk_of(counter)
 
-        def unit(tx: Transaction) -> PinStatus | None:
+        def unit(tx: Transaction) -> PinStatus | BindingState | None:
             row = store.find(tx, tenant_id=binding.tenant_id, binding_id=binding.id, is_locked=True)
-            if row is None or row.psk_of(counter) != used:
+            if row is None or row.state is not BindingState.ACTIVE:
+                return BindingState.REMOVED if row is None else row.state
+            if row.psk_of(counter) != used:
                 return None
             hybrid_ms = now_ms if hello.suite is Suite.RESUME_HYBRID else row.hybrid_at
             if not store.turn_ratchet(
@@ -184,6 +187,9 @@ class ResumeContact:
             return desk.pins.statuses(tx, tenant_id=row.tenant_id, binding_ids=[row.id]).get(row.id)
 
         pin = await desk.storage.write(unit)
+        if isinstance(pin, BindingState):
+            await channel.tell(messages.State(state=pin.value))
+            raise SocketClosed
         if pin is None:
             await channel.tell(messages.Problem(code="conflict"))
             raise SocketClosed

@@ -2,11 +2,13 @@
 states that are pushed. First contact hands over here once the binding is active, the resume handshake once the phone
 is welcome. Thousands are open at once: one task, no queue, a few references each."""
 
+from typing import cast
+
 from gateway.core.errors import Problem, ProblemCode
 from gateway.core.events import AuditWord
 from gateway.core.subjects import BindingRef
 from gateway.devices.live import LiveChannels
-from gateway.devices.models import BindingEvent
+from gateway.devices.models import BindingEvent, BindingState
 from gateway.devices.ports import PinBook, PinDialogue
 from gateway.devices.service import DeviceService
 from gateway.http.channel import SocketClosed
@@ -31,7 +33,14 @@ class OpenChannels:
         open_channel = OpenChannel(self, channel, ref)
         self.live.add(ref.binding_id, open_channel)
         try:
-            await open_channel.serve()
+            # No event tells any more what changed before the channel was registered: so it is asked for now.
+            state = await self.service.find_state(ref)
+            if state is BindingState.ACTIVE:
+                await open_channel.serve()
+            else:
+                await open_channel.tell_state(cast(messages.BindingState, state.value))
+        except Problem as problem:
+            await channel.tell(messages.Problem(code=problem.kind.code))
         finally:
             self.live.discard(ref.binding_id, open_channel)
             await channel.close()

@@ -98,6 +98,13 @@ class DeviceService:
 
         return await self._storage.read(unit)
 
+    async def find_state(self, ref: BindingRef) -> BindingState:
+        """Return where a binding stands now; one that is not there counts as removed."""
+        found = await self._storage.read(
+            lambda tx: store.find(tx, tenant_id=ref.tenant_id, binding_id=ref.binding_id)
+        )
+        return BindingState.REMOVED if found is None else found.state
+
     async def browse(self, *, tenant_id: str, wanted: BindingFilter) -> Sequence[BindingView]:
         """Return bindings, newest first."""
 

@@ -11,6 +11,8 @@ import msgspec
 import pytest
 from gateway_kit import PIN, Cut, GatewayKit
 
+from gateway.devices.channel import ResumeContact
+from gateway.devices.desk import BindingDesk
 from gateway.phone.channel import Channel
 from gateway.phone.client import PhoneClient
 from gateway.phone.errors import (
@@ -42,6 +44,12 @@ async def bind(kit: GatewayKit, phone: PhoneClient, **wish: Any) -> tuple[str, C
     await contact.wait_confirmed()
     channel = await contact.enrol(PIN)
     return (await kit.activation(activation))["binding"], channel
+
+
+async def change(kit: GatewayKit, binding: str, step: str) -> None:
+    """Suspend or remove a binding as the bank does."""
+    path = f"/api/v1/bindings/{binding}"
+    await (kit.call("DELETE", path) if step == "remove" else kit.call("POST", f"{path}/{step}", {}))
 
 
 def copy_of(phone: PhoneClient) -> MemoryStore:
@@ -307,6 +315,69 @@ async def test_bank_takes_a_customers_suspension_over(kit: GatewayKit) -> None:
     await kit.call("POST", f"{path}/suspend", {}, token=token, status=409)
     await kit.call("POST", f"{path}/resume", {}, token=token, status=409)
     assert (await kit.call("POST", f"{path}/resume", {}))["state"] == "active"
+
+
+@pytest.mark.parametrize("step", ["suspend", "remove"])
+async def test_phone_hears_of_a_change_between_the_turn_and_its_registration(
+    kit: GatewayKit, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """The change commits, and its event is told, when the ratchet has turned and the channel is not yet live."""
+    phone = kit.phone()
+    binding, channel = await bind(kit, phone)
+    await channel.close()
+    turn = ResumeContact._turn
+
+    async def turn_then_change(*args: Any) -> Any:
+        status = await turn(*args)
+        await change(kit, binding, step)
+        return status
+
+    monkeypatch.setattr(ResumeContact, "_turn", turn_then_change)
+    channel = await phone.open(channel.binding.binding_id)
+    with pytest.raises(BindingGone) as gone:
+        await channel.watch(10)
+    assert gone.value.state == {"suspend": "suspended", "remove": "removed"}[step]
+
+
+async def test_phone_hears_of_a_change_at_the_end_of_first_contact(
+    kit: GatewayKit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_open = BindingDesk.run_open
+
+    async def change_then_run(self: BindingDesk, channel: Any, ref: Any) -> None:
+        await change(kit, ref.binding_id, "suspend")
+        await run_open(self, channel, ref)
+
+    monkeypatch.setattr(BindingDesk, "run_open", change_then_run)
+    _, channel = await bind(kit, kit.phone())
+    with pytest.raises(BindingGone) as gone:
+        await channel.watch(10)
+    assert gone.value.state == "suspended"
+
+
+async def test_phone_suspended_in_mid_resume_hears_so_and_comes_again_later(
+    kit: GatewayKit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    phone = kit.phone()
+    binding, channel = await bind(kit, phone)
+    await channel.close()
+    identifier = channel.binding.binding_id
+    turn = ResumeContact._turn
+
+    async def change_then_turn(*args: Any) -> Any:
+        await change(kit, binding, "suspend")
+        return await turn(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ResumeContact, "_turn", change_then_turn)
+        with pytest.raises(BindingGone) as gone:
+            await phone.open(identifier)
+    assert gone.value.state == "suspended"
+    with pytest.raises(GatewayRefused) as refused:
+        await phone.open(identifier)
+    assert refused.value.error is ErrorCode.SUSPENDED
+    await kit.call("POST", f"/api/v1/bindings/{binding}/resume", {})
+    await (await phone.open(identifier)).ping()
 
 
 async def test_phone_renames_and_removes_itself(kit: GatewayKit) -> None:
