@@ -30,6 +30,7 @@ from gateway.webhooks.models import (
     Endpoint,
 )
 from gateway.webhooks.service import Sealer, WebhookOutbox
+from hsm_adapters.errors import HsmError, HsmUnavailable
 
 BATCH = 20
 IDLE_SECONDS = 30.0
@@ -113,11 +114,22 @@ class WebhookSender:
         endpoint = await self._storage.read(
             lambda tx: store.find_endpoint(tx, tenant_id=delivery.tenant_id, endpoint_id=delivery.endpoint_id)
         )
-        error = "the endpoint was deleted" if endpoint is None else await self._post(http, endpoint, delivery)
+        try:
+            error = (
+                "the endpoint was deleted" if endpoint is None else await self._post(http, endpoint, delivery)
+            )
+        except HsmUnavailable:
+            # Not the receiver's fault and no attempt: the claim runs out, and the delivery is due again.
+            _log.warning("webhook waits for the key store", delivery=delivery.id)
+            return
+        except HsmError as failure:
+            # The secret will not open by itself: an attempt like any other, so that the bank's list shows it.
+            _log.error("webhook secret does not open", delivery=delivery.id, code=failure.code)
+            error = failure.code
         await self._settle(delivery, error)
 
     async def _post(self, http: aiohttp.ClientSession, endpoint: Endpoint, delivery: Delivery) -> str | None:
-        """Post once; return what went wrong, or None."""
+        """Post once; return what went wrong, or None. Raises `HsmError`."""
         secret = await self._sealer.open(
             endpoint.secret, table="webhook_endpoints", column="secret", row=endpoint.id
         )

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from sqlalchemy import bindparam
 
 from gateway.core.clock import ManualClock
 from gateway.core.errors import Problem, ProblemCode
@@ -24,19 +25,25 @@ from gateway.webhooks import store
 from gateway.webhooks.models import BACKOFF_SECONDS, TRANSITIONS, DeliveryState
 from gateway.webhooks.sender import WebhookSender
 from gateway.webhooks.service import WebhookOutbox, WebhookService
+from hsm_adapters.errors import HsmUnavailable, UnwrapFailed
 
 TENANT = "ten_test"
 
 
 class CellSealer:
-    """Stands for gateway/keys: opens only for the cell that was sealed."""
+    """Stands for gateway/keys: opens only for the cell that was sealed, and not while the key store is away."""
+
+    is_away = False
 
     async def seal(self, plaintext: bytes, *, table: str, column: str, row: str) -> bytes:
         return f"{table}|{column}|{row}|".encode() + plaintext
 
     async def open(self, blob: bytes, *, table: str, column: str, row: str) -> bytes:
+        if self.is_away:
+            raise HsmUnavailable("the key store does not answer")
         prefix = f"{table}|{column}|{row}|".encode()
-        assert blob.startswith(prefix)
+        if not blob.startswith(prefix):
+            raise UnwrapFailed("made for another cell")
         return blob.removeprefix(prefix)
 
 
@@ -72,9 +79,10 @@ class Bench:
         self.clock = ManualClock()
         self.journal = ListJournal()
         self.outbox = WebhookOutbox(random=os.urandom)
+        self.sealer = CellSealer()
         common: dict[str, Any] = {
             "storage": storage,
-            "sealer": CellSealer(),
+            "sealer": self.sealer,
             "journal": self.journal,
             "outbox": self.outbox,
             "clock": self.clock,
@@ -205,6 +213,64 @@ async def test_given_up_delivery_is_told_to_the_audit_log_and_can_be_sent_again(
         async def delivered() -> bool:
             return await bench.states() == [(DeliveryState.DELIVERED, 1)]
 
+        await bench.until(delivered)
+
+
+async def test_secret_that_does_not_open_is_a_failed_attempt_and_holds_up_no_other(bench: Bench) -> None:
+    broken, _ = await bench.service.create(tenant_id=TENANT, url=bench.url, events=("binding.active",))
+    await bench.service.create(tenant_id=TENANT, url=bench.url, events=("activation.active",))
+    values = {"b_id": broken.id, "b_secret": b"another cell's"}
+    statement = store.endpoints.update().where(store.endpoints.c.id == bindparam("b_id"))
+    await bench.storage.write(lambda tx: tx.execute(statement.values(secret=bindparam("b_secret")), values))
+    await bench.tell("binding.active")
+    await bench.tell("activation.active")
+
+    async def settled() -> bool:
+        return {state for state, _ in await bench.states()} == {
+            DeliveryState.DELIVERED,
+            DeliveryState.PENDING,
+        }
+
+    async with bench.sending():
+        await bench.until(settled)
+        for wait in BACKOFF_SECONDS:
+            attempts = max(tries for state, tries in await bench.states() if state is DeliveryState.PENDING)
+            bench.clock.advance(wait * 1.3)
+            bench.outbox.wake()
+
+            async def tried(before: int = attempts) -> bool:
+                return any(tries > before for _, tries in await bench.states())
+
+            await bench.until(tried)
+    failed = await bench.service.deliveries(
+        tenant_id=TENANT, state=DeliveryState.FAILED, before=None, limit=5
+    )
+    assert [(row.endpoint_id, row.last_error, row.attempts) for row in failed] == [
+        (broken.id, "unwrap-failed", 9)
+    ]
+    assert bench.journal.facts[-1].data["error"] == "unwrap-failed"
+    assert len(bench.receiver.got) == 1
+
+
+async def test_key_store_that_is_away_costs_no_attempt(bench: Bench) -> None:
+    await bench.service.create(tenant_id=TENANT, url=bench.url, events=())
+    bench.sealer.is_away = True
+    await bench.tell()
+
+    async def claimed() -> bool:
+        return await bench.states() == [(DeliveryState.SENDING, 0)]
+
+    async def delivered() -> bool:
+        return await bench.states() == [(DeliveryState.DELIVERED, 1)]
+
+    async with bench.sending():
+        await bench.until(claimed)
+        for _ in range(20):
+            await asyncio.sleep(0.01)
+        assert await claimed()
+        bench.sealer.is_away = False
+        bench.clock.advance(61)
+        bench.outbox.wake()
         await bench.until(delivered)
 
 
