@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 from gateway_process import GatewayProcess
 from people import CHROMIUM, FLAGS, Desktop, Lang, Phone
-from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, Playwright, sync_playwright
 
-SCREENSHOTS = Path(__file__).parent / "screenshots"
 DIST = Path(__file__).parents[2] / "web" / "dist"
 
 
@@ -46,6 +45,15 @@ def browser(playwright: Playwright) -> Iterator[Browser]:
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
     """One gateway for the tests that leave it as it is."""
     process = GatewayProcess(tmp_path_factory.mktemp("gateway"))
+    process.start()
+    yield process
+    process.stop()
+
+
+@pytest.fixture(scope="session")
+def slow_turning(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
+    """A gateway whose codes live a minute, for the tests that need not hurry."""
+    process = GatewayProcess(tmp_path_factory.mktemp("slow"), TESSERA_ROTATION_S="60")
     process.start()
     yield process
     process.stop()
@@ -102,14 +110,3 @@ def make_phone(playwright: Playwright, tmp_path: Path) -> Iterator[Callable[...,
     yield make
     for phone in phones:
         phone.context.close()
-
-
-@pytest.fixture
-def picture() -> Callable[[Page, str], None]:
-    """Keep a screenshot of a whole page, to be looked at."""
-    SCREENSHOTS.mkdir(exist_ok=True)
-
-    def take(page: Page, name: str) -> None:
-        page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
-
-    return take

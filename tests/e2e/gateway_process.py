@@ -1,7 +1,10 @@
 """A gateway as users run it: `tessera serve --demo` in a process of its own, on a port and a data folder of its own,
 stopped by its own process id, killed and started again at will."""
 
+import functools
+import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -10,6 +13,8 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+
+TESSERA = Path(sys.executable).parent / "tessera"
 
 
 def free_port() -> int:
@@ -30,18 +35,24 @@ class GatewayProcess:
         self._settings = settings
         self._process: subprocess.Popen[bytes] | None = None
 
+    def _environment(self) -> dict[str, str]:
+        ours = {key: value for key, value in os.environ.items() if not key.startswith("TESSERA_")}
+        return (
+            ours
+            | {
+                "TESSERA_DATA": str(self.data),
+                "TESSERA_LISTEN_PORT": str(self.port),
+                "TESSERA_PUBLIC_HOST": f"localhost:{self.port}",
+            }
+            | self._settings
+        )
+
     def start(self) -> None:
         """Start and wait until /readyz answers 200. Raises RuntimeError with the log's end otherwise."""
-        environment = {key: value for key, value in os.environ.items() if not key.startswith("TESSERA_")}
-        environment |= {
-            "TESSERA_DATA": str(self.data),
-            "TESSERA_LISTEN_PORT": str(self.port),
-            "TESSERA_PUBLIC_HOST": f"localhost:{self.port}",
-        } | self._settings
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [Path(sys.executable).parent / "tessera", "serve", "--demo"],
-                env=environment,
+                [TESSERA, "serve", "--demo"],
+                env=self._environment(),
                 stdout=log,
                 stderr=log,
                 cwd=self.data,
@@ -70,6 +81,27 @@ class GatewayProcess:
             self._process.kill()
             self._process.wait()
         self._process = None
+
+    @functools.cached_property
+    def _bank_key(self) -> str:
+        """An API key of the demo bank with every scope, made as an operator makes one."""
+        tenant = json.loads((self.data / "demo.json").read_text())["tenant"]
+        made = subprocess.run(
+            [TESSERA, "api-key", "create", "--tenant", tenant, "--name", "end-to-end tests", "--scope", "*"],
+            env=self._environment(),
+            cwd=self.data,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return re.findall(r"tsk_[A-Za-z0-9_-]{43}", made.stdout)[0]
+
+    def as_bank(self, method: str, path: str) -> None:
+        """Do what the bank's back end does by REST, such as POST /api/v1/bindings/bnd_…/suspend."""
+        headers = {"Authorization": f"Bearer {self._bank_key}", "Content-Type": "application/json"}
+        order = urllib.request.Request(self.address + path, data=b"{}", headers=headers, method=method)
+        with urllib.request.urlopen(order, timeout=20) as answer:
+            assert answer.status < 300
 
     def restart(self, *, kill: bool = True) -> None:
         """Stop (by default as a power cut would) and start again on the same data and port."""

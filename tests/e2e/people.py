@@ -34,7 +34,10 @@ TEXT: dict[str, dict[Lang, str]] = {
     "back": {"en": "Back to my devices", "fr": "Retour à mes appareils"},
     "testers": {"en": "For testers", "fr": "Pour les testeurs"},
     "two step": {"en": "Two steps: scan a second code", "fr": "Deux étapes : scanner un second code"},
-    "classical": {"en": "Classical handshake, without ML-KEM", "fr": "Établissement classique, sans ML-KEM"},
+    "classical": {
+        "en": "Classical key exchange, without ML-KEM",
+        "fr": "Échange de clés classique, sans ML-KEM",
+    },
     "qr": {"en": "Black and white", "fr": "Noir et blanc"},
     "other ways": {"en": "I cannot scan", "fr": "Je ne peux pas scanner"},
     "confirm": {"en": "Confirm", "fr": "Confirmer"},
@@ -51,6 +54,12 @@ TEXT: dict[str, dict[Lang, str]] = {
     "yes": {"en": "Yes, bind this phone", "fr": "Oui, lier ce téléphone"},
     "code2 scan": {"en": "Scan the second code", "fr": "Scanner le second code"},
     "code2 type": {"en": "Type it instead", "fr": "Le saisir à la main"},
+    "paste a link": {"en": "Paste a link", "fr": "Coller un lien"},
+    "use link": {"en": "Use this link", "fr": "Utiliser ce lien"},
+    "change pin": {"en": "Change the PIN", "fr": "Changer le code PIN"},
+    "present pin": {"en": "Type your present PIN", "fr": "Saisissez votre code PIN actuel"},
+    "to start": {"en": "Back to start", "fr": "Retour à l’accueil"},
+    "retry": {"en": "Try again", "fr": "Réessayer"},
     "choose": {"en": "Choose a PIN", "fr": "Choisissez un code PIN"},
     "again": {"en": "Type it once more", "fr": "Saisissez-le encore une fois"},
     "bound": {"en": "This phone is bound", "fr": "Ce téléphone est lié"},
@@ -122,9 +131,10 @@ class Desktop(Person):
         return symbol.screenshot(scale="device")
 
     def link(self) -> str:
-        """Return the link that "Continue on this phone" holds."""
+        """Return the link that "Continue on this phone" holds; by http, which these gateways speak."""
         self.page.get_by_text(self.text("other ways"), exact=True).click()
-        return self.page.locator("[data-link]").get_attribute("href") or ""
+        link = self.page.locator("[data-link][href]").get_attribute("href") or ""
+        return link.replace("https://", "http://")
 
     def typed(self) -> str:
         """Return the code for typing."""

@@ -88,7 +88,7 @@ def test_same_device_link_opens_the_phone_app_and_binds(
     desktop.photograph()
     link = desktop.link()
     assert f"{gateway.port}/a#" in link
-    phone.page.goto(link.replace("https://", "http://"))
+    phone.page.goto(link)
     desktop.type_device_code(phone.bind_to_code())
     phone.choose_pin()
     phone.finish()

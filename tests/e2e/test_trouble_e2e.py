@@ -14,15 +14,6 @@ MakePhone = Callable[..., Phone]
 OwnGateway = Callable[..., GatewayProcess]
 
 
-@pytest.fixture(scope="module")
-def slow_turning(tmp_path_factory: pytest.TempPathFactory) -> "object":
-    """A gateway whose codes live a minute, so that these tests need not hurry."""
-    process = GatewayProcess(tmp_path_factory.mktemp("slow"), TESSERA_ROTATION_S="60")
-    process.start()
-    yield process
-    process.stop()
-
-
 def begin(gateway: GatewayProcess, make_desktop: MakeDesktop, make_phone: MakePhone) -> tuple[Desktop, Phone]:
     """Bring both to the code on the screen."""
     desktop, phone = make_desktop("en"), make_phone("en")
