@@ -155,6 +155,7 @@ def _announce(settings: Settings, lan: DevelopmentTls | None) -> None:
             f"  For a phone on the same network: {phone}\n"
             f"  Its browser does not know the certificate: open {settings.origin}/dev-ca.crt on the phone first and\n"
             "  trust that authority (development phones only), or accept the warning.\n"
+            "  Others on this network can reach it too; `make run LAN=no` keeps it to this computer.\n"
         )
     if not settings.resolved_web_dist.is_dir():
         click.echo("  The pages are not built: run `make setup`.\n", err=True)
