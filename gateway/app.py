@@ -170,6 +170,7 @@ async def _tasks(installation: Installation, idempotency: Idempotency) -> AsyncI
         is_inside_allowed=installation.settings.allows_inside_webhooks,
         timeout_s=installation.settings.webhook_timeout_s,
         attempts=installation.settings.webhook_attempts,
+        failed_kept_s=installation.settings.retention_days * 86_400,
     )
     checkpointer = Checkpointer(
         storage=installation.storage,

@@ -174,6 +174,7 @@ def _build_activations(tools: _Tools) -> tuple[PageTokens, ActivationService]:
         rotation_s=settings.rotation_s,
         life_s=settings.activation_life_s,
         page_token_life_s=settings.page_token_life_s,
+        retention_s=settings.retention_days * 86_400,
         suites=tuple(settings.suites),
     )
     tokens = PageTokens(

@@ -115,6 +115,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = 10
     webhook_attempts: Annotated[int, _key("Tries before a delivery is listed as failed.", ge=1, le=30)] = 9
     event_retention_s: Annotated[int, _key("How long an event stream can be taken up again.", ge=60)] = 86_400
+    retention_days: Annotated[
+        int,
+        _key("Days that ended activations and failed webhooks are kept. The audit log stays.", ge=1, le=3650),
+    ] = 30
     metrics_token: Annotated[
         str | None, _key("Bearer token that /metrics asks for. Default: loopback callers only.")
     ] = None

@@ -78,11 +78,13 @@ OVER = frozenset({_S.ACTIVE, *ENDED_REASONS})
 
 @dataclass(frozen=True, slots=True)
 class ActivationPolicy:
-    """Seconds between two codes, life of an activation and of a page token; the suites that may be used."""
+    """Seconds between two codes, life of an activation and of a page token, and how long an activation that is over is
+    kept; the suites that may be used."""
 
     rotation_s: int = 10
     life_s: int = 300
     page_token_life_s: int = 900
+    retention_s: int = 30 * 86_400
     suites: tuple[str, ...] = ("hybrid", "classical")
 
 

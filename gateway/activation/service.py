@@ -227,11 +227,18 @@ class ActivationService:
         return await self._storage.write(unit)
 
     async def sweep(self) -> int:
-        """Expire what is past its end, and erase old page tokens. Returns how many expired."""
+        """Expire what is past its end, and erase old page tokens and what has been over for the retention's time.
+        Returns how many expired."""
         due = await self._storage.read(lambda tx: store.find_due(tx, self.now_ms()))
         for activation_id in due:
             await self.expire(activation_id)
-        await self._storage.write(lambda tx: store.delete_old_page_tokens(tx, self.now_ms()))
+        now_ms = self.now_ms()
+
+        def tidy(tx: Transaction) -> None:
+            store.delete_old_page_tokens(tx, now_ms)
+            store.prune(tx, now_ms - self.policy.retention_s * 1000)
+
+        await self._storage.write(tidy)
         return len(due)
 
     async def _change(

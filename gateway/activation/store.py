@@ -28,6 +28,7 @@ from gateway.http.routing import PagePrincipal
 from gateway.storage.schema import Digest, IdText, Millis, metadata
 
 SWEEP_BATCH = 100
+PRUNE_BATCH = 1_000
 
 activations = Table(
     "activations",
@@ -58,6 +59,7 @@ activations = Table(
     Column("open_until_at", Millis),
     Column("version", Integer, nullable=False),
     Index(None, "open_until_at"),
+    Index(None, "expires_at"),
     Index(None, "tenant_id", "user_ref", "created_at"),
 )
 """`open_until_at` is `expires_at` while the activation is not over, so that the sweep reads live rows alone."""
@@ -90,6 +92,13 @@ _by_locator = _SELECT.where(_a.locator == bindparam("b_locator"))
 _due = (
     select(_a.id).where(_a.open_until_at <= bindparam("b_now")).order_by(_a.open_until_at).limit(SWEEP_BATCH)
 )
+_old = (
+    select(_a.id)
+    .where(_a.expires_at < bindparam("b_before"), _a.open_until_at.is_(None))
+    .order_by(_a.expires_at)
+    .limit(PRUNE_BATCH)
+)
+_prune = delete(activations).where(_a.id.in_(_old), _a.open_until_at.is_(None))
 _save = (
     activations.update()
     .where(and_(_a.id == bindparam("b_id"), _a.version == bindparam("b_version")))
@@ -198,6 +207,11 @@ def complete(
         "b_now": now_ms,
     }
     return tx.execute(_complete, values).rowcount == 1
+
+
+def prune(tx: Transaction, before_ms: int) -> None:
+    """Erase activations that are over and whose end was before that moment, PRUNE_BATCH at most."""
+    tx.execute(_prune, {"b_before": before_ms})
 
 
 def insert_page_token(tx: Transaction, digest: bytes, principal: PagePrincipal) -> None:

@@ -35,6 +35,7 @@ from hsm_adapters.errors import HsmError, HsmUnavailable
 BATCH = 20
 IDLE_SECONDS = 30.0
 KEPT_SECONDS = 7 * 86_400
+PRUNE_SECONDS = 3_600
 _log = structlog.get_logger(__name__)
 
 
@@ -60,8 +61,12 @@ class WebhookSender:
         is_inside_allowed: bool,
         timeout_s: int = 10,
         attempts: int = 9,
+        failed_kept_s: int = 30 * 86_400,
     ) -> None:
-        """`timeout_s` is how long a receiver has to answer, `attempts` how often it is asked."""
+        """`timeout_s` is how long a receiver has to answer, `attempts` how often it is asked, `failed_kept_s` how long
+        what has failed can be sent again."""
+        self._failed_kept_s = failed_kept_s
+        self._pruned_ms = 0
         self._storage = storage
         self._sealer = sealer
         self._journal = journal
@@ -91,6 +96,7 @@ class WebhookSender:
 
     async def _send_due(self, http: aiohttp.ClientSession) -> float:
         """Send everything that is due; return the seconds until more is."""
+        await self._prune(to_millis(self._clock.now()))
         while True:
             now_ms = to_millis(self._clock.now())
             claimed = await self._claim(now_ms)
@@ -99,12 +105,25 @@ class WebhookSender:
                 return IDLE_SECONDS if due is None else min(IDLE_SECONDS, max(0.05, (due - now_ms) / 1000))
             await asyncio.gather(*(self._send(http, delivery) for delivery in claimed))
 
+    async def _prune(self, now_ms: int) -> None:
+        if now_ms - self._pruned_ms < PRUNE_SECONDS * 1000:
+            return
+
+        def unit(tx: Transaction) -> None:
+            for state, kept_s in (
+                (DeliveryState.DELIVERED, KEPT_SECONDS),
+                (DeliveryState.FAILED, self._failed_kept_s),
+            ):
+                store.prune(tx, state=state, before_ms=now_ms - kept_s * 1000)
+
+        await self._storage.write(unit)
+        self._pruned_ms = now_ms
+
     async def _claim(self, now_ms: int) -> Sequence[Delivery]:
         if await self._storage.read(lambda tx: (store.next_due(tx) or now_ms + 1) > now_ms):
             return ()
 
         def unit(tx: Transaction) -> Sequence[Delivery]:
-            store.prune_delivered(tx, before_ms=now_ms - KEPT_SECONDS * 1000)
             until = now_ms + CLAIM_SECONDS * 1000
             return store.claim_due(tx, now_ms=now_ms, until_ms=until, most=BATCH)
 

@@ -97,9 +97,7 @@ _redeliver = (
     .values(state=DeliveryState.PENDING.value, attempts=0, next_at=bindparam("b_now"))
 )
 _delivery = select(deliveries).where(_d.id == bindparam("id"), _d.tenant_id == bindparam("tenant"))
-_prune = deliveries.delete().where(
-    _d.state == DeliveryState.DELIVERED.value, _d.created_at < bindparam("b_before")
-)
+_prune = deliveries.delete().where(_d.state == bindparam("b_state"), _d.created_at < bindparam("b_before"))
 
 
 def _endpoint_of(row: Any) -> Endpoint:
@@ -217,6 +215,6 @@ def find_deliveries(
     return [_delivery_of(row) for row in rows]
 
 
-def prune_delivered(tx: Transaction, *, before_ms: int) -> None:
-    """Forget deliveries that arrived before that moment."""
-    tx.execute(_prune, {"b_before": before_ms})
+def prune(tx: Transaction, *, state: DeliveryState, before_ms: int) -> None:
+    """Forget deliveries in a final state that were made before that moment."""
+    tx.execute(_prune, {"b_state": state.value, "b_before": before_ms})

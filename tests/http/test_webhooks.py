@@ -274,6 +274,30 @@ async def test_key_store_that_is_away_costs_no_attempt(bench: Bench) -> None:
         await bench.until(delivered)
 
 
+async def test_failed_deliveries_are_kept_for_thirty_days(bench: Bench) -> None:
+    await bench.service.create(tenant_id=TENANT, url=bench.url, events=())
+    await bench.tell("binding.active")
+    await bench.storage.write(
+        lambda tx: tx.execute(store.deliveries.update().values(state=DeliveryState.FAILED.value))
+    )
+    bench.clock.advance(30 * 86_400 - 60)
+
+    async def told() -> bool:
+        return (DeliveryState.DELIVERED, 1) in await bench.states()
+
+    async with bench.sending():
+        await bench.tell()
+        await bench.until(told)
+    assert (DeliveryState.FAILED, 0) in await bench.states()
+    bench.clock.advance(3_600)
+
+    async def forgotten() -> bool:
+        return await bench.states() == [(DeliveryState.DELIVERED, 1)]
+
+    async with bench.sending():
+        await bench.until(forgotten)
+
+
 async def test_claim_of_a_node_that_died_is_taken_up_by_another(bench: Bench) -> None:
     await bench.service.create(tenant_id=TENANT, url=bench.url, events=())
     await bench.tell()

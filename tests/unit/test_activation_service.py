@@ -22,6 +22,7 @@ from gateway.activation.page_tokens import PageTokens
 from gateway.activation.secrets import device_code_cell
 from gateway.activation.service import ActivationService, StartOrder
 from gateway.core.errors import Problem, ProblemCode
+from gateway.core.events import AuditWord
 from gateway.core.secrets import system_random
 from gateway.http.auth import digest_token
 from gateway.protocol.keys import device_code
@@ -299,6 +300,29 @@ async def test_page_token_outlives_a_long_activation(
     assert await tokens.find_principal(digest) == token.principal
     rules.clock.advance(1)
     assert await tokens.find_principal(digest) is None
+
+
+async def test_what_has_been_over_for_thirty_days_is_erased(rules: Rules, service: ActivationService) -> None:
+    ended, _ = await service.start(StartOrder(tenant_id=TENANT, user="u", label="l"))
+    await service.cancel(tenant_id=TENANT, activation_id=ended.id, word=AuditWord.BANK_ACTIVATION_CANCEL)
+    rules.clock.advance(3_600)
+    later, _ = await service.start(StartOrder(tenant_id=TENANT, user="u", label="l"))
+    facts_told = len(rules.journal.facts)
+
+    async def kept() -> list[str]:
+        found = [
+            await rules.storage.read(lambda tx, known=known: store.find(tx, known.id))
+            for known in (ended, later)
+        ]
+        return [activation.id for activation in found if activation is not None]
+
+    rules.clock.advance(30 * 86_400 - 3_600 + 300 - 1)
+    await service.sweep()
+    assert await kept() == [ended.id, later.id]
+    rules.clock.advance(2)
+    await service.sweep()
+    assert await kept() == [later.id]
+    assert len(rules.journal.facts) == facts_told + 1, "the later one's expiry alone"
 
 
 async def test_page_token_for_a_user(rules: Rules, tokens: PageTokens) -> None:

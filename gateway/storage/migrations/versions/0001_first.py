@@ -153,6 +153,7 @@ def _create_activations() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_activations"),
         sa.UniqueConstraint("locator", name="uq_activations_locator"),
     )
+    op.create_index("ix_activations_expires_at", "activations", ["expires_at"], unique=False)
     op.create_index("ix_activations_open_until_at", "activations", ["open_until_at"], unique=False)
     op.create_index(
         "ix_activations_tenant_id_user_ref_created_at",
