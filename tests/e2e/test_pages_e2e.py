@@ -199,7 +199,7 @@ def see_a_second_phone(album: Album, desktop: Desktop, phone: Phone, thief: Phon
     expect(desktop.button("restart")).to_be_visible(timeout=20_000)
     album.look(desktop, "desktop-end-contested")
     expect(thief.button("to start")).to_be_visible(timeout=15_000)
-    album.look(thief, "phone-end-contested")
+    album.look(thief, "phone-end-other-phone")
 
 
 def see_a_bank_cancel(album: Album, desktop: Desktop, phone: Phone, gateway: GatewayProcess) -> None:

@@ -200,6 +200,10 @@ export const styles = css`
   }
   .centre p {
     max-width: 34rem;
+    text-wrap: balance;
+  }
+  .centre button {
+    margin-top: var(--ts-space-2);
   }
   .bubble {
     width: 84px;
