@@ -2,6 +2,7 @@
 `tessera serve` refuses to start on any of it. They look; they change nothing."""
 
 import ipaddress
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +28,7 @@ def find_problems(settings: Settings) -> list[ConfigProblem]:
         *_check_host(settings),
         *_check_origins(settings),
         *_check_tls(settings),
+        *_check_data(settings),
         *_check_database(settings),
         *_check_key_store(settings),
         *(_check_production(settings) if settings.production else ()),
@@ -66,6 +68,17 @@ def _check_tls(settings: Settings) -> Iterator[ConfigProblem]:
     for key, path in (("tls_cert", settings.tls_cert), ("tls_key", settings.tls_key)):
         if path is not None and not Path(path).is_file():
             yield ConfigProblem(key, "the file is not there", "Correct the path, or its permissions.")
+
+
+def _check_data(settings: Settings) -> Iterator[ConfigProblem]:
+    if settings.database_url is not None and settings.hsm is not None:
+        return  # Nothing is kept there then, and a container may have no writable place.
+    folder = Path(settings.data).absolute()
+    while not folder.exists():
+        folder = folder.parent
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        step = "Set it to a directory that this user may make and write."
+        yield ConfigProblem("data", "the directory cannot be written", step)
 
 
 def _check_database(settings: Settings) -> Iterator[ConfigProblem]:

@@ -21,6 +21,7 @@ from gateway.protocol.code import read_link, read_scan
 from gateway.protocol.errors import ProtocolError
 
 _DEFAULT_STORE = Path(click.get_app_dir("tessera")) / "phone.keys"
+_NAME_LENGTH = 64
 
 
 @click.group("phone")
@@ -225,7 +226,9 @@ def _choose(bindings: list[Binding], which: str | None) -> Binding:
     if which is None:
         if len(bindings) == 1:
             return bindings[0]
-        raise BindingNotFound("name the binding, since there is not exactly one")
+        raise BindingNotFound(
+            "name the binding, since there are several" if bindings else "this phone is bound to nothing yet"
+        )
     named = [binding for binding in bindings if which in (_id(binding), binding.name, binding.label)]
     if len(named) != 1:
         raise BindingNotFound("no binding, or more than one, by that name")
@@ -242,7 +245,10 @@ _binding = click.argument("binding", required=False)
 @phone.command("open")
 @_binding
 @click.option(
-    "--watch", type=float, default=0.0, help="Stay for that many seconds and print what the bank changes."
+    "--watch",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    help="Stay for that many seconds and print what the bank changes.",
 )
 def open_binding(binding: str | None, watch: float) -> None:
     """Contact the bank and show the state. BINDING is an id or a name; not needed when there is one."""
@@ -296,6 +302,9 @@ def pin_change(binding: str | None) -> None:
 @_binding
 def rename(name: str, binding: str | None) -> None:
     """Give this phone another NAME on the bank's page."""
+    name = name.strip()
+    if not 1 <= len(name) <= _NAME_LENGTH or not name.isprintable():
+        raise click.BadParameter(f"a name has 1 to {_NAME_LENGTH} printable characters", param_hint="NAME")
 
     async def work(channel: Channel) -> None:
         click.echo(f"This phone is now called: {await channel.rename(name)}")

@@ -158,6 +158,15 @@ def test_checks_name_the_key(change: dict[str, object], key: str) -> None:
     assert all(problem.next_step for problem in problems)
 
 
+def test_data_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no directory")
+    behind = str(tmp_path / "file" / "var")
+    assert keys_of(list(find_problems(Settings(**(GOOD | {"data": behind}))))) == {"data"}  # type: ignore[arg-type]
+    elsewhere = {"data": behind, "database_url": "sqlite:////srv/t.db"}
+    assert find_problems(Settings(**(GOOD | elsewhere))) == []  # type: ignore[arg-type]
+    assert find_problems(Settings(**(GOOD | {"data": str(tmp_path / "new" / "var")}))) == []  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     "host", ["bank.example", "bank.example:8443", "192.168.1.7:8080", "[2001:db8::1]:8443", "a"]
 )
@@ -172,7 +181,7 @@ def test_production_says_where_https_ends(tmp_path: Path) -> None:
     own = {"tls_cert": str(pem), "tls_key": str(pem)}
     on_loopback = {"trusted_proxies": ["127.0.0.1"], "metrics_token": "m" * 32}
     for change in (own, on_loopback):
-        assert find_problems(Settings(**(GOOD | {"production": True} | change))) == []  # type: ignore[arg-type]
+        assert find_problems(Settings(**(GOOD | {"production": True} | change))) == []
 
 
 def test_hosts_that_phones_reach_are_https() -> None:

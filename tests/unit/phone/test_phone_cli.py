@@ -109,9 +109,14 @@ def test_a_phone_s_life(town: Town) -> None:
     changed = town.run("pin", "change", answers=f"{PIN}\n718304\n718304\n")
     assert "The new PIN is in force." in changed.output, changed.output
     assert "Le mien" in town.run("rename", "Le mien").output
+    for bad in ("", " ", "x" * 65, "two\nlines"):
+        refused = town.run("rename", bad)
+        assert refused.exit_code == 2
+        assert "1 to 64 printable characters" in refused.output
     assert town.run("remove", answers="n\n").exit_code == 1
     assert "Removed." in town.run("remove", answers="y\n").output
     assert "bound to nothing" in town.run("list").output
+    assert "bound to nothing" in town.run("open").output
 
 
 def test_two_step_typed_code(town: Town) -> None:
@@ -143,7 +148,7 @@ def test_a_stranger_s_host_has_to_be_confirmed(town: Town) -> None:
         (["typed", "0000"], 1, "20 letters and digits"),
         (["typed", "--gateway-key", "zz", "0000"], 2, "not hexadecimal"),
         (["scan", "missing.png"], 2, "does not exist"),
-        (["open"], 1, "Name the binding"),
+        (["open"], 1, "bound to nothing"),
         (["open", "bnd_unknown"], 1, "No binding"),
     ],
 )
