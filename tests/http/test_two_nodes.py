@@ -77,6 +77,20 @@ async def test_wrong_codes_and_the_end_are_told_across(nodes: tuple[GatewayKit, 
     assert ended.value.reason == "device-code"
 
 
+async def test_both_nodes_erase_what_has_long_been_over(nodes: tuple[GatewayKit, GatewayKit]) -> None:
+    desktop = nodes[0]
+    ended = (await desktop.begin())["activation"]["id"]
+    await desktop.call("POST", f"/api/v1/activations/{ended}/cancel", {})
+    desktop.clock.advance(30 * 86_400 + 301)
+    open_one = (await desktop.begin())["activation"]["id"]
+    await asyncio.gather(*(node.now.capabilities.activations.sweep() for node in nodes))
+    for node in nodes:
+        await node.call("GET", f"/api/v1/activations/{ended}", status=404)
+        assert (await node.activation(open_one))["state"] == "waiting"
+    entries = (await desktop.call("GET", "/api/v1/audit?limit=50"))["items"]
+    assert ended in {entry["subject"] for entry in entries}, "the audit log stays"
+
+
 async def test_two_phones_on_two_nodes_end_it(nodes: tuple[GatewayKit, GatewayKit]) -> None:
     desktop, mobile = nodes
     activation = (await desktop.begin())["activation"]["id"]
