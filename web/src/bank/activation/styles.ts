@@ -37,6 +37,7 @@ export const styles = css`
   }
   .split {
     display: grid;
+    grid-template-columns: minmax(0, 1fr);
     gap: var(--ts-space-5);
   }
   @container (min-width: 40rem) {
@@ -102,7 +103,7 @@ export const styles = css`
     place-items: center;
     padding: 0 var(--ts-space-4);
     font-size: var(--ts-text-s);
-    white-space: nowrap;
+    text-align: center;
     cursor: pointer;
   }
   .forms input {
