@@ -18,6 +18,11 @@ const IDLE: LinkView = { status: "idle", state: null, error: null, channel: null
 const RETRY_MS = 15_000;
 const FINAL = ["suspended", "removed", "unknown", "not-committed", "binding-missing", "platform", "suite", "unsupported"];
 
+/** Whether asking again can help: nothing was refused for good, or the suspension may have been lifted. */
+function mayComeBack(error: unknown): boolean {
+  return !(error instanceof PhoneClientError) || error.code === "suspended" || !FINAL.includes(error.code);
+}
+
 export class Links {
   readonly #open: (bindingId: string) => Promise<Channel>;
   readonly #views = new Map<string, LinkView>();
@@ -50,9 +55,7 @@ export class Links {
 
   /** Tries every broken link at once: the network is back, or the app is in front again. */
   nudge(): void {
-    for (const [bindingId, view] of this.#views) {
-      if (view.status === "lost" && view.channel === null) void this.#connect(bindingId);
-    }
+    for (const bindingId of this.#views.keys()) this.#again(bindingId);
   }
 
   /** Closes and forgets the link of a binding. */
@@ -72,13 +75,19 @@ export class Links {
     } catch (error) {
       const final = error instanceof PhoneClientError && FINAL.includes(error.code);
       this.#set(bindingId, { ...before, channel: null, status: final ? "ended" : "lost", error });
-      if (!final) this.#retryLater(bindingId);
+      if (mayComeBack(error)) this.#retryLater(bindingId);
     }
   }
 
+  #again(bindingId: string): void {
+    const { status, channel, error } = this.view(bindingId);
+    if (channel === null && (status === "lost" || (status === "ended" && error !== null && mayComeBack(error)))) void this.#connect(bindingId);
+  }
+
   #retryLater(bindingId: string): void {
+    clearTimeout(this.#timers.get(bindingId));
     const timer = setTimeout(() => {
-      this.ensure(bindingId);
+      this.#again(bindingId);
     }, RETRY_MS);
     this.#timers.set(bindingId, timer);
   }
@@ -97,7 +106,7 @@ export class Links {
     channel.on("closed", ({ error }) => {
       const final = error === null || FINAL.includes(error.code);
       this.#set(bindingId, { ...this.view(bindingId), channel: null, status: final ? "ended" : "lost", error });
-      if (!final) this.#retryLater(bindingId);
+      if (error !== null && mayComeBack(error)) this.#retryLater(bindingId);
     });
   }
 
