@@ -122,7 +122,7 @@ def see_a_suspended_phone(album: Album, desktop: Desktop, phone: Phone, gateway:
     binding = device.get_attribute("data-binding")
     device = desktop.page.locator(f"[data-binding={binding}]")
     device.locator("[data-act=suspend]").click()
-    album.look(desktop, "desktop-suspend")
+    album.look(desktop, "desktop-suspend", whole=False)
     desktop.page.locator("[data-confirm]").click()
     expect(device.get_by_text(desktop.text("suspended"), exact=True)).to_be_visible()
     expect(device.locator("[data-act=resume]")).to_be_visible()
@@ -135,7 +135,7 @@ def see_a_suspended_phone(album: Album, desktop: Desktop, phone: Phone, gateway:
     expect(device.locator("[data-act=resume]")).to_have_count(0)
     album.look(desktop, "desktop-devices-held")
     device.locator("[data-act=remove]").click()
-    album.look(desktop, "desktop-remove")
+    album.look(desktop, "desktop-remove", whole=False)
     desktop.page.locator("[data-confirm]").click()
     expect(device).to_have_count(0)
 

@@ -251,6 +251,9 @@ export const surfaces = css`
     gap: var(--ts-space-1);
     justify-items: start;
   }
+  .notice > div > button {
+    margin-top: var(--ts-space-2);
+  }
   .notice.ok {
     background: var(--ts-ok-soft);
   }
