@@ -5,7 +5,7 @@ asks the database."""
 
 import contextlib
 import hmac
-from typing import cast
+from typing import NoReturn, cast
 
 import structlog
 
@@ -16,6 +16,7 @@ from gateway.activation.ports import PinBook
 from gateway.activation.service import ActivationService
 from gateway.core.clock import Clock
 from gateway.core.errors import Problem, ProblemCode
+from gateway.core.events import AuditWord
 from gateway.core.subjects import BindingRef
 from gateway.http.channel import SocketClosed
 from gateway.http.secure_channel import SecureChannel
@@ -174,9 +175,28 @@ class Conversation:
         return activation.is_over
 
     async def _answer(self, message: messages.PhoneMessage) -> messages.GatewayMessage:
+        if isinstance(message, messages.Cancel):
+            await self._cancel()
         if not self._is_confirmed or not isinstance(message, messages.PinEvaluate):
             raise OutOfTurn("not before m6, and only the PIN's enrolment")
         return await self._enrolment.evaluate(message.blinded)
+
+    async def _cancel(self) -> NoReturn:
+        """The customer gives up on the phone: end the activation on every screen. Raises `Ended`, with the older reason
+        when it was over already, and OutOfTurn for a phone that is not the present one."""
+        if not self._is_present:
+            raise OutOfTurn("only the phone that is present can cancel")
+        try:
+            cancelled = await self._desk.activations.cancel(
+                tenant_id=self._activation.tenant_id,
+                activation_id=self._activation.id,
+                word=AuditWord.PHONE_ACTIVATION_CANCEL,
+            )
+        except Problem as problem:
+            if problem.kind is not ProblemCode.ACTIVATION_ENDED:
+                raise
+            raise Ended(str(problem.fields["reason"])) from None
+        raise Ended(cancelled.ended_reason or "cancelled")
 
     async def _commit(self, message: messages.Commit) -> None:
         """Check m7, make the binding, and say so. Raises `Ended`, ProtocolError kinds, `SocketClosed`."""

@@ -17,6 +17,7 @@ class AuditWord(StrEnum):
     BANK_ACTIVATION_CANCEL = "bank:activation:cancel"
     CUSTOMER_ACTIVATION_CANCEL = "customer:activation:cancel"
     PHONE_ACTIVATION_PRESENT = "phone:activation:present"
+    PHONE_ACTIVATION_CANCEL = "phone:activation:cancel"
     PHONE_ACTIVATION_CONTEST = "phone:activation:contest"
     CUSTOMER_ACTIVATION_CODE_WRONG = "customer:activation:code-wrong"
     CUSTOMER_ACTIVATION_CONFIRM = "customer:activation:confirm"

@@ -3,25 +3,34 @@ after each lost connection with the same keys and rotation. The steps: `begin` �
 `wait_confirmed` → (code 2) → `enrol`, which returns the open channel of the new binding."""
 
 import asyncio
+import contextlib
 from typing import Protocol
 
 import msgspec
 
 from gateway.phone.channel import Channel, Tools, resume
 from gateway.phone.conversation import ANSWER_SECONDS, Conversation, is_refused, receive_answer
-from gateway.phone.errors import CodeTwoNeeded, ConnectionLost, ContactEnded, GatewayRefused, UnexpectedAnswer
+from gateway.phone.errors import (
+    CodeTwoNeeded,
+    ConnectionLost,
+    ContactEnded,
+    GatewayRefused,
+    PhoneError,
+    UnexpectedAnswer,
+)
 from gateway.phone.models import Binding, PendingContact
 from gateway.phone.pin_exchange import EvaluatedPin, evaluate_pin
 from gateway.phone.transport import FrameSocket
 from gateway.protocol import keys
 from gateway.protocol.code import open_code2, parse_code2_nonce
-from gateway.protocol.errors import ErrorCode, HandshakeFailed, MalformedCode
+from gateway.protocol.errors import ErrorCode, HandshakeFailed, MalformedCode, ProtocolError
 from gateway.protocol.first_contact import FirstContactInitiator, uncompress
 from gateway.protocol.frames import Answer, Hello, Kind, Suite
 from gateway.protocol.messages import (
     Active,
     Attestation,
     Bind,
+    Cancel,
     Commit,
     Confirmed,
     Device,
@@ -36,6 +45,7 @@ from gateway.protocol.resume import first_key
 from gateway.protocol.session import Session
 from gateway.protocol.wiretypes import Bytes10, Bytes64, Bytes65
 
+CANCEL_SECONDS = 2.0
 RETRY_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0)
 
 
@@ -166,6 +176,18 @@ class FirstContact:
         """Leave. The keys stay until the activation ends, so that the same code can be taken up again."""
         if self._conversation is not None:
             await self._conversation.close()
+
+    async def cancel(self) -> None:
+        """Give the activation up: end it on the bank's page if the gateway hears in `CANCEL_SECONDS`, and forget
+        its keys. After a commit that may have arrived it only leaves, for the binding may stand. Raises StoreError."""
+        if self._answer is None or self._tools.store.binding(self._answer.binding) is None:
+            with contextlib.suppress(PhoneError, ProtocolError, TimeoutError):
+                async with asyncio.timeout(CANCEL_SECONDS):
+                    await self._channel.send(Cancel())
+                    while True:  # until the end is told, or the socket closes
+                        await self._channel.receive()
+            self._tools.store.drop_pending(self._pending.activation_id)
+        await self.close()
 
     async def _connect(self) -> None:
         await self.close()

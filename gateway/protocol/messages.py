@@ -97,6 +97,10 @@ class Bind(_Message, frozen=True, tag="bind"):
     device: Device
 
 
+class Cancel(_Message, frozen=True, tag="cancel"):
+    """The customer gives the activation up on the phone; from m4 until m7."""
+
+
 class PinEvaluate(_Message, frozen=True, tag="pin-evaluate"):
     """RFC 9497 BlindedElement."""
 
@@ -261,7 +265,7 @@ class Problem(_Message, frozen=True, tag="problem"):
 
 
 PhoneMessage = (
-    Bind | PinEvaluate | Commit | Ready | Ping | PinProve | PinChange | PinEnrol | Rename | Remove
+    Bind | Cancel | PinEvaluate | Commit | Ready | Ping | PinProve | PinChange | PinEnrol | Rename | Remove
 )  # fmt: skip
 GatewayMessage = (
     Pending

@@ -70,6 +70,21 @@ def test_three_wrong_device_codes_end_it_on_both_screens(
     expect(phone.page.locator("[data-code]")).to_have_count(0)
 
 
+def test_cancel_on_the_phone_is_told_on_the_desktop(
+    slow_turning: GatewayProcess, make_desktop: MakeDesktop, make_phone: MakePhone
+) -> None:
+    desktop, phone = begin(slow_turning, make_desktop, make_phone)
+    phone.scan(desktop.photograph(wait_for_turn=False))
+    phone.bind_to_code()
+    expect(desktop.page.locator("#digits")).to_be_visible(timeout=20_000)
+    phone.page.get_by_role("button", name="Cancel this activation").click()
+    phone.page.get_by_role("dialog").get_by_role("button", name="Cancel this activation").click()
+    expect(desktop.page.get_by_role("heading", name="This was cancelled")).to_be_visible(timeout=15_000)
+    expect(phone.button("scan")).to_be_visible()
+    desktop.button("restart").click()
+    expect(desktop.symbol("colour")).to_be_visible(timeout=15_000)
+
+
 def test_activation_that_nobody_scans_ends_by_itself(
     own_gateway: OwnGateway, make_desktop: MakeDesktop, make_phone: MakePhone
 ) -> None:

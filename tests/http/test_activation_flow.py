@@ -2,6 +2,7 @@
 form of the code, and what goes wrong on the way."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ from gateway.core.encoding import b64url_decode
 from gateway.core.ids import decode_id
 from gateway.phone.channel import Channel
 from gateway.phone.contact import FirstContact
-from gateway.phone.errors import ContactEnded, GatewayRefused
+from gateway.phone.errors import ContactEnded, GatewayProblem, GatewayRefused
 from gateway.protocol.errors import ErrorCode
+from gateway.protocol.messages import Cancel, Pong
 
 
 @pytest.fixture
@@ -35,6 +37,22 @@ async def bind(kit: GatewayKit, phone: Any = None, **wish: Any) -> tuple[dict[st
         assert shown["kind"] == "code2"
         contact.take_code2(b64url_decode(shown["link"].partition("#")[2]))
     return started["activation"], await contact.enrol(PIN)
+
+
+async def told(kit: GatewayKit, token: str, *, until: str) -> list[tuple[str, dict[str, Any]]]:
+    """Return the events that a page hears, from the first to `until`, with their data."""
+    events: list[tuple[str, dict[str, Any]]] = []
+    kind = ""
+    headers = {"Authorization": f"Bearer {token}"}
+    async with kit.session.get(kit.now.url + "/api/v1/events", headers=headers) as stream:
+        async for line in stream.content:
+            if line.startswith(b"event: "):
+                kind = line[7:].strip().decode()
+            elif line.startswith(b"data: "):
+                events.append((kind, json.loads(line[6:])))
+            if events and events[-1][0] == until:
+                break
+    return events
 
 
 async def refusal(work: Any) -> ErrorCode:
@@ -218,6 +236,35 @@ async def test_cancelled_is_told_to_the_phone(kit: GatewayKit) -> None:
     assert newest["word"] == "customer:activation:cancel"
 
 
+@pytest.mark.parametrize("is_confirmed", [False, True])
+async def test_the_phone_cancels(kit: GatewayKit, is_confirmed: bool) -> None:
+    started = await kit.begin()
+    activation, token = started["activation"]["id"], started["page_token"]
+    phone = kit.phone()
+    link = (await kit.code(activation))["link"]
+    contact = await phone.begin_link(link)
+    if is_confirmed:
+        await kit.confirm(activation, contact.device_code)
+        await contact.wait_confirmed()
+    await contact.cancel()
+    over = await kit.activation(activation)
+    assert (over["state"], over["ended_reason"]) == ("cancelled", "cancelled")
+    events = await told(kit, token, until="activation.ended")
+    assert events[-1][1]["reason"] == "cancelled"
+    assert "activation.away" not in [kind for kind, _ in events]
+    newest = (await kit.call("GET", f"/api/v1/audit?subject={activation}&limit=1"))["items"][0]
+    assert newest["word"] == "phone:activation:cancel"
+    assert await kit.bindings("?user=user-1") == []
+    assert await refusal(phone.begin_link(link)) is ErrorCode.ENDED
+
+
+async def test_a_late_cancel_does_not_end_what_is_bound(kit: GatewayKit) -> None:
+    activation, channel = await bind(kit)
+    with pytest.raises(GatewayProblem):
+        await channel._ask(Cancel(), Pong)
+    assert (await kit.activation(activation["id"]))["state"] == "active"
+
+
 async def test_expired_is_told_to_the_phone_and_sweeps(kit: GatewayKit) -> None:
     activation = (await kit.begin(life_s=60))["activation"]["id"]
     link = (await kit.code(activation))["link"]
@@ -295,14 +342,7 @@ async def test_page_follows_its_activation(kit: GatewayKit) -> None:
     await contact.wait_confirmed()
     contact.take_typed_code2((await kit.code(activation))["typed"])
     await contact.enrol(PIN)
-    headers = {"Authorization": f"Bearer {started['page_token']}"}
-    kinds: list[str] = []
-    async with kit.session.get(kit.now.url + "/api/v1/events", headers=headers) as stream:
-        async for line in stream.content:
-            if line.startswith(b"event: "):
-                kinds.append(line[7:].strip().decode())
-            if kinds and kinds[-1] == "activation.active":
-                break
+    kinds = [kind for kind, _ in await told(kit, started["page_token"], until="activation.active")]
     assert kinds == [
         "activation.waiting",
         "activation.present",

@@ -220,6 +220,12 @@ export class FakeGateway {
         await line.say({ t: "pin-evaluated", element: evaluate(oprfKey, message), left: 4 });
         continue;
       }
+      if (message["t"] === "cancel") {
+        this.ended = "cancelled";
+        await line.say({ t: "ended", reason: "cancelled" });
+        line.socket.close();
+        throw new Hangup("cancel");
+      }
       const nonce = fromBase64Url(String(message["nonce"]));
       if (message["t"] !== "commit" || !equalBytes(nonce, this.nonce)) {
         await line.say({ t: "problem", code: "signature-invalid" });

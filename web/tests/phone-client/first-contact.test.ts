@@ -318,6 +318,41 @@ describe("first contact through losses", () => {
     expect(await world.store.pending()).toHaveLength(0);
   });
 
+  it.each([false, true])("tells the gateway that the person cancels (device code confirmed: %s)", async (confirmed) => {
+    const world = await makeWorld();
+    const contact = await world.start();
+    if (confirmed) {
+      const heard = once(contact, "confirmed");
+      await world.gateway.confirm();
+      await heard;
+    }
+    let told = false;
+    contact.on("ended", () => {
+      told = true;
+    });
+    await contact.cancel();
+    expect(world.gateway.ended).toBe("cancelled");
+    expect(world.gateway.heard.at(-1)).toBe("cancel");
+    expect(told).toBe(false);
+    expect(await world.store.pending()).toHaveLength(0);
+    await until(() => world.environment.locks.length === 0);
+  });
+
+  it("forgets a cancelled activation even when the gateway does not hear", async () => {
+    const world = await makeWorld();
+    const contact = await world.start();
+    world.gateway.faults.add("after ended");
+    await contact.cancel();
+    expect(await world.store.pending()).toHaveLength(0);
+
+    const away = await makeWorld();
+    const lost = await away.start();
+    away.environment.setOnline(false);
+    await lost.cancel();
+    expect(away.gateway.heard).not.toContain("cancel");
+    expect(await away.store.pending()).toHaveLength(0);
+  });
+
   it("ends at a message that the specification does not know", async () => {
     const world = await makeWorld();
     const contact = await world.start();

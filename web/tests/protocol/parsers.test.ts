@@ -138,6 +138,7 @@ describe("limits", () => {
   it("what the phone says fits the wire", () => {
     expect(() => encodeFacts({ app: "x".repeat(65), platform: "web", lang: "fr" })).toThrow("malformed");
     expect(() => encodePhoneMessage({ t: "rename", name: "" })).toThrow("malformed");
+    expect(fromUtf8(encodePhoneMessage({ t: "cancel" }))).toBe('{"t":"cancel"}');
     expect(fromUtf8(encodePhoneMessage({ t: "pin-evaluate", blinded: hex("00ff") }))).toBe('{"t":"pin-evaluate","blinded":"AP8"}');
     const hello = { suite: 1 as const, id: hex("aa".repeat(16)), counter: 65_536, message: hex("") };
     expect(() => helloFrame(hello)).toThrow("malformed");

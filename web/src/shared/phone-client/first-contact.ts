@@ -24,6 +24,8 @@ import { idText, showBinding } from "./store";
 import type { Binding, Channel, ContactEvents, ContactStep, FirstContact, StartOptions } from "./types";
 
 const OPENING_TRIES = 4;
+/** How long a person who cancels waits at most for the gateway to have heard of it. */
+const CANCEL_PATIENCE_MS = 2_000;
 
 /** Begins a first contact, or takes one up again; resolves when the device code can be shown. */
 export async function startFirstContact(options: StartOptions): Promise<FirstContact> {
@@ -178,9 +180,21 @@ class Contact extends Emitter<ContactEvents> implements FirstContact {
   }
 
   async cancel(): Promise<void> {
+    if (this.#connected && !this.#committing && this.#failure === null && this.#step !== "active") await this.#tellCancel();
     this.close();
     await this.#work.catch(() => undefined);
     if (this.#step !== "active") await this.#context.store.deletePending(this.activation);
+  }
+
+  /** Ends the activation on the desktop too. The phone forgets it all the same when the gateway does not hear. */
+  async #tellCancel(): Promise<void> {
+    let stop = (): void => undefined;
+    const patience = new Promise<void>((resolve) => {
+      stop = this.#context.environment.after(CANCEL_PATIENCE_MS, resolve);
+    });
+    const told = this.#linked.conversation.request({ t: "cancel" }, "ended").catch(() => undefined);
+    await Promise.race([told, patience]);
+    stop();
   }
 
   /** One try to commit; null when the connection was lost and another try makes sense. */

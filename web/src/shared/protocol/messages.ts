@@ -111,6 +111,7 @@ export interface DeviceMessage extends Facts {
 /** What the phone says in transport messages, with bytes as bytes. */
 export type PhoneMessage =
   | { readonly t: "bind"; readonly key: Bytes; readonly signature: Bytes; readonly device: DeviceMessage }
+  | { readonly t: "cancel" }
   | { readonly t: "pin-evaluate"; readonly blinded: Bytes }
   | {
       readonly t: "commit";
