@@ -14,6 +14,8 @@ import { ActivationSession, type SessionHost } from "./session.js";
 import { styles } from "./styles.js";
 
 const DIGITS = 8;
+/** Wrong device codes that an activation bears. */
+const TRIES = 3;
 /** The gateway's word for a phone on its own network, whose place has no name. */
 const LOCAL = "local";
 const RING = 2 * Math.PI * 8;
@@ -66,6 +68,10 @@ export class TesseraActivation extends LitElement implements SessionHost {
     this.#tell("tessera-step", { step: state });
     if (state === "active") this.#tell("tessera-active", { binding: activation.binding });
     if (isEnded(state)) this.#tell("tessera-ended", { reason: activation.ended_reason ?? state });
+  }
+
+  onNewDigits(): void {
+    this._digits = this._error = "";
   }
 
   onFailure(error: unknown): void {
@@ -193,12 +199,14 @@ export class TesseraActivation extends LitElement implements SessionHost {
   }
 
   #present(words: Words, activation: Activation): TemplateResult {
-    const { busy, wrongLeft, phoneAway } = this.#session;
+    const { busy, wrongLeft, phoneAway, newDigits } = this.#session;
+    const { tries_left: left } = activation;
     const error = wrongLeft === null ? this._error : words.codeWrong(wrongLeft);
     return html`<form class="stack" @submit=${this.#onSubmit} novalidate>
       <h2>${words.presentTitle}</h2>
       ${this.#device(words, activation)} ${phoneAway ? this.#notice("warn", words.away) : nothing}
       <p>${words.presentLead}</p>
+      ${newDigits && !phoneAway ? this.#notice("warn", words.newDigits) : nothing}
       <div class="field">
         <label for="digits">${words.codeLabel}</label>
         <input
@@ -210,12 +218,13 @@ export class TesseraActivation extends LitElement implements SessionHost {
           autocomplete="one-time-code"
           maxlength="16"
           placeholder="0000 0000"
-          aria-describedby="hint problem"
+          aria-describedby="hint problem tries"
           aria-invalid=${error === "" ? "false" : "true"}
           .value=${groupText(this._digits, [4, 4])}
           @input=${this.#onInput}
         />
         <p id="problem" class="error" role="alert">${error}</p>
+        ${wrongLeft === null && left < TRIES ? html`<p id="tries" class="small">${words.triesLeft(left)}</p>` : nothing}
         <p id="hint" class="soft small">${words.codeHint}</p>
       </div>
       <div class="row"><button class="big" part="button" ?disabled=${busy}>${busy ? words.confirming : words.confirm}</button></div>

@@ -36,6 +36,8 @@ export const messages = defineMessages({
     codeShort: "Type all eight digits.",
     codeWrong: (left: number) =>
       `This is not the code on the phone. ${plural("en", left, "One try left.", `${left} tries left.`)}`,
+    triesLeft: (left: number) => plural("en", left, "One try left.", `${left} tries left.`),
+    newDigits: "The phone shows new digits: type these.",
     away: "The phone has lost its connection. Keep this page open: it comes back by itself.",
     code2Title: "Scan once more",
     code2Lead: "Scan this second code with the same phone. It proves that both screens are yours.",
@@ -91,6 +93,8 @@ export const messages = defineMessages({
     codeShort: "Saisissez les huit chiffres.",
     codeWrong: (left: number) =>
       `Ce n’est pas le code affiché sur le téléphone. ${plural("fr", left, `Il reste ${left} essai.`, `Il reste ${left} essais.`)}`,
+    triesLeft: (left: number) => plural("fr", left, `Il reste ${left} essai.`, `Il reste ${left} essais.`),
+    newDigits: "Le téléphone affiche de nouveaux chiffres : saisissez ceux-ci.",
     away: "Le téléphone a perdu sa connexion. Gardez cette page ouverte : il revient de lui-même.",
     code2Title: "Scannez encore une fois",
     code2Lead: "Scannez ce second code avec le même téléphone. Il prouve que les deux écrans sont à vous.",

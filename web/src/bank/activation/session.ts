@@ -19,6 +19,8 @@ import {
 export interface SessionHost extends ReactiveControllerHost {
   /** Called after each step, for the host's events. */
   onStep(state: ActivationState, activation: Activation): void;
+  /** The phone shows other digits than those it showed before. */
+  onNewDigits(): void;
   onFailure(error: unknown): void;
 }
 
@@ -35,6 +37,8 @@ export class ActivationSession implements ReactiveController {
   stream: StreamState = "closed";
   phoneAway = false;
   wrongLeft: number | null = null;
+  /** The phone came again while its digits were being typed here, and shows others now. */
+  newDigits = false;
   busy = false;
   failure: unknown = null;
 
@@ -46,6 +50,7 @@ export class ActivationSession implements ReactiveController {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #tick: ReturnType<typeof setInterval> | undefined;
   #fetching: AbortController | null = null;
+  #presences = 0;
 
   constructor(host: SessionHost) {
     this.#host = host;
@@ -69,7 +74,8 @@ export class ActivationSession implements ReactiveController {
   start(base: string, id: string, token: string): void {
     this.stop();
     this.activation = this.code = this.failure = this.wrongLeft = null;
-    this.phoneAway = this.busy = false;
+    this.phoneAway = this.busy = this.newDigits = false;
+    this.#presences = 0;
     this.#id = id;
     this.#followed = [base, id, token];
     const client = new GatewayClient({ base, token });
@@ -115,6 +121,7 @@ export class ActivationSession implements ReactiveController {
     if (this.#client === null || this.busy) return;
     this.busy = true;
     this.wrongLeft = null;
+    this.newDigits = false;
     this.#host.requestUpdate();
     try {
       this.#take(await this.#client.confirm(this.#id, code));
@@ -180,15 +187,21 @@ export class ActivationSession implements ReactiveController {
 
   #apply(type: string, data: Readonly<Record<string, unknown>>): void {
     const now = this.activation;
+    // A new page hears everything from the start: the first of these is no return, even when it is late.
+    const isReturn = type === "activation.present" && (this.#presences++ > 0 || this.phoneAway);
     if (now === null || this.#over()) return;
     if (type === "activation.away") this.phoneAway = true;
     if (type === "activation.present") {
       this.phoneAway = false;
       this.wrongLeft = null;
+      if (isReturn && now.state === "present") {
+        this.newDigits = true;
+        this.#host.onNewDigits();
+      }
       const left = data["tries_left"];
       this.#take({
         ...now,
-        state: "present",
+        state: now.state === "confirmed" ? "confirmed" : "present",
         device: deviceOf(data) ?? now.device,
         tries_left: typeof left === "number" ? left : now.tries_left,
       });
