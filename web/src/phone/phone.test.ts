@@ -66,6 +66,13 @@ describe("bindingState", () => {
     expect(bindingState(binding, link("suspended"))).toEqual({ state: "suspended", tone: "warn" });
     expect(bindingState({ ...binding, state: "removed" }, link("active")).state).toBe("removed");
   });
+
+  it("says that the bank does not know it, once suspended too", () => {
+    const refused: LinkView = { status: "ended", error: new PhoneClientError("unknown"), channel: null, state: null };
+    expect(bindingState(binding, refused)).toEqual({ state: "unknown", tone: "bad" });
+    expect(bindingState({ ...binding, state: "suspended" }, refused).state).toBe("unknown");
+    expect(bindingState({ ...binding, state: "committing" }, refused).state).toBe("committing");
+  });
 });
 
 describe("explainFailure", () => {

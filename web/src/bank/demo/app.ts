@@ -255,10 +255,8 @@ export class DemoBank extends LitElement {
   }
 
   #add(words: Words, lang: Lang): TemplateResult {
-    return html`<div class="heading">
-        <h1>${words.addTitle}</h1>
-        <a class="button secondary" href="#/devices">${icons.back()} ${words.back}</a>
-      </div>
+    return html`<a class="button secondary above" href="#/devices">${icons.back()} ${words.back}</a>
+      <h1>${words.addTitle}</h1>
       ${this._started === null
         ? html`<span class="spinner" role="status"></span>`
         : html`<tessera-activation

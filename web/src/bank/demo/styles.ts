@@ -143,6 +143,9 @@ export const styles = css`
     align-items: end;
     gap: var(--ts-space-4);
   }
+  .above {
+    justify-self: start;
+  }
   .notices {
     display: grid;
     gap: var(--ts-space-2);

@@ -2,22 +2,28 @@
 import { css, html, nothing, type TemplateResult } from "lit";
 import { customElement, property, state } from "lit/decorators.js";
 import { formatTime, type Lang } from "../../shared/i18n/index.js";
-import { PhoneClientError } from "../../shared/phone-client/index.js";
+import { PhoneClientError, type Channel } from "../../shared/phone-client/index.js";
 import { shared } from "../../shared/ui/styles.js";
 import { notice } from "../parts/notice.js";
 import "../parts/pin-pad.js";
 import "../parts/pin-setup.js";
 import { common } from "../text/common.js";
-import { pin as words } from "../text/contact.js";
+import { detail, pin as words } from "../text/contact.js";
 import { explainFailure } from "../text/errors.js";
 import { ScreenElement } from "./base.js";
+
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
+function isBlocked(error: PhoneClientError): boolean {
+  return error.code === "pin-blocked" || (error.code === "pin-wrong" && error.details.left === 0);
+}
 
 /** Says what is wrong with a PIN that was proved, with the tries left or the time it opens again. */
 export function sayPinFailure(error: unknown, lang: Lang): string {
   const text = words[lang];
   if (error instanceof PhoneClientError) {
     const { left, until } = error.details;
-    const blocked = error.code === "pin-blocked" || (error.code === "pin-wrong" && left === 0);
+    const blocked = isBlocked(error);
     if (blocked && typeof until === "number") {
       return text.blockedUntil(formatTime(lang, until));
     }
@@ -49,9 +55,10 @@ export class ChangePinScreen extends ScreenElement {
 
   @property() bindingid = "";
   @state() private old: string | null = null;
-  @state() private busy = false;
+  @state() private busy: "old" | "new" | null = null;
   @state() private done = false;
   @state() private failure: unknown = null;
+  private opening: ReturnType<typeof setTimeout> | undefined;
 
   override render(): TemplateResult {
     const text = words[this.speech];
@@ -63,38 +70,88 @@ export class ChangePinScreen extends ScreenElement {
         <button type="button" class="big wide" @click=${this.onDone}>${common[this.speech].done}</button>
       </section>`;
     }
-    if (this.old !== null || this.busy) {
-      return html`<ts-pin-setup .digits=${digits} .busy=${this.busy} .heading=${text.chooseNew} @ts-pin-chosen=${this.onNew}></ts-pin-setup>`;
+    if (this.old !== null || this.busy === "new") {
+      return html`<ts-pin-setup .digits=${digits} .busy=${this.busy === "new"} .heading=${text.chooseNew} @ts-pin-chosen=${this.onNew}></ts-pin-setup>`;
+    }
+    const block = this.block();
+    if (block !== null) {
+      return html`<section class="stack">
+        <h1 tabindex="-1">${detail[this.speech].changePin}</h1>
+        ${notice({ kind: "bad", title: sayPinFailure(block, this.speech) })}
+        <button type="button" class="big wide" @click=${this.onDone}>${common[this.speech].back}</button>
+      </section>`;
     }
     return html`<section class="stack">
       <h1 tabindex="-1">${text.current}</h1>
       ${this.failure === null ? nothing : notice({ kind: "bad", title: sayPinFailure(this.failure, this.speech) })}
-      <ts-pin-pad .digits=${digits} .label=${`${text.current}. ${text.field(digits)}`} @ts-pin=${this.onOld}></ts-pin-pad>
+      <ts-pin-pad .digits=${digits} .disabled=${this.busy !== null} .label=${`${text.current}. ${text.field(digits)}`} @ts-pin=${this.onOld}></ts-pin-pad>
+      <p class="soft" role="status">${this.busy === null ? nothing : text.checking}</p>
     </section>`;
   }
 
+  protected override updated(): void {
+    clearTimeout(this.opening);
+    const until = this.block()?.details.until ?? null;
+    if (until === null) return;
+    const wait = Math.min(until - Date.now() + 500, LONGEST_TIMER_MS);
+    this.opening = setTimeout(() => {
+      this.requestUpdate();
+    }, wait);
+  }
+
+  override disconnectedCallback(): void {
+    super.disconnectedCallback();
+    clearTimeout(this.opening);
+  }
+
+  /** The block in force: the one just met, or the one that the bank told when the channel opened. */
+  private block(): PhoneClientError | null {
+    const failed = this.failure;
+    if (failed instanceof PhoneClientError && isBlocked(failed)) {
+      const { until } = failed.details;
+      return typeof until === "number" && until <= Date.now() ? null : failed;
+    }
+    const pin = this.model.links.view(this.bindingid).state?.pin;
+    if (pin === undefined || pin.blockedUntil === null || pin.blockedUntil <= Date.now()) return null;
+    return new PhoneClientError("pin-blocked", { until: pin.blockedUntil });
+  }
+
   private readonly onOld = (event: CustomEvent<{ pin: string }>): void => {
-    this.failure = null;
-    this.old = event.detail.pin;
+    void this.prove(event.detail.pin);
   };
 
   private readonly onNew = (event: CustomEvent<{ pin: string }>): void => {
     void this.change(event.detail.pin);
   };
 
+  /** Proves the present PIN before a new one is asked for: what is wrong with it is told at once. */
+  private async prove(pin: string): Promise<void> {
+    await this.attempt("old", async (channel) => {
+      await channel.provePin(pin);
+      this.old = pin;
+    });
+  }
+
   private async change(pin: string): Promise<void> {
     const old = this.old ?? "";
     this.old = null;
-    this.busy = true;
+    await this.attempt("new", async (channel) => {
+      await channel.changePin(old, pin);
+      this.done = true;
+    });
+  }
+
+  private async attempt(step: "old" | "new", work: (channel: Channel) => Promise<void>): Promise<void> {
+    this.busy = step;
+    this.failure = null;
     try {
       const { channel } = this.model.links.view(this.bindingid);
       if (channel === null) throw new PhoneClientError("offline");
-      await channel.changePin(old, pin);
-      this.done = true;
+      await work(channel);
     } catch (error) {
       this.failure = error;
     } finally {
-      this.busy = false;
+      this.busy = null;
     }
   }
 

@@ -85,6 +85,7 @@ export class DetailScreen extends ScreenElement {
   private standing(binding: Binding, state: string): TemplateResult | typeof nothing {
     const text = detail[this.speech];
     if (state === "suspended") return notice({ kind: "warn", title: home[this.speech].suspended, text: text.suspendedText });
+    if (state === "unknown") return notice({ kind: "bad", title: text.unknownTitle, text: text.unknownText });
     if (state === "removed") return notice({ kind: "bad", title: home[this.speech].removed, text: text.removedText });
     if (state === "committing") {
       const error = this.model.links.view(binding.id).error;
