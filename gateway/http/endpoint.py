@@ -2,6 +2,7 @@
 order, so that nothing is parsed for a caller who may not ask. The server assembly makes one for each route."""
 
 import asyncio
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,18 @@ from gateway.settings import RateLimit
 
 MAX_DEPTH = 16
 BODY_TIMEOUT_S = 15.0
+_TYPE_NAMES = re.compile(r"(?P<before>Expected|got) `(?P<names>[^`]*)`")
+_JSON_WORDS = {
+    "str": "a text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "an object",
+    "null": "null",
+    "datetime": "a time in RFC 3339 form",
+    "bytes": "a text in base64",
+}
 _KEPT_STATUSES = frozenset({400, 404, 409, 410, 415, 422})
 _encode = msgspec.json.Encoder().encode
 
@@ -201,12 +214,17 @@ def cors_headers(request: web.Request, origins: frozenset[str]) -> dict[str, str
 
 
 def describe_invalid(error: msgspec.ValidationError) -> str:
-    """Return which member is wrong and why, without repeating what was sent."""
+    """Return which member is wrong and why, in the words of JSON, without repeating what was sent."""
     text = str(error)
     if text.startswith("Invalid enum value"):
         _, mark, place = text.rpartition(" - at ")
         return f"Not one of the allowed values{mark}{place}"
-    return text[:300]
+    return _TYPE_NAMES.sub(_say_types, text)[:300]
+
+
+def _say_types(found: re.Match[str]) -> str:
+    names = found["names"].split(" | ")
+    return f"{found['before']} {' or '.join(_JSON_WORDS.get(name, name) for name in names)}"
 
 
 def check_depth(body: bytes) -> None:

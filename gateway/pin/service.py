@@ -4,6 +4,7 @@ binding; it never sees a PIN, and never evaluates without having stored the fall
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from gateway.core.clock import Clock
 from gateway.core.errors import Problem, ProblemCode
@@ -242,7 +243,7 @@ class PinService:
         if pin.told:
             return
         _change(tx, pin, replace(pin, told=True))
-        until = None if pin.blocked_until_ms is None else pin.blocked_until_ms // 1000
+        until = None if pin.blocked_until_ms is None else _utc(pin.blocked_until_ms)
         fact = Fact(
             tenant_id=owner.tenant_id,
             word=AuditWord.GATEWAY_PIN_BLOCK,
@@ -258,6 +259,11 @@ class PinService:
         self._journal.record(
             tx, Fact(tenant_id=owner.tenant_id, word=word, subject=owner.binding_id, data=data)
         )
+
+
+def _utc(at_ms: int) -> str:
+    """Return a time in RFC 3339 form, in whole seconds, never before the moment it stands for."""
+    return datetime.fromtimestamp(-(-at_ms // 1000), UTC).isoformat().replace("+00:00", "Z")
 
 
 def _peers(blinded: bytes) -> Sequence[bytes]:
