@@ -1,6 +1,7 @@
 """`tessera phone`: a phone on the command line, to try an activation without a camera, to run it in scripts, and to
 see what each step of the protocol does. `gateway/cli.py` mounts the group `phone`."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,16 +13,18 @@ from gateway.core.ids import encode_id
 from gateway.phone.channel import Channel
 from gateway.phone.client import PhoneClient
 from gateway.phone.contact import FirstContact
-from gateway.phone.errors import BindingNotFound, CodeTwoNeeded
+from gateway.phone.conversation import is_refused
+from gateway.phone.errors import BindingNotFound, CodeTwoNeeded, GatewayRefused
 from gateway.phone.models import Binding
-from gateway.phone.options import Failure, Options, run, sentence
+from gateway.phone.options import Failure, Options, Refused, run, sentence
 from gateway.phone.prompts import ask, ask_code2, ask_new_pin, ask_pin, read_picture
 from gateway.phone.store import FileStore
 from gateway.protocol.code import read_link, read_scan
-from gateway.protocol.errors import ProtocolError
+from gateway.protocol.errors import ErrorCode, ProtocolError
 
 _DEFAULT_STORE = Path(click.get_app_dir("tessera")) / "phone.keys"
 _NAME_LENGTH = 64
+_FORGOTTEN = "The bank does not know this phone any more."
 
 
 @click.group("phone")
@@ -109,6 +112,9 @@ def activate(linked_host: str | None, begin: Begin) -> None:
             contact = await begin(client)
             try:
                 await _finish(contact, host)
+            except (asyncio.CancelledError, click.Abort):
+                await contact.cancel()
+                raise
             finally:
                 await contact.close()
 
@@ -206,14 +212,28 @@ def list_bindings() -> None:
     run(work)
 
 
-def with_channel(which: str | None, work: Callable[[Channel], Awaitable[None]]) -> None:
-    """Resume a binding, do something on its channel, and close it."""
+def with_channel(
+    which: str | None,
+    work: Callable[[Channel], Awaitable[None]],
+    *,
+    unknown: Callable[[FileStore, Binding], Awaitable[None]] | None = None,
+) -> None:
+    """Resume a binding, do something on its channel, and close it. `unknown` is done instead when the bank says that
+    it knows no such phone; nobody signed that, so without it nothing changes here."""
     options: Options = click.get_current_context().obj
 
     async def whole(store: FileStore) -> None:
         binding = _choose(store.bindings(), which)
         async with options.client(binding.host, store) as client:
-            channel = await client.open(binding.binding_id)
+            try:
+                channel = await client.open(binding.binding_id)
+            except GatewayRefused as error:
+                if not is_refused(error, ErrorCode.UNKNOWN):
+                    raise
+                if unknown is not None:
+                    return await unknown(store, binding)
+                advice = f"To erase its keys here: tessera phone remove {_id(binding)}"
+                raise Refused(f"{_FORGOTTEN} {advice}") from None
             try:
                 await work(channel)
             finally:
@@ -290,6 +310,7 @@ def pin_change(binding: str | None) -> None:
 
     async def work(channel: Channel) -> None:
         old = await ask_pin("PIN in force")
+        await channel.prove_pin(old)
         new = await ask_new_pin(digits=channel.binding.digits)
         await channel.change_pin(old, new)
         click.echo("The new PIN is in force.")
@@ -325,4 +346,12 @@ def remove(binding: str | None, yes: bool) -> None:  # noqa: FBT001 - click hand
         await channel.remove()
         click.echo("Removed.")
 
-    with_channel(binding, work)
+    async def erase(store: FileStore, kept: Binding) -> None:
+        text = f"{_FORGOTTEN} Erase the keys for {kept.label} at {kept.tenant} here? [y/N]"
+        if not yes and (await ask(text, default="n", show_default=False)).lower() not in ("y", "yes"):
+            raise Failure("Nothing was changed.")
+        store.drop_binding(kept.binding_id)
+        store.drop_pending(kept.activation_id)
+        click.echo("Erased here.")
+
+    with_channel(binding, work, unknown=erase)

@@ -151,6 +151,18 @@ async def test_a_cancelled_activation_ends_the_command(place: tuple[GatewayKit, 
     assert "cancelled" in await terminal.end(4)
 
 
+async def test_a_command_that_is_given_up_cancels_the_activation(place: tuple[GatewayKit, Phone]) -> None:
+    kit, phone = place
+    activation = (await kit.begin())["activation"]["id"]
+    terminal = await phone.run("link", (await kit.code(activation))["link"])
+    await type_device_code(kit, terminal, activation)
+    await terminal.until("Choose a PIN")
+    assert terminal.process.stdin is not None
+    terminal.process.stdin.close()
+    assert "Aborted" in await terminal.end(1)
+    assert (await kit.activation(activation))["state"] == "cancelled"
+
+
 async def test_the_gateway_s_refusals_have_their_status(place: tuple[GatewayKit, Phone]) -> None:
     kit, phone = place
     activation = (await kit.begin())["activation"]["id"]
