@@ -31,6 +31,13 @@ class ConnectionLost(PhoneError):
     next_step = "Check the network and try again; nothing is lost."
 
 
+class PlainHttp(ConnectionLost):
+    """HTTPS was spoken to a port that speaks plain HTTP."""
+
+    code = "plain-http"
+    next_step = "For a gateway on this machine, give --insecure-http before the command."
+
+
 class GatewayRefused(PhoneError):
     """The gateway answered with an error frame. It is not authenticated, so nothing is erased because of it."""
 

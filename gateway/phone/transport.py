@@ -8,12 +8,14 @@ from typing import Self, TypeVar
 import aiohttp
 import msgspec
 
-from gateway.phone.errors import ConnectionLost, GatewayRefused, UnexpectedAnswer
+from gateway.phone.errors import ConnectionLost, GatewayRefused, PlainHttp, UnexpectedAnswer
 from gateway.protocol.errors import ErrorCode, MalformedFrame
 from gateway.protocol.frames import CHANNEL_PATH, MAX_FRAME, SUBPROTOCOL
 from gateway.protocol.wiretypes import Bytes16, Bytes33, Seconds, Text64, decode_hook
 
 _LONGEST_DOCUMENT = 65_536
+# How OpenSSL's versions name an answer that is not TLS.
+_NOT_TLS = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"})
 _T = TypeVar("_T")
 
 
@@ -121,8 +123,8 @@ class Network:
             if error.status in (400, 403, 404, 426):
                 raise UnexpectedAnswer("this is not a Tessera gateway") from None
             raise ConnectionLost("the gateway takes no connection now") from None
-        except aiohttp.ClientSSLError:
-            raise ConnectionLost("the gateway's certificate is not trusted") from None
+        except aiohttp.ClientSSLError as error:
+            raise self._no_tls(error) from None
         except (aiohttp.ClientError, ConnectionError, TimeoutError):
             raise ConnectionLost(f"{self.site.host} can't be reached") from None
         if socket.protocol != SUBPROTOCOL:
@@ -138,6 +140,12 @@ class Network:
         """Find the activation of a typed code by its 5 characters. Raises ConnectionLost, UnexpectedAnswer."""
         return await self._get(f"/phone/v1/typed/{locator}", TypedAnswer)
 
+    def _no_tls(self, error: aiohttp.ClientSSLError) -> ConnectionLost:
+        cause = error.os_error if isinstance(error, aiohttp.ClientConnectorSSLError) else None
+        if isinstance(cause, ssl.SSLError) and cause.reason in _NOT_TLS:
+            return PlainHttp(f"{self.site.host} speaks plain HTTP, not HTTPS")
+        return ConnectionLost("the gateway's certificate is not trusted")
+
     async def _get(self, path: str, kind: type[_T]) -> _T:
         body = b""
         try:
@@ -149,6 +157,8 @@ class Network:
                     if len(body) > _LONGEST_DOCUMENT:
                         raise UnexpectedAnswer("the gateway's answer is too long")
                 status = response.status
+        except aiohttp.ClientSSLError as error:
+            raise self._no_tls(error) from None
         except (aiohttp.ClientError, ConnectionError, TimeoutError):
             raise ConnectionLost(f"{self.site.host} can't be reached") from None
         if status == 404:

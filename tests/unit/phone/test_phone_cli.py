@@ -106,6 +106,9 @@ def test_a_phone_s_life(town: Town) -> None:
     wrong = town.run("pin", "prove", answers="718304\n")
     assert wrong.exit_code == 5
     assert "4 tries left" in wrong.output
+    mistyped = town.run("pin", "change", answers="718304\n")
+    assert mistyped.exit_code == 5
+    assert "Choose a PIN" not in mistyped.output
     changed = town.run("pin", "change", answers=f"{PIN}\n718304\n718304\n")
     assert "The new PIN is in force." in changed.output, changed.output
     assert "Le mien" in town.run("rename", "Le mien").output
@@ -177,6 +180,21 @@ def test_no_gateway_there(town: Town) -> None:
     result = town.run("typed", town.gateway.typed.show())
     assert result.exit_code == 3
     assert "can't be reached" in result.output
+
+
+def test_https_to_a_port_of_plain_http(town: Town, tmp_path: Path) -> None:
+    options = [
+        "--store",
+        str(tmp_path / "k"),
+        "--key-file",
+        str(tmp_path / "kk"),
+        "--host",
+        town.gateway.host,
+    ]
+    result = CliRunner().invoke(phone, [*options, "typed", town.gateway.typed.show()])
+    assert result.exit_code == 3, result.output
+    assert "speaks plain HTTP" in result.output
+    assert "--insecure-http" in result.output
 
 
 def test_a_picture_without_a_code(town: Town, tmp_path: Path) -> None:
