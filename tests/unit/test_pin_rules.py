@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -197,6 +198,9 @@ async def test_block_is_told_once_and_when_it_bites(rules: Rules, desk: PinDesk)
     for _ in range(7):
         await try_pin(desk, b"830564")
     assert rules.journal.events == ["binding.pin-blocked"]
+    until = str(rules.journal.facts[-1].data["until"])
+    assert until.endswith("Z")
+    assert datetime.fromisoformat(until).timestamp() == rules.clock.now() + 300
     rules.clock.advance(300)
     for _ in range(6):
         await try_pin(desk, b"830564")
