@@ -122,6 +122,20 @@ def test_a_phone_s_life(town: Town) -> None:
     assert "bound to nothing" in town.run("open").output
 
 
+def test_a_phone_that_the_bank_forgot_erases_itself_only_when_told(town: Town) -> None:
+    town.customer()
+    assert town.run("link", town.link(), answers=f"{PIN}\n{PIN}\n").exit_code == 0
+    town.gateway.phone = None
+    opened = town.run("open")
+    assert opened.exit_code == 4, opened.output
+    assert "does not know this phone any more" in opened.output
+    assert "tessera phone remove bnd_" in opened.output
+    assert town.run("remove", answers="n\n").exit_code == 1
+    assert "Account 1" in town.run("list").output
+    assert "Erased here." in town.run("remove", answers="y\n").output
+    assert "bound to nothing" in town.run("list").output
+
+
 def test_two_step_typed_code(town: Town) -> None:
     town.gateway.two_step = True
     town.customer()
