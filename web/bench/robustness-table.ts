@@ -27,7 +27,7 @@ const BASE: Conditions = { ...CALM, side: 300 };
 const ROWS: readonly (readonly [name: string, levels: readonly Level[]])[] = [
   ["size", [{ side: 200 }, { side: 160 }, { side: 140 }, { side: 120 }, { side: 105 }]],
   ["blur", [{ blur: 1.2 }, { blur: 1.8 }, { blur: 2.4 }, { blur: 3 }, { blur: 3.6 }]],
-  ["noise", [{ noise: 25 }, { noise: 50 }, { noise: 75 }, { noise: 90 }, { noise: 105 }]],
+  ["noise", [{ noise: 25 }, { noise: 50 }, { noise: 75 }, { noise: 105 }, { noise: 135 }]],
   ["tilt", [{ tilt: 25 }, { tilt: 40 }, { tilt: 50 }, { tilt: 58 }, { tilt: 65 }]],
   [
     "white balance",
@@ -39,7 +39,7 @@ const ROWS: readonly (readonly [name: string, levels: readonly Level[]])[] = [
       { gains: [1, 0.6, 0.08] },
     ],
   ],
-  ["JPEG", [{ quality: 50 }, { quality: 25 }, { quality: 15 }, { quality: 10 }, { quality: 6 }]],
+  ["JPEG", [{ quality: 50 }, { quality: 25 }, { quality: 12 }, { quality: 6 }, { quality: 3 }]],
   ["glare", [{ glare: 0.4 }, { glare: 0.7 }, { glare: 0.9 }, { glare: 1 }, { glare: 1.1 }]],
 ];
 

@@ -10,8 +10,8 @@ import { solve } from "./solve.js";
 
 /** The modules around one, as steps of row and column. */
 const AROUND = [-1, 0, 1].flatMap((dy) => [-1, 0, 1].map((dx) => [dy, dx] as const)).filter(([dy, dx]) => dy !== 0 || dx !== 0);
-/** Own share and offset vary over the symbol, as light does: 1, u, v, u², uv, v². */
-const TERMS = 6;
+/** Own share and offset vary over the symbol, as light does: all products of u and v up to the third power. */
+const TERMS = 10;
 /** Unknowns of a channel: the own share's terms, the offset's terms, one share for each neighbour. */
 const OFFSET = TERMS;
 const NEIGHBOURS = 2 * TERMS;
@@ -30,6 +30,8 @@ interface Channel {
   readonly drawn: Float32Array;
   readonly side: number;
   readonly number: number;
+  /** What each module counts for: colours out of a reflection are noise made large. */
+  readonly trust: Float32Array;
 }
 
 /** Relabels the data modules; false when the fit makes no sense, the labels are then as they were. */
@@ -42,11 +44,11 @@ export function equalise(colours: ModuleColours, layout: Layout, reference: Floa
     const drawn = drawModules(colours, layout, palette, labels);
     const clean = new Float32Array(places.length * 3);
     for (let number = 0; number < 3; number++) {
-      const channel: Channel = { seen, drawn, side: colours.side, number };
+      const channel: Channel = { seen, drawn, side: colours.side, number, trust: colours.trust };
       const shares = fitShares(channel);
       if (!shares || !removeNeighbours(channel, shares, places, clean)) return round > 0;
     }
-    movePalette(palette, clean, labels);
+    movePalette(palette, clean, labels, trust);
     if (!relabel(clean, palette, labels, trust)) break;
   }
   return true;
@@ -92,8 +94,9 @@ function fitShares(channel: Channel): Float64Array | null {
       const at = y * channel.side + x;
       fillRow(row, channel, at);
       row[UNKNOWNS] = channel.seen[at * 3 + channel.number]!;
+      const weight = channel.trust[at]!;
       for (let i = 0; i < UNKNOWNS; i++) {
-        const factor = row[i]!;
+        const factor = weight * row[i]!;
         if (factor !== 0) for (let j = i; j <= UNKNOWNS; j++) normal[i * stride + j]! += factor * row[j]!;
       }
     }
@@ -116,6 +119,10 @@ function fillRow(row: Float64Array, { drawn, side, number }: Channel, at: number
   row[OFFSET + 3] = u * u;
   row[OFFSET + 4] = u * v;
   row[OFFSET + 5] = v * v;
+  row[OFFSET + 6] = u * u * u;
+  row[OFFSET + 7] = u * u * v;
+  row[OFFSET + 8] = u * v * v;
+  row[OFFSET + 9] = v * v * v;
   for (let term = 0; term < TERMS; term++) row[term] = own * row[OFFSET + term]!;
   AROUND.forEach(([dy, dx], i) => {
     row[NEIGHBOURS + i] = drawn[(at + dy * side + dx) * 3 + number]!;
@@ -139,11 +146,11 @@ function removeNeighbours(channel: Channel, shares: Float64Array, places: Uint16
 }
 
 /** Sets each colour to the mean of the modules that have it. */
-function movePalette(palette: Float32Array, points: Float32Array, labels: Labels): void {
+function movePalette(palette: Float32Array, points: Float32Array, labels: Labels, trust: Float32Array): void {
   const sums = new Float64Array(COLOURS * 4);
   labels.index.forEach((index, i) => {
-    for (let k = 0; k < 3; k++) sums[index * 4 + k]! += points[i * 3 + k]!;
-    sums[index * 4 + 3]!++;
+    for (let k = 0; k < 3; k++) sums[index * 4 + k]! += trust[i]! * points[i * 3 + k]!;
+    sums[index * 4 + 3]! += trust[i]!;
   });
   for (let index = 0; index < COLOURS; index++) {
     const count = sums[index * 4 + 3]!;
@@ -154,7 +161,7 @@ function movePalette(palette: Float32Array, points: Float32Array, labels: Labels
 
 /** Labels by Mahalanobis distance; false when that changed no label. */
 function relabel(points: Float32Array, palette: Float32Array, labels: Labels, trust: Float32Array): boolean {
-  const metric = inverseCovariance(points, palette, labels);
+  const metric = inverseCovariance(points, palette, labels, trust);
   if (!metric) return false;
   const before = labels.index.slice();
   const [xx, xy, xz, yy, yz, zz] = metric;
@@ -173,20 +180,23 @@ function relabel(points: Float32Array, palette: Float32Array, labels: Labels, tr
 
 type Symmetric = readonly [xx: number, xy: number, xz: number, yy: number, yz: number, zz: number];
 
-function inverseCovariance(points: Float32Array, palette: Float32Array, labels: Labels): Symmetric | null {
+function inverseCovariance(points: Float32Array, palette: Float32Array, labels: Labels, trust: Float32Array): Symmetric | null {
   let [a, b, c, d, e, f] = [0, 0, 0, 0, 0, 0];
-  const count = labels.index.length;
+  let count = 0;
   labels.index.forEach((index, i) => {
     const x = points[i * 3]! - palette[index * 3]!;
     const y = points[i * 3 + 1]! - palette[index * 3 + 1]!;
     const z = points[i * 3 + 2]! - palette[index * 3 + 2]!;
-    a += x * x;
-    b += x * y;
-    c += x * z;
-    d += y * y;
-    e += y * z;
-    f += z * z;
+    const weight = trust[i]!;
+    count += weight;
+    a += weight * x * x;
+    b += weight * x * y;
+    c += weight * x * z;
+    d += weight * y * y;
+    e += weight * y * z;
+    f += weight * z * z;
   });
+  if (!(count > 0)) return null;
   a = a / count + LEAST_VARIANCE;
   d = d / count + LEAST_VARIANCE;
   f = f / count + LEAST_VARIANCE;
