@@ -54,6 +54,8 @@ export interface RowResult {
   readonly levels: readonly (readonly [colour: number, qr: number])[];
   /** Milliseconds of every frame with a colour symbol. */
   readonly times: readonly number[];
+  /** The same for the QR Codes. */
+  readonly qrTimes: readonly number[];
 }
 
 export interface TableOptions {
@@ -69,6 +71,7 @@ export async function* measureRows(pairs: readonly SymbolPair[], options: TableO
     if (options.rows && !options.rows.includes(row)) continue;
     let [wrong, frames] = [0, 0];
     const times: number[] = [];
+    const qrTimes: number[] = [];
     const results: [number, number][] = [];
     for (const [level, change] of levels.entries()) {
       const conditions = { ...BASE, ...change };
@@ -79,7 +82,7 @@ export async function* measureRows(pairs: readonly SymbolPair[], options: TableO
           const frame = takeFrame(symbol, conditions, new SeededRandom(seedOf(row, level, index)));
           const began = performance.now();
           const outcome = await reader.read(frame);
-          if (form === 0) times.push(performance.now() - began);
+          (form === 0 ? times : qrTimes).push(performance.now() - began);
           const bytes = outcome?.bytes ?? (form === 1 ? await readByZxing(frame) : undefined);
           if (bytes && equal(bytes, pair.payload)) read[form]!++;
           else if (bytes) wrong++;
@@ -91,7 +94,7 @@ export async function* measureRows(pairs: readonly SymbolPair[], options: TableO
     const total = (form: 0 | 1): number => results.reduce((sum, read) => sum + read[form], 0);
     const shares = results.map(([colour, qr]) => [colour / pairs.length, qr / pairs.length] as const);
     const bytes = pairs[0]?.payload.length ?? 0;
-    yield { row, bytes, frames, colourRead: total(0), qrRead: total(1), wrong, levels: shares, times };
+    yield { row, bytes, frames, colourRead: total(0), qrRead: total(1), wrong, levels: shares, times, qrTimes };
   }
 }
 

@@ -97,6 +97,23 @@ function reportRow(result) {
   });
 }
 
+/** Both forms by the same reader on the same frames, hopeless ones included: the bound is what QR costs. */
+function reportTimes(times, qrTimes) {
+  for (const list of [times, qrTimes]) list.sort((a, b) => a - b);
+  const [median, bound] = [times, qrTimes].map((list) => quantile(list, 0.5));
+  print({
+    bench: "robustness",
+    case: "time a 720p frame, median",
+    value: Number(median.toFixed(1)),
+    unit: "ms",
+    bound: Number(bound.toFixed(1)),
+    ratio: median / bound,
+    bar: "at most 20 ms",
+    meets: median <= 20,
+    p95: Number(quantile(times, 0.95).toFixed(1)),
+  });
+}
+
 async function main() {
   const directory = mkdtempSync(join(tmpdir(), "tessera-robustness-"));
   try {
@@ -109,28 +126,17 @@ async function main() {
       const name = `${row.replace(" ", "-")}-${level}-${index}.rgba`;
       writeFileSync(join(options.misses, name), frame.data);
     };
-    const times = [];
+    const [times, qrTimes] = [[], []];
     for (const length of options.bytes.split(",").map(Number)) {
       const random = new SeededRandom(length);
       const pairs = drawPairs(Array.from({ length: Number(options.payloads) }, () => random.bytes(length)));
       for await (const result of measureRows(pairs, { wasmBinary, onMiss, ...(rows ? { rows } : {}) })) {
         reportRow(result);
         times.push(...result.times);
+        qrTimes.push(...result.qrTimes);
       }
     }
-    times.sort((a, b) => a - b);
-    const median = quantile(times, 0.5);
-    print({
-      bench: "robustness",
-      case: "time a 720p frame, median",
-      value: Number(median.toFixed(1)),
-      unit: "ms",
-      bound: 33.3,
-      ratio: Number((median / 33.3).toFixed(2)),
-      bar: "at most 20 ms; the bound is a frame of a 30 Hz camera",
-      meets: median <= 20,
-      p95: Number(quantile(times, 0.95).toFixed(1)),
-    });
+    reportTimes(times, qrTimes);
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }

@@ -26,6 +26,8 @@ export interface Placed {
 const GOOD_FIT = 0.75;
 const LEAST_FIT = 0.4;
 const FORMATS_TRIED = 2;
+/** Most symbols decode after the first rounds of equalising; the others get more. */
+const EQUALISING_ROUNDS = [2, 5] as const;
 
 /** Where exactly the symbol of this version is, or null when there is none near these corners. */
 export function placeSymbol(image: Plane, corners: Corners, version: number): Placed | null {
@@ -49,10 +51,12 @@ export function readSymbol(frame: Frame, { layout, map }: Placed): Uint8Array | 
   const formats = readFormat(colours, layout).slice(0, FORMATS_TRIED);
   for (const palette of palettesOf(colours, layout)) {
     const labels = classify(colours, layout, palette);
-    const bytes = decodeAny(labels, layout, formats);
+    let bytes = decodeAny(labels, layout, formats);
+    for (const rounds of EQUALISING_ROUNDS) {
+      if (bytes || !equalise(colours, layout, { labels, palette, rounds })) break;
+      bytes = decodeAny(labels, layout, formats);
+    }
     if (bytes) return bytes;
-    const better = equalise(colours, layout, palette, labels) && decodeAny(labels, layout, formats);
-    if (better) return better;
   }
   return null;
 }

@@ -16,7 +16,6 @@ const TERMS = 10;
 const OFFSET = TERMS;
 const NEIGHBOURS = 2 * TERMS;
 const UNKNOWNS = NEIGHBOURS + AROUND.length;
-const ROUNDS = 7;
 /** A module that keeps less of its own colour than this is beyond repair. */
 const LEAST_OWN_SHARE = 0.12;
 /** Keeps the fit from making much of little. */
@@ -34,13 +33,20 @@ interface Channel {
   readonly trust: Float32Array;
 }
 
-/** Relabels the data modules; false when the fit makes no sense, the labels are then as they were. */
-export function equalise(colours: ModuleColours, layout: Layout, reference: Float32Array, labels: Labels): boolean {
+/**
+ * Relabels the data modules, at most `rounds` times and until no label changes; `palette` (three numbers a colour) is where the
+ * first round begins. False when nothing came of it: the fit makes no sense, or the labels are settled already.
+ */
+export function equalise(
+  colours: ModuleColours,
+  layout: Layout,
+  { labels, palette: reference, rounds }: { labels: Labels; palette: Float32Array; rounds: number },
+): boolean {
   const seen = toOpponent(colours.rgb);
   const palette = toOpponent(reference);
   const places = dataPlaces(layout);
   const trust = dataTrust(colours, layout);
-  for (let round = 0; round < ROUNDS; round++) {
+  for (let round = 0; round < rounds; round++) {
     const drawn = drawModules(colours, layout, palette, labels);
     const clean = new Float32Array(places.length * 3);
     for (let number = 0; number < 3; number++) {
@@ -49,7 +55,7 @@ export function equalise(colours: ModuleColours, layout: Layout, reference: Floa
       if (!shares || !removeNeighbours(channel, shares, places, clean)) return round > 0;
     }
     movePalette(palette, clean, labels, trust);
-    if (!relabel(clean, palette, labels, trust)) break;
+    if (!relabel(clean, palette, labels, trust)) return round > 0;
   }
   return true;
 }
