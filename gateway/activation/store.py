@@ -2,7 +2,6 @@
 compare-and-set on `version`, so that of two changes at once one is told to look again."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import (
@@ -77,6 +76,7 @@ page_tokens = Table(
 )
 
 _a, _t = activations.c, page_tokens.c
+_DEVICE = DeviceFacts.__slots__
 _OPEN = "open_until_at"
 _FIXED = {
     *("id", "tenant_id", "user_ref", "label", "is_rotating", "is_hybrid", "platforms"),
@@ -142,7 +142,8 @@ def _row(activation: Activation) -> dict[str, Any]:
     values["user_ref"] = values.pop("user")
     values["state"] = activation.state.value
     values["platforms"] = " ".join(activation.platforms)
-    values["device"] = None if activation.device is None else asdict(activation.device)
+    device = activation.device
+    values["device"] = None if device is None else {name: getattr(device, name) for name in _DEVICE}
     values[_OPEN] = None if activation.is_over else activation.expires_at
     return values
 

@@ -2,7 +2,6 @@
 `version`, so that two nodes never both take the same try."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import Boolean, Column, Integer, LargeBinary, SmallInteger, String, Table, bindparam, select
@@ -49,7 +48,7 @@ _delete = pins.delete().where(
 
 
 def _row(pin: Pin) -> dict[str, object]:
-    values = asdict(pin)
+    values: dict[str, object] = {name: getattr(pin, name) for name in Pin.__slots__}
     for member, column in _SPELT.items():
         values[column] = values.pop(member)
     values["state"] = pin.state.value
