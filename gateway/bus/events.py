@@ -145,7 +145,8 @@ class EventLog:
     async def _follow_table(self) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), POLL_S)
+                async with asyncio.timeout(POLL_S):
+                    await self._wake.wait()
             self._wake.clear()
             try:
                 while page := await self._storage.read(lambda tx: read_after(tx, self._seen)):

@@ -61,7 +61,8 @@ class Health:
 
     async def _try(self, check: Check) -> str:
         try:
-            await asyncio.wait_for(check(), CHECK_TIMEOUT_S)
+            async with asyncio.timeout(CHECK_TIMEOUT_S):
+                await check()
         except Problem as problem:
             return problem.detail or problem.kind.title
         except TimeoutError:

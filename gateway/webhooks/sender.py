@@ -92,7 +92,8 @@ class WebhookSender:
                 except Exception as error:
                     _log.warning("webhook sender waits", error=type(error).__name__)
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), wait)
+                    async with asyncio.timeout(wait):
+                        await self._wake.wait()
 
     async def _send_due(self, http: aiohttp.ClientSession) -> float:
         """Send everything that is due; return the seconds until more is."""

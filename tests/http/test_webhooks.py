@@ -344,6 +344,19 @@ async def test_deleted_endpoint_takes_its_open_deliveries_along(bench: Bench) ->
     assert await bench.states() == []
 
 
+@pytest.mark.parametrize("steps", range(12))
+async def test_sender_ends_when_stopped_however_close_to_a_wake_up(bench: Bench, steps: int) -> None:
+    task = asyncio.create_task(bench.make_sender().run())
+    await asyncio.sleep(0.1)  # it has found nothing due, and waits
+    bench.outbox.wake()
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    task.cancel()
+    done, _ = await asyncio.wait([task], timeout=20)
+    task.cancel()
+    assert done
+
+
 def test_readme_draws_every_transition() -> None:
     text = (Path(__file__).parents[2] / "gateway/webhooks/README.md").read_text()
     for origin, event, target in TRANSITIONS:

@@ -134,7 +134,8 @@ class BareVisitor:
                 await socket.receive_bytes()
                 await _exchange(socket, BLINDED)
                 await _exchange(socket, COMMIT)
-            await asyncio.wait_for(stream, PATIENCE_S)
+            async with asyncio.timeout(PATIENCE_S):
+                await stream
         finally:
             stream.cancel()
 

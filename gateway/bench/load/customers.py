@@ -58,7 +58,8 @@ class Customers:
         try:
             code = await self._get(f"{place}/code?form=colour", page, Code)
             await self._bind(code, place, page)
-            await asyncio.wait_for(stream, PATIENCE_S)
+            async with asyncio.timeout(PATIENCE_S):
+                await stream
         finally:
             stream.cancel()
 
