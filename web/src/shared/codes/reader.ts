@@ -1,7 +1,7 @@
 /**
  * Reads one frame: an eight-colour HCC2D symbol or an ordinary QR Code, whichever is there. The phone app runs it in a
  * worker (`worker.ts`), tests and the bench run it in Node. It never throws on a picture, never fetches anything but its
- * WebAssembly, and starts no new attempt after its time budget.
+ * WebAssembly, and starts no third attempt after its time budget.
  */
 import { placeSymbol, readSymbol, type Placed } from "./decode.js";
 import { distance, isConvexClockwise, moduleLength, squareToQuad } from "./geometry.js";
@@ -68,9 +68,10 @@ export class CodeReader {
     this.#planes.use(frame);
     const tried: Placed[] = [];
     const others = ATTEMPTS.length - 1;
-    // The first attempt runs in every frame; the others take turns where the time is too short for all of them.
+    // The first attempt runs in every frame, and one of the others on however slow a phone; where the time is too short for
+    // more they take turns.
     let read = this.#try(0, frame, tried, until);
-    for (let i = 0; i < others && !read && performance.now() < until; i++) {
+    for (let i = 0; i < others && !read && (i === 0 || performance.now() < until); i++) {
       read = this.#try(1 + this.#turn, frame, tried, until);
       if (!read) this.#turn = (this.#turn + 1) % others;
     }

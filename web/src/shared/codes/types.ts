@@ -40,7 +40,7 @@ export type WasmSource = { readonly wasmUrl: string } | { readonly wasmBinary: A
 
 /** How much one frame may cost. */
 export interface ReadLimits {
-  /** No new attempt starts after this many milliseconds (default 45). */
+  /** No third attempt starts after this many milliseconds (default 45). */
   readonly budgetMs?: number;
 }
 
