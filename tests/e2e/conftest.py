@@ -1,13 +1,19 @@
 """Browsers, gateways and screenshots for the end-to-end tests. They skip, with the reason, without Chromium."""
 
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from album import SCREENSHOTS
 from gateway_process import GatewayProcess
-from people import CHROMIUM, FLAGS, Desktop, Lang, Phone
+from people import CHROMIUM, FLAGS, Desktop, Lang, Person, Phone
 from playwright.sync_api import Browser, Playwright, sync_playwright
+from playwright.sync_api import Error as BrowserError
+
+PEOPLE = pytest.StashKey[list[Person]]()
+"""Whose pages a failure reports."""
 
 DIST = Path(__file__).parents[2] / "web" / "dist"
 
@@ -24,6 +30,30 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.e2e)
             if reason is not None:
                 item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def _tell_what_is_shown(item: pytest.Item, report: pytest.TestReport) -> None:
+    """Add to a failure what each person saw: the page's text to the report, its picture to the screenshots."""
+    SCREENSHOTS.mkdir(exist_ok=True)
+    test = re.sub(r"\W+", "-", item.name)
+    for number, person in enumerate(item.stash.get(PEOPLE, [])):
+        who = f"{type(person).__name__.lower()} {number}"
+        try:
+            picture = SCREENSHOTS / f"failed-{test}-{number}.png"
+            person.page.screenshot(path=picture, timeout=5_000)
+            shown = person.page.locator("body").aria_snapshot(timeout=5_000)
+        except BrowserError as error:
+            shown = f"no page to look at: {error.message.splitlines()[0]}"
+        report.sections.append((f"what {who} shows", shown))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """See `_tell_what_is_shown`."""
+    report: pytest.TestReport = yield  # type: ignore[assignment]
+    if report.when == "call" and report.failed:
+        _tell_what_is_shown(item, report)
+    return report  # type: ignore[return-value]
 
 
 @pytest.fixture(scope="session")
@@ -78,7 +108,13 @@ def own_gateway(tmp_path: Path) -> Iterator[Callable[..., GatewayProcess]]:
 
 
 @pytest.fixture
-def make_desktop(browser: Browser) -> Iterator[Callable[..., Desktop]]:
+def people(request: pytest.FixtureRequest) -> list[Person]:
+    """Everyone whose page a failure shows."""
+    return request.node.stash.setdefault(PEOPLE, [])
+
+
+@pytest.fixture
+def make_desktop(browser: Browser, people: list[Person]) -> Iterator[Callable[..., Desktop]]:
     """Open desktops: a context of its own each."""
     contexts = []
 
@@ -90,7 +126,9 @@ def make_desktop(browser: Browser) -> Iterator[Callable[..., Desktop]]:
             color_scheme=scheme,  # type: ignore[arg-type]
         )
         contexts.append(context)
-        return Desktop(context.new_page(), lang)
+        desktop = Desktop(context.new_page(), lang)
+        people.append(desktop)
+        return desktop
 
     yield make
     for context in contexts:
@@ -98,13 +136,16 @@ def make_desktop(browser: Browser) -> Iterator[Callable[..., Desktop]]:
 
 
 @pytest.fixture
-def make_phone(playwright: Playwright, tmp_path: Path) -> Iterator[Callable[..., Phone]]:
+def make_phone(
+    playwright: Playwright, tmp_path: Path, people: list[Person]
+) -> Iterator[Callable[..., Phone]]:
     """Open phones: a profile and a camera of its own each."""
     phones: list[Phone] = []
 
     def make(lang: Lang = "en", **options: object) -> Phone:
         phone = Phone(playwright, tmp_path / f"phone-{len(phones)}", lang, **options)  # type: ignore[arg-type]
         phones.append(phone)
+        people.append(phone)
         return phone
 
     yield make
