@@ -25,8 +25,9 @@ class BindingEvent(StrEnum):
 
 
 class SuspendedBy(StrEnum):
-    """Who suspended a binding, and so who may resume it: what the customer did, the customer's page may undo; the
-    rest is the bank's to undo, since the page may be in the thief's hands."""
+    """Who suspended a binding, and so who may resume it: what the customer did, the customer's page may undo; what the
+    bank did, the bank alone, since the page may be in the thief's hands; a copy found out nobody, since the copy that
+    moved the ratchet would be the one to come back."""
 
     CUSTOMER = "customer"
     BANK = "bank"
@@ -59,7 +60,7 @@ class DevicePolicy:
 class Binding:
     """One bound phone. `gateway_label` names the gateway key S it was bound under; `signing_key` is g_D and
     `static_key` s_D (65 bytes each). `psk` is the sealed ratchet key of `index`, `psk_next` that of `index` + 1,
-    once the phone has said `ready`; both are gone when the binding is removed. `suspended_by` is None unless it is
+    once the phone has said `ready`; both are gone when the binding is removed or a copy was found. `suspended_by` is None unless it is
     suspended."""
 
     id: str
@@ -99,6 +100,10 @@ class ResumeRefused(Exception):
     """The customer asks to resume what the customer did not suspend."""
 
 
+class CloneResumeRefused(Exception):
+    """Somebody asks to resume a phone of which a copy was found: its keys are in two hands."""
+
+
 def next_state(state: BindingState, event: BindingEvent) -> BindingState:
     """Return where an event leads. Raises `BindingStepRefused`."""
     try:
@@ -110,7 +115,9 @@ def next_state(state: BindingState, event: BindingEvent) -> BindingState:
 def move(binding: Binding, event: BindingEvent, *, is_customer: bool) -> Binding:
     """Return the binding after an event that the customer, or else the bank or the gateway, brought. The bank may
     suspend what the customer has suspended: from then on it is the bank's to resume. Raises `BindingStepRefused`,
-    `ResumeRefused`."""
+    `ResumeRefused`, `CloneResumeRefused`."""
+    if event is BindingEvent.RESUME and binding.suspended_by is SuspendedBy.CLONE:
+        raise CloneResumeRefused
     if event is BindingEvent.RESUME and is_customer and _is_the_banks(binding):
         raise ResumeRefused
     is_the_customers = binding.suspended_by is SuspendedBy.CUSTOMER

@@ -41,7 +41,8 @@ class PinBody(msgspec.Struct, frozen=True):
 
 class BindingBody(msgspec.Struct, frozen=True, kw_only=True):
     """A bound phone. `suspended_by` says who suspended it (null: it is not suspended): what the customer suspended, a
-    page token may resume; the bank's own suspensions and those for a copy found out need an API key."""
+    page token may resume; the bank's own suspensions need an API key. A phone of which a copy was found (`clone`) is
+    resumed by nobody: remove it, and bind the phone anew."""
 
     id: str
     user: str

@@ -16,6 +16,7 @@ from gateway.devices.models import (
     BindingEvent,
     BindingState,
     BindingStepRefused,
+    CloneResumeRefused,
     DevicePolicy,
     ResumeRefused,
     move,
@@ -23,8 +24,10 @@ from gateway.devices.models import (
 from gateway.devices.ports import PinBook, PinStatus
 from gateway.storage.engine import Storage
 
-_ASK_THE_BANK = "the bank suspended this phone, or a copy of it was seen: only the bank can resume it"
+_ASK_THE_BANK = "the bank suspended this phone: only the bank can resume it"
 _ASK_STEP = "Ask the bank to resume this phone."
+_COPIED = "a copy of this phone was used: nobody can resume it"
+_COPIED_STEP = "Remove this phone and bind it anew."
 
 Data = Mapping[str, str | int | bool | None]
 
@@ -158,7 +161,7 @@ class DeviceService:
     ) -> BindingView:
         """Move a binding by one event of the table: suspend, resume, remove, or clone found. `user`, when given, is the
         customer who wants it and must own it, and the audit log says so; such a customer resumes only what the
-        customer suspended. `word` is for what the phone wants. Raises Problem(NOT_FOUND), Problem(CONFLICT)."""
+        customer suspended, and nobody what a copy suspended. `word` is for what the phone wants. Raises Problem(NOT_FOUND), Problem(CONFLICT)."""
 
         def unit(tx: Transaction) -> BindingView:
             binding = _owned(_locked(tx, tenant_id, binding_id), user)
@@ -166,6 +169,8 @@ class DeviceService:
                 moved = move(binding, event, is_customer=user is not None)
             except BindingStepRefused as error:
                 raise Problem(ProblemCode.CONFLICT, f"this phone is {binding.state}") from error
+            except CloneResumeRefused as error:
+                raise Problem(ProblemCode.CONFLICT, _COPIED, next_step=_COPIED_STEP) from error
             except ResumeRefused as error:
                 raise Problem(ProblemCode.CONFLICT, _ASK_THE_BANK, next_step=_ASK_STEP) from error
             if not store.set_state(tx, binding, moved):

@@ -144,12 +144,13 @@ def find_page(
 
 def set_state(tx: Transaction, binding: Binding, moved: Binding) -> bool:
     """Move a binding from the state it was read in to where `moved` stands; say whether it was still there. Removal
-    erases its secrets."""
+    and a copy found out erase its ratchet keys."""
     names = {"b_id": binding.id, "b_tenant": binding.tenant_id}
     to = _standing(moved)
     values = names | {"b_state": binding.state.value, "b_to": to["state"], "b_by": to["suspended_by"]}
     result = tx.execute(_set_state, values)
-    if result.rowcount == 1 and moved.state is BindingState.REMOVED:
+    is_over = moved.state is BindingState.REMOVED or moved.suspended_by is SuspendedBy.CLONE
+    if result.rowcount == 1 and is_over:
         tx.execute(_erase_psks, names)
     return result.rowcount == 1
 

@@ -57,7 +57,8 @@ class CloneSuspected(GatewayRefused):
     def __init__(self) -> None:
         super().__init__(ErrorCode.SUSPENDED)
         self.next_step = (
-            "Another copy of this phone's keys was used, or an old copy is used now. Ask the bank."
+            "Another copy of this phone's keys was used, or an old copy is used now. Remove this phone on the bank's"
+            " page, or ask the bank to, and bind it anew."
         )
 
 

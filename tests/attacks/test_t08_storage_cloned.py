@@ -6,6 +6,7 @@ from gateway_kit import GatewayKit
 from msgspec.structs import replace
 
 from gateway.core.secrets import system_random
+from gateway.devices.store import find_for_phone
 from gateway.phone.errors import CloneSuspected, GatewayRefused
 from gateway.phone.models import PhoneKeys
 from gateway.phone.store import MemoryStore
@@ -54,6 +55,34 @@ async def test_a_copy_used_first_is_shown_by_the_phones_next_contact(kit: Gatewa
         await phone.open(identifier)
     assert await state_of(kit) == "suspended"
     assert any("clone" in word for word in await audit_words(kit))
+
+
+async def test_nobody_resumes_a_phone_of_which_a_copy_was_found(kit: GatewayKit) -> None:
+    """The copy moved the ratchet, so a resume would let in the copy and keep the phone out."""
+    phone, channel = await bind_phone(kit)
+    await channel.close()
+    copy = copy_of(phone, kit)
+    identifier = channel.binding.binding_id
+    for _ in range(2):
+        await (await copy.open(identifier)).close()
+    with pytest.raises(CloneSuspected) as found:
+        await phone.open(identifier)
+    assert "anew" in found.value.next_step
+    [binding] = await kit.bindings()
+    path = f"/api/v1/bindings/{binding['id']}"
+    refused = await kit.call("POST", f"{path}/resume", {}, status=409)
+    assert refused["next_step"] == "Remove this phone and bind it anew."
+    await kit.call("POST", f"{path}/suspend", {}, status=409)
+    for either in (phone, copy):
+        with pytest.raises(GatewayRefused):
+            await either.open(identifier)
+    storage = kit.now.installation.storage
+    held = await storage.read(lambda tx: find_for_phone(tx, binding["id"]))
+    assert held is not None
+    assert (held.psk, held.psk_next) == (None, None)
+    assert (await kit.call("DELETE", path))["state"] == "removed"
+    _, anew = await bind_phone(kit, user="user-2")
+    await anew.ping()
 
 
 async def test_a_fork_at_one_index_is_found_as_soon_as_either_goes_on(kit: GatewayKit) -> None:

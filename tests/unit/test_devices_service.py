@@ -181,9 +181,12 @@ async def test_copy_found_out_overrides_who_suspended(stage: Stage, known: Suspe
     with pytest.raises(Problem) as problem:
         await stage.step(BindingEvent.RESUME, binding, user="user-1")
     assert problem.value.kind is ProblemCode.CONFLICT
-    await stage.step(BindingEvent.RESUME, binding)
+    for event in (BindingEvent.RESUME, BindingEvent.SUSPEND):
+        with pytest.raises(Problem):
+            await stage.step(event, binding)
     after = await stage.read(binding)
-    assert (after.state, after.suspended_by) == (BindingState.ACTIVE, None)
+    assert (after.state, after.suspended_by) == (BindingState.SUSPENDED, SuspendedBy.CLONE)
+    assert (after.psk, after.psk_next) == (None, None)
 
 
 async def test_suspension_by_nobody_known_is_the_banks_to_undo(stage: Stage) -> None:

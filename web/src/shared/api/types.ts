@@ -81,7 +81,7 @@ export function isEnded(state: ActivationState): state is EndState {
   return (END_STATES as readonly string[]).includes(state);
 }
 
-/** Returns whether a phone is suspended in a way that only the bank can lift. */
+/** Returns whether a phone is suspended in a way that the customer cannot lift. */
 export function isHeld(binding: Pick<Binding, "state" | "suspended_by">): boolean {
   return binding.state === "suspended" && binding.suspended_by !== undefined && binding.suspended_by !== "customer";
 }
