@@ -39,6 +39,12 @@ class ProblemCode(Enum):
         "The idempotency key was used for another request",
         "Use a fresh Idempotency-Key.",
     )
+    IDEMPOTENCY_OUTCOME_UNKNOWN = (
+        "idempotency-outcome-unknown",
+        409,
+        "The request was carried out, but its answer was lost",
+        "Look up what it made; send it under a fresh Idempotency-Key only if it is to be done once more.",
+    )
     PAYLOAD_TOO_LARGE = ("payload-too-large", 413, "The body is too large", "Send less.")
     UNSUPPORTED_MEDIA_TYPE = ("unsupported-media-type", 415, "The body is not JSON", "Send application/json.")
     RATE_LIMITED = ("rate-limited", 429, "Too many requests", "Wait as long as Retry-After says.")

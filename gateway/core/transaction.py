@@ -1,12 +1,15 @@
 """The face of one unit of work, for every store function and port that takes part in a change. The storage
 engine hands one to a unit; nobody keeps it after the unit has returned."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, CursorResult, Executable
 
+T = TypeVar("T")
 Parameters = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
 """Bound values of a statement: one row, many rows (executemany), or none."""
 
@@ -28,3 +31,43 @@ class Transaction(Protocol):
         """Run `callback` in the event loop after the commit that made this unit durable, and never if the
         unit or the commit failed. It must not block and must not raise."""
         ...
+
+
+class _Companion:
+    """What accompanies the changes of one context, until that is over: a task that was started there outlives it."""
+
+    __slots__ = ("unit",)
+
+    def __init__(self, unit: Callable[[Transaction], None]) -> None:
+        self.unit: Callable[[Transaction], None] | None = unit
+
+
+_companion: ContextVar[_Companion | None] = ContextVar("companion", default=None)
+
+
+@contextlib.contextmanager
+def accompanied(unit: Callable[[Transaction], None]) -> Iterator[None]:
+    """Have `unit` run in the same transaction after every unit of work that is handed to the storage in here: both
+    stand or neither does."""
+    companion = _Companion(unit)
+    token = _companion.set(companion)
+    try:
+        yield
+    finally:
+        companion.unit = None
+        _companion.reset(token)
+
+
+def with_companion(unit: Callable[[Transaction], T]) -> Callable[[Transaction], T]:
+    """Return the unit together with what accompanies it here. The storage calls it on its caller's side."""
+    companion = _companion.get()
+    if companion is None or companion.unit is None:
+        return unit
+    second = companion.unit
+
+    def both(tx: Transaction) -> T:
+        value = unit(tx)
+        second(tx)
+        return value
+
+    return both

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+import structlog
 from aiohttp import web
 
 from gateway.core.errors import Problem, ProblemCode
 from gateway.http.auth import Authenticator
 from gateway.http.edge import ANSWER_HEADERS, LOGGED, REQUEST_ID
-from gateway.http.idempotency import Answer, Idempotency
+from gateway.http.idempotency import Answer, Claim, Idempotency
 from gateway.http.limits import RateLimiter, caller_at
 from gateway.http.problems import problem_response
 from gateway.http.routing import ApiKeyPrincipal, ApiRequest, Auth, Principal, Route
@@ -35,6 +36,7 @@ _JSON_WORDS = {
 }
 _KEPT_STATUSES = frozenset({400, 404, 409, 410, 415, 422})
 _encode = msgspec.json.Encoder().encode
+_log = structlog.get_logger("http")
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +185,8 @@ class Endpoint:
                 body=claim.body, status=claim.status, content_type=claim.media_type, headers=replayed
             )
         try:
-            response = await self._run(request, body)
+            with store.covering(claim):
+                response = await self._run(request, body)
         except Problem as problem:
             if problem.kind.status not in _KEPT_STATUSES:
                 await store.abandon(claim)
@@ -193,9 +196,15 @@ class Endpoint:
             await store.abandon(claim)
             raise
         if isinstance(response, web.Response) and isinstance(response.body, bytes | None):
-            answer = Answer(response.status, response.content_type, response.body or b"")
-            await store.finish(claim, answer)
+            await self._keep(claim, Answer(response.status, response.content_type, response.body or b""))
         return response
+
+    async def _keep(self, claim: Claim, answer: Answer) -> None:
+        """Keep the answer for retries. The change stands already, so its own caller gets the answer in any case."""
+        try:
+            await self._parts.idempotency.finish(claim, answer)
+        except Problem as problem:
+            _log.warning("answer not kept for retries", route=self._route.name, code=problem.kind.code)
 
 
 def cors_headers(request: web.Request, origins: frozenset[str]) -> dict[str, str]:

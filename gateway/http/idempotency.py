@@ -1,10 +1,13 @@
 """Idempotency keys of POST requests (draft-ietf-httpapi-idempotency-key-header): the first answer is kept for a day
-and given again to the same caller with the same key and body. Endpoints call `begin` and then `finish` or `abandon`.
-Answers may hold a page token, so they are sealed under a key derived from the caller's own credential: the database
-alone cannot read them."""
+and given again to the same caller with the same key and body. Endpoints call `begin`, make the change inside
+`covering`, and then call `finish` or `abandon`. A change and the mark that it was made stand in one transaction, so
+that nothing is done twice when the answer is lost. Answers may hold a page token, so they are sealed under a key
+derived from the caller's own credential: the database alone cannot read them."""
 
+import contextlib
 import hashlib
 import hmac
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,12 +32,14 @@ from sqlalchemy.sql import Executable
 from gateway.core.clock import Clock
 from gateway.core.errors import Problem, ProblemCode
 from gateway.core.secrets import RandomSource
+from gateway.core.transaction import accompanied
 from gateway.storage.engine import Storage, Transaction
 from gateway.storage.schema import Digest, IdText, Millis, metadata, to_millis
 
 KEPT_S = 86_400
 LEASE_S = 60
-"""After that long without an answer the first request is taken for dead (its node crashed), and a retry runs anew."""
+"""After that long without an answer the first request is taken for dead (its node crashed). A retry runs anew, unless
+the first one had made its change."""
 MAX_KEY = 255
 PRUNE = 500
 _NONCE = 12
@@ -80,13 +85,23 @@ _TAKE_OVER = (
         lease_at=bindparam("lease"),
     )
 )
+_MARK = (
+    update(idempotency_keys)
+    .where(_t.digest == bindparam("k"), _t.attempt == bindparam("seen"))
+    .values(state="done")
+)
 _FINISH = (
     update(idempotency_keys)
-    .where(_t.digest == bindparam("k"), _t.attempt == bindparam("seen"), _t.state == "started")
+    .where(_t.digest == bindparam("k"), _t.attempt == bindparam("seen"), _t.answer.is_(None))
     .values(state="done", answer=bindparam("sealed"))
 )
 _ABANDON = delete(idempotency_keys).where(
     _t.digest == bindparam("k"), _t.attempt == bindparam("seen"), _t.state == "started"
+)
+_END_LEASE = (
+    update(idempotency_keys)
+    .where(_t.digest == bindparam("k"), _t.attempt == bindparam("seen"), _t.answer.is_(None))
+    .values(lease_at=0)
 )
 _OLD = select(_t.digest).where(_t.created_at < bindparam("before")).limit(PRUNE)
 _DELETE = delete(idempotency_keys).where(_t.digest.in_(bindparam("digests", expanding=True)))
@@ -121,7 +136,8 @@ class Idempotency:
         self, *, key: str, credential: str, tenant_id: str, route: str, path: str, body: bytes
     ) -> Claim | Answer:
         """Return the kept answer, or the claim to make one. Raises Problem(IDEMPOTENCY_MISMATCH) when the key came
-        with another request, Problem(CONFLICT) while the first one still runs."""
+        with another request, Problem(CONFLICT) while the first one still runs, Problem(IDEMPOTENCY_OUTCOME_UNKNOWN)
+        when it was carried out and its answer was lost."""
         if not 1 <= len(key) <= MAX_KEY or not key.isascii() or not key.isprintable():
             raise Problem(ProblemCode.INVALID_REQUEST, "Idempotency-Key: 1 to 255 printable ASCII characters")
         secret = hmac.digest(credential.encode(), f"idempotency\0{route}\0{key}".encode(), "sha256")
@@ -141,6 +157,19 @@ class Idempotency:
             return Claim(digest, found, sealing_key)
         return _open(found, digest, sealing_key)
 
+    @contextlib.contextmanager
+    def covering(self, claim: Claim) -> Iterator[None]:
+        """Mark the claim as carried out in the very transaction of whatever is changed in here. A change comes to
+        nothing, with Problem(CONFLICT), when a retry has taken the claim over meanwhile."""
+        values = {"k": claim.digest, "seen": claim.attempt}
+
+        def mark(tx: Transaction) -> None:
+            if tx.execute(_MARK, values).rowcount != 1:
+                raise Problem(ProblemCode.CONFLICT, "a retry with this key has taken this request's place")
+
+        with accompanied(mark):
+            yield
+
     async def finish(self, claim: Claim, answer: Answer) -> None:
         """Keep the answer."""
         nonce = self._random(_NONCE)
@@ -151,9 +180,15 @@ class Idempotency:
         await self._storage.write(lambda tx: tx.execute(_FINISH, values).rowcount)
 
     async def abandon(self, claim: Claim) -> None:
-        """Give the claim back: the request failed here, and may be sent again."""
+        """Give the claim back: the request failed here, and may be sent again. Where it had made a change, retries are
+        told so from now on."""
         values = {"k": claim.digest, "seen": claim.attempt}
-        await self._storage.write(lambda tx: tx.execute(_ABANDON, values).rowcount)
+
+        def give_back(tx: Transaction) -> None:
+            if tx.execute(_ABANDON, values).rowcount == 0:
+                tx.execute(_END_LEASE, values)
+
+        await self._storage.write(give_back)
 
     async def prune(self) -> None:
         """Forget answers older than a day."""
@@ -170,13 +205,13 @@ class Idempotency:
         is_over = kept.created_at < now - KEPT_S * 1000
         if not is_over and not hmac.compare_digest(kept.request_digest, row["request_digest"]):
             raise Problem(ProblemCode.IDEMPOTENCY_MISMATCH)
-        if not is_over and kept.state == "done":
+        if not is_over and kept.answer is not None:
             answer: bytes = kept.answer
             return answer
         if not is_over and kept.lease_at > now:
-            raise Problem(
-                ProblemCode.CONFLICT, "the first request with this key is still running", retry_after=1
-            )
+            raise _still_running()
+        if not is_over and kept.state == "done":
+            raise Problem(ProblemCode.IDEMPOTENCY_OUTCOME_UNKNOWN)
         values = {
             "k": row["digest"],
             "seen": kept.attempt,
@@ -185,10 +220,12 @@ class Idempotency:
             "lease": row["lease_at"],
         }
         if tx.execute(_TAKE_OVER, values).rowcount != 1:
-            raise Problem(
-                ProblemCode.CONFLICT, "the first request with this key is still running", retry_after=1
-            )
+            raise _still_running()
         return int(kept.attempt) + 1
+
+
+def _still_running() -> Problem:
+    return Problem(ProblemCode.CONFLICT, "the first request with this key is still running", retry_after=1)
 
 
 def _open(sealed: bytes, digest: bytes, sealing_key: bytes) -> Answer:

@@ -19,6 +19,11 @@ _SECURITY: Mapping[Auth, list[dict[str, list[str]]]] = {
 }
 _ALWAYS = (ProblemCode.RATE_LIMITED, ProblemCode.INTERNAL, ProblemCode.UNAVAILABLE)
 _WITH_BODY = (ProblemCode.INVALID_REQUEST, ProblemCode.PAYLOAD_TOO_LARGE, ProblemCode.UNSUPPORTED_MEDIA_TYPE)
+_WITH_KEY = (
+    ProblemCode.CONFLICT,
+    ProblemCode.IDEMPOTENCY_MISMATCH,
+    ProblemCode.IDEMPOTENCY_OUTCOME_UNKNOWN,
+)
 
 
 def build_openapi(routes: Sequence[Route], *, server: str, version: str) -> dict[str, Any]:
@@ -91,7 +96,7 @@ def _parameters(route: Route, schemas: Mapping[str, Any]) -> list[dict[str, Any]
             row: dict[str, Any] = {"name": name, "in": "query", "schema": member}
             row["required"] = name in schema.get("required", [])
             found.append(row)
-    if route.method == "POST" and route.auth is not Auth.PUBLIC and not route.stream:
+    if _takes_idempotency_key(route):
         text = {"type": "string", "minLength": 1, "maxLength": 255}
         found.append({"name": "Idempotency-Key", "in": "header", "required": False, "schema": text})
     if route.stream and route.auth is not Auth.PUBLIC:
@@ -119,6 +124,8 @@ def _responses(route: Route) -> dict[str, Any]:
         kinds.append(ProblemCode.INVALID_REQUEST)
     if "{" in route.path:
         kinds.append(ProblemCode.NOT_FOUND)
+    if _takes_idempotency_key(route):
+        kinds += _WITH_KEY
     titles: dict[int, list[str]] = {}
     for kind in kinds:
         codes = titles.setdefault(kind.status, [])
@@ -129,6 +136,10 @@ def _responses(route: Route) -> dict[str, Any]:
         str(s): {"description": ", ".join(codes), "content": content} for s, codes in sorted(titles.items())
     }
     return {str(status): good, **bad}
+
+
+def _takes_idempotency_key(route: Route) -> bool:
+    return route.method == "POST" and route.auth is not Auth.PUBLIC and not route.stream
 
 
 def _ref(struct: type[msgspec.Struct]) -> dict[str, str]:

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, CursorResult, Executable
 from sqlalchemy.exc import DBAPIError
 
 from gateway.core.errors import Problem, ProblemCode
-from gateway.core.transaction import Parameters, Transaction
+from gateway.core.transaction import Parameters, Transaction, with_companion
 from gateway.storage.backends import Backend, make_backend
 from gateway.storage.prepared import PreparedStatements
 
@@ -108,7 +108,7 @@ class Storage:
         PostgreSQL a unit may be run again after a deadlock: it must do nothing but read and change rows.
         Raises Problem(CONFLICT) for a duplicate key that the unit did not foresee, Problem(UNAVAILABLE)
         when the database does not answer or the commit fails."""
-        return await self._submit(self._writes, unit)  # type: ignore[no-any-return]
+        return await self._submit(self._writes, with_companion(unit))  # type: ignore[no-any-return]
 
     async def read(self, unit: Callable[[Transaction], T]) -> T:
         """Run `unit` on a reader connection in one snapshot. It cannot change anything."""

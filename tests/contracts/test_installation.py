@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from gateway.core.clock import SystemClock
+from gateway.core.clock import ManualClock, SystemClock
 from gateway.core.errors import Problem, ProblemCode
 from gateway.core.events import AuditWord, Fact
 from gateway.core.secrets import system_random
 from gateway.http.auth import digest_token
-from gateway.http.idempotency import Answer, Claim, Idempotency
+from gateway.http.idempotency import LEASE_S, Answer, Claim, Idempotency
 from gateway.installation import Installation, open_installation
 from gateway.settings import Settings
 from gateway.storage.migrate import migrate
@@ -70,6 +70,32 @@ async def test_same_request_on_two_nodes_runs_on_one(nodes: list[Node]) -> None:
     answer = Answer(201, "application/json", b'{"a":1}')
     await stores[0].finish(claims[0], answer)
     assert [await begin(store) for store in stores] == [answer, answer]
+
+
+async def test_change_of_a_node_that_died_before_its_answer_is_made_on_no_other(nodes: list[Node]) -> None:
+    clock = ManualClock()
+    stores = [Idempotency(storage=node.storage, clock=clock, random=system_random) for node in nodes]
+
+    async def begin(store: Idempotency) -> Claim:
+        claim = await store.begin(
+            key="one", credential="c", tenant_id="ten_x", route="POST /x", path="/x", body=b""
+        )
+        assert isinstance(claim, Claim)
+        return claim
+
+    late = await begin(stores[0])
+    clock.advance(LEASE_S + 1)
+    dead = await begin(stores[1])
+    with stores[0].covering(late), pytest.raises(Problem, match="taken this request's place"):
+        await nodes[0].tenants.create("Banque du Nord")
+    with stores[1].covering(dead):
+        await nodes[1].tenants.create("Banque du Sud")
+    await stores[1].abandon(dead)
+    for store in stores:
+        with pytest.raises(Problem) as caught:
+            await begin(store)
+        assert caught.value.kind is ProblemCode.IDEMPOTENCY_OUTCOME_UNKNOWN
+    assert [tenant.name for tenant in await nodes[0].tenants.list()] == ["Banque du Sud"]
 
 
 async def test_each_webhook_is_sent_by_one_node(nodes: list[Node]) -> None:

@@ -102,6 +102,7 @@ class Face:
     made: list[str]
     gate: asyncio.Event
     runner: GatewayRunner
+    idempotency: Idempotency
 
     def bearer(self, token: str | None = None) -> dict[str, str]:
         return {"Authorization": f"Bearer {token or self.key}"}
@@ -134,7 +135,9 @@ class Face:
         return key.id, text.reveal().decode()
 
 
-def table(made: list[str], gate: asyncio.Event, streams: Callable[[], EventStreams]) -> list[Route]:
+def table(
+    made: list[str], gate: asyncio.Event, streams: Callable[[], EventStreams], storage: Storage
+) -> list[Route]:
     """Return the table: one route of each kind."""
 
     async def hello(request: ApiRequest) -> Receipt:
@@ -147,6 +150,13 @@ def table(made: list[str], gate: asyncio.Event, streams: Callable[[], EventStrea
         if wish.name == "broken" and not made:
             made.append("broken")
             raise RuntimeError("a secret in an exception's text")
+        if wish.name.startswith("stored"):
+            await storage.write(lambda _: made.append(wish.name))
+            if wish.name == "stored, then slow":
+                await gate.wait()
+            if wish.name == "stored, then broken":
+                raise RuntimeError("after the change")
+            return Receipt(wish.name, len(made), "")
         made.append(wish.name)
         if wish.name == "taken":
             raise Problem(ProblemCode.CONFLICT, "taken already", left=2)
@@ -239,19 +249,20 @@ async def running_face(
         }
         api_keys = ApiKeyService(**common)
 
-        async def no_key(_: str) -> None:
+        async def no_key(tenant_id: str) -> None:
             return None
 
         tenant = await TenantService(**common, make_key=no_key).create("Banque du Test")
         limiter = RateLimiter(clock=clock, max_callers=50)
+        idempotency = Idempotency(storage=storage, clock=clock, random=system_random)
         app = build_app(
-            table(made, gate, lambda: streams),
+            table(made, gate, lambda: streams, storage),
             ServerParts(
                 endpoint=EndpointParts(
                     authenticator=Authenticator(api_keys=api_keys, page_tokens=pages, clock=clock),
                     limiter=limiter,
                     limits=DEFAULT_LIMITS | {"tight": RateLimit(3, 60)} | (limits or {}),
-                    idempotency=Idempotency(storage=storage, clock=clock, random=system_random),
+                    idempotency=idempotency,
                     cors_origins=frozenset({BANK_ORIGIN}),
                 ),
                 metrics=metrics,
@@ -293,5 +304,6 @@ async def running_face(
             made=made,
             gate=gate,
             runner=runner,
+            idempotency=idempotency,
         )
         gate.set()

@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 from face_kit import PAGE_TOKEN, Face, running_face
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
-from gateway.http.idempotency import KEPT_S, LEASE_S, Idempotency, idempotency_keys
+from gateway.core.errors import Problem, ProblemCode
+from gateway.core.transaction import Transaction
+from gateway.http.idempotency import KEPT_S, LEASE_S, Claim, Idempotency, idempotency_keys
+from gateway.tenants.store import tenants
 
 
 @pytest.fixture
@@ -133,6 +136,121 @@ async def test_claim_of_a_dead_node_is_taken_over_and_its_late_answer_dropped(fa
     assert (await order(face, "one"))[1]["number"] == 1
     await store.abandon(dead)  # type: ignore[arg-type]
     assert (await order(face, "one"))[2]["Idempotency-Replayed"] == "true"
+
+
+async def lose_the_answer(*_: object) -> None:
+    raise Problem(ProblemCode.UNAVAILABLE, "the database does not answer")
+
+
+async def assert_outcome_unknown(face: Face, name: str) -> None:
+    status, body, _ = await order(face, "one", name=name)
+    assert (status, body["code"]) == (409, "idempotency-outcome-unknown")
+    assert face.made == [name]
+
+
+async def test_change_whose_answer_was_not_kept_is_answered_and_not_made_again(
+    face: Face, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(face.idempotency, "finish", lose_the_answer)
+        assert (await order(face, "one", name="stored"))[0] == 201
+    status, body, headers = await order(face, "one", name="stored")
+    assert (status, body["code"], headers["Retry-After"]) == (409, "conflict", "1")
+    face.clock.advance(LEASE_S + 1)
+    await assert_outcome_unknown(face, "stored")
+
+
+@pytest.mark.parametrize("name", ["stored, then slow", "stored"])
+async def test_change_of_a_node_that_died_before_the_answer_is_not_made_again(
+    face: Face, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    dead = asyncio.Event()
+
+    async def die(*_: object) -> None:
+        dead.set()
+        await asyncio.sleep(3600)
+
+    monkeypatch.setattr(face.idempotency, "finish", die)
+    monkeypatch.setattr(face.idempotency, "abandon", die)
+    asking = asyncio.create_task(order(face, "one", name=name))
+    while not (face.made if name != "stored" else dead.is_set()):
+        await asyncio.sleep(0.01)
+    asking.cancel()
+    monkeypatch.undo()
+    face.clock.advance(LEASE_S + 1)
+    await assert_outcome_unknown(face, name)
+
+
+async def test_failure_after_the_change_does_not_free_the_key(face: Face) -> None:
+    assert (await order(face, "one", name="stored, then broken"))[0] == 500
+    await assert_outcome_unknown(face, "stored, then broken")
+
+
+CLAIM: dict[str, Any] = {
+    "key": "one",
+    "credential": "c",
+    "tenant_id": "ten_x",
+    "route": "POST /x",
+    "path": "/x",
+    "body": b"",
+}
+
+
+async def claim_of(face: Face) -> Claim:
+    claim = await face.idempotency.begin(**CLAIM)
+    assert isinstance(claim, Claim)
+    return claim
+
+
+def change(tx: Transaction) -> None:
+    tx.execute(insert(tenants).values(tenant_id="ten_x", name="x", created_at=0))
+
+
+async def test_change_whose_waiting_was_cancelled_is_not_made_again(face: Face) -> None:
+    claim = await claim_of(face)
+
+    async def run() -> None:
+        try:
+            with face.idempotency.covering(claim):
+                await face.storage.write(change)
+        except asyncio.CancelledError:
+            await face.idempotency.abandon(claim)
+
+    running = asyncio.create_task(run())
+    await asyncio.sleep(0)
+    running.cancel()
+    await running
+    with pytest.raises(Problem) as caught:
+        await claim_of(face)
+    assert caught.value.kind is ProblemCode.IDEMPOTENCY_OUTCOME_UNKNOWN
+
+
+async def test_change_under_a_claim_that_was_taken_over_comes_to_nothing(face: Face) -> None:
+    slow = await claim_of(face)
+    face.clock.advance(LEASE_S + 1)
+    second = await claim_of(face)
+    with face.idempotency.covering(slow), pytest.raises(Problem) as caught:
+        await face.storage.write(change)
+    assert caught.value.kind is ProblemCode.CONFLICT
+    with face.idempotency.covering(second):
+        await face.storage.write(change)
+
+
+async def test_task_that_outlives_its_request_changes_nothing_of_its_claim(face: Face) -> None:
+    claim = await claim_of(face)
+    over = asyncio.Event()
+
+    async def work() -> None:
+        await over.wait()
+        await face.storage.write(change)
+
+    with face.idempotency.covering(claim):
+        task = asyncio.create_task(work())
+        await asyncio.sleep(0)
+    over.set()
+    await task
+    await face.idempotency.abandon(claim)
+    await claim_of(face)
 
 
 async def test_database_alone_does_not_tell_kept_answers(face: Face, tmp_path: Path) -> None:
