@@ -65,6 +65,10 @@ def psk_cell(binding_id: str, index: int) -> dict[str, str]:
     return {"table": "bindings", "column": "psk", "row": f"{binding_id}#{index}"}
 
 
+def _prologue(socket: PhoneSocket, hello: Hello) -> bytes:
+    return resume_prologue(hello.suite, host=socket.host, binding_id=hello.subject, index=hello.counter)
+
+
 class ResumeContact:
     """Serves hellos of kind 2."""
 
@@ -145,9 +149,7 @@ class ResumeContact:
         desk, label = self._desk, binding.gateway_label
         responder = ResumeResponder(
             hello.suite,
-            prologue=resume_prologue(
-                hello.suite, host=socket.host, binding_id=hello.subject, index=hello.counter
-            ),
+            prologue=_prologue(socket, hello),
             psk=psk,
             static_public=await desk.keys.public_key(label),
             phone_public=binding.static_key,
@@ -202,15 +204,21 @@ class ResumeContact:
         return binding.hybrid_due_s(service.policy)
 
     async def _challenge(self, socket: PhoneSocket, binding: Binding, hello: Hello) -> None:
-        """Ask for a signature by g_D: a valid one says that a second holder of the phone's keys exists."""
+        """Ask for a signature by g_D over the challenge and this very hello: a valid one says that the phone sent it,
+        and so that a second holder of its keys exists."""
         desk = self._desk
         nonce = desk.random(STALE_NONCE_BYTES)
         await socket.send(stale_challenge_frame(nonce))
         try:
             signature = parse_stale_answer(await socket.receive(STEP_TIMEOUT_S))
-            verify(
-                binding.signing_key, signature, stale_input(hello.subject, index=hello.counter, nonce=nonce)
+            claim = stale_input(
+                hello.subject,
+                index=hello.counter,
+                nonce=nonce,
+                prologue=_prologue(socket, hello),
+                hello=hello.encode(),
             )
+            verify(binding.signing_key, signature, claim)
         except (MalformedFrame, SignatureInvalid):
             raise ContactRefused(ErrorCode.REFUSED) from None
         try:

@@ -60,8 +60,8 @@ class DevicePolicy:
 class Binding:
     """One bound phone. `gateway_label` names the gateway key S it was bound under; `signing_key` is g_D and
     `static_key` s_D (65 bytes each). `psk` is the sealed ratchet key of `index`, `psk_next` that of `index` + 1,
-    once the phone has said `ready`; both are gone when the binding is removed or a copy was found. `suspended_by` is None unless it is
-    suspended."""
+    once the phone has said `ready`; both are gone when the binding is removed or a copy was found. `suspended_by` is
+    None unless it is suspended."""
 
     id: str
     tenant_id: str

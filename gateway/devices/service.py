@@ -161,7 +161,8 @@ class DeviceService:
     ) -> BindingView:
         """Move a binding by one event of the table: suspend, resume, remove, or clone found. `user`, when given, is the
         customer who wants it and must own it, and the audit log says so; such a customer resumes only what the
-        customer suspended, and nobody what a copy suspended. `word` is for what the phone wants. Raises Problem(NOT_FOUND), Problem(CONFLICT)."""
+        customer suspended, and nobody what a copy suspended. `word` is for what the phone wants. Raises
+        Problem(NOT_FOUND), Problem(CONFLICT)."""
 
         def unit(tx: Transaction) -> BindingView:
             binding = _owned(_locked(tx, tenant_id, binding_id), user)

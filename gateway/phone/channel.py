@@ -209,32 +209,34 @@ async def _resume_with(tools: Tools, binding: Binding, suite: Suite) -> Channel:
 
 
 async def _shake_hands(tools: Tools, binding: Binding, suite: Suite, socket: FrameSocket) -> Session:
+    prologue = keys.resume_prologue(
+        suite, host=binding.host, binding_id=binding.binding_id, index=binding.index
+    )
     handshake = ResumeInitiator(
         suite,
-        prologue=keys.resume_prologue(
-            suite, host=binding.host, binding_id=binding.binding_id, index=binding.index
-        ),
+        prologue=prologue,
         psk=binding.psk,
         static=binding.keys.static_pair(),
         gateway_public=binding.gateway_public,
     )
     m1 = run_local(handshake.write_m1(tools.facts))
-    await socket.send(Hello(Kind.RESUME, suite, binding.binding_id, binding.index, m1).encode())
+    hello = Hello(Kind.RESUME, suite, binding.binding_id, binding.index, m1).encode()
+    await socket.send(hello)
     answer = await receive_answer(socket)
     if isinstance(answer, StaleChallenge):
-        await _answer_challenge(binding, answer.nonce, socket)
+        claim = keys.stale_input(
+            binding.binding_id, index=binding.index, nonce=answer.nonce, prologue=prologue, hello=hello
+        )
+        await _answer_challenge(binding, claim, socket)
     else:
         run_local(handshake.read_m2(answer.message))
     return handshake.session
 
 
-async def _answer_challenge(binding: Binding, nonce: bytes, socket: FrameSocket) -> None:
-    """Tell the gateway, by signature, that this phone is alive while its ratchet index is not the one known. Always
+async def _answer_challenge(binding: Binding, claim: bytes, socket: FrameSocket) -> None:
+    """Tell the gateway, by signature, that this phone sent the hello whose ratchet index is not the one known. Always
     raises: CloneSuspected, or what the gateway answers instead."""
-    signed = keys.sign(
-        binding.keys.signing_key(), keys.stale_input(binding.binding_id, index=binding.index, nonce=nonce)
-    )
-    await socket.send(stale_answer_frame(signed))
+    await socket.send(stale_answer_frame(keys.sign(binding.keys.signing_key(), claim)))
     try:
         await receive_answer(socket)
     except GatewayRefused as error:

@@ -136,9 +136,11 @@ def pin_proof_input(handshake_hash: bytes, nonce: bytes) -> bytes:
     return b"pin-proof" + handshake_hash + nonce
 
 
-def stale_input(binding_id: bytes, *, index: int, nonce: bytes) -> bytes:
-    """What g_D signs in answer to a stale challenge; `nonce` is the challenge's 32 bytes."""
-    return b"stale" + binding_id + index.to_bytes(4, "big") + nonce
+def stale_input(binding_id: bytes, *, index: int, nonce: bytes, prologue: bytes, hello: bytes) -> bytes:
+    """What g_D signs in answer to a stale challenge; `nonce` is the challenge's 32 bytes, `hello` the whole frame that
+    was challenged, and `prologue` that of its handshake: a hello that somebody altered, made or sent elsewhere is none
+    that the phone signs for."""
+    return b"stale" + binding_id + index.to_bytes(4, "big") + nonce + sha256(prologue + hello)
 
 
 def sign(private_key: ec.EllipticCurvePrivateKey, message: bytes) -> bytes:

@@ -2,13 +2,13 @@
 effect, and nobody but the real phone is ever bound."""
 
 import pytest
-from attack_kit import Alter, WireNetwork, begin, flip, insist, phone_over, refusal
+from attack_kit import Alter, WireNetwork, begin, bind_phone, flip, insist, phone_over, refusal
 from cryptography.hazmat.primitives.asymmetric import ec
 from gateway_kit import GatewayKit
 
 from gateway.core.encoding import b64url_decode
 from gateway.core.ids import decode_id
-from gateway.phone.errors import PhoneError
+from gateway.phone.errors import CloneSuspected, PhoneError
 from gateway.phone.transport import Network, Site
 from gateway.protocol.code import ActivationCode, make_link, read_link
 from gateway.protocol.errors import ErrorCode, ProtocolError
@@ -29,6 +29,13 @@ async def the_code(kit: GatewayKit) -> tuple[str, str, ActivationCode]:
     activation, link = await begin(kit)
     host, payload = read_link(link)
     return activation, host, ActivationCode.parse(payload)
+
+
+RESUME_HELLO_BYTES = [*range(27), 60, 88, 120, -1, -20]
+"""Type, kind, suite, id, counter, then e and the payload of m1."""
+
+RESUME_LATER = [("sent", 2), ("sent", 3), ("received", 1), ("received", 2), ("received", 3)]
+"""ready and the rename; m2, welcome and renamed."""
 
 
 def altering(frame_number: int, byte: int) -> Alter:
@@ -107,6 +114,43 @@ async def test_a_bit_flipped_on_every_connection_binds_nobody_but_the_real_phone
             assert (channel, bound) == (None, set()), number
         assert bound <= {binding.binding_id for binding in phone.store.bindings()}, number
         assert channel is None or bound == {channel.binding.binding_id}
+
+
+async def test_a_bit_flipped_in_a_later_hello_suspends_nobody(kit: GatewayKit) -> None:
+    """A hello that does not verify is challenged, and the real phone answers: for the hello that it sent."""
+    phone, channel = await bind_phone(kit)
+    identifier = channel.binding.binding_id
+    await channel.close()
+    for turn in range(2):
+        for byte in RESUME_HELLO_BYTES:
+            network = WireNetwork(kit, sent=altering(1, byte))
+            with pytest.raises((PhoneError, ProtocolError)) as caught:
+                await phone_over(kit, network, store=phone.store).open(identifier)
+            assert not isinstance(caught.value, CloneSuspected), byte
+            [binding] = await kit.bindings()
+            assert (binding["state"], binding["suspended_by"]) == ("active", None), byte
+        opened = await phone.open(identifier)
+        assert opened.binding.index == turn + 1
+        await opened.close()
+
+
+async def test_a_bit_flipped_later_in_a_contact_takes_no_effect(kit: GatewayKit) -> None:
+    phone, channel = await bind_phone(kit)
+    identifier = channel.binding.binding_id
+    await channel.close()
+    for side, number in RESUME_LATER:
+        for byte in (0, 1, 40, -1):
+            network = WireNetwork(kit, attacked=1, **{side: altering(number, byte)})  # type: ignore[arg-type]
+            unlucky = phone_over(kit, network, store=phone.store)
+            with pytest.raises((PhoneError, ProtocolError)):
+                await (await unlucky.open(identifier)).rename("Altered")
+            opened = await phone.open(identifier)
+            await opened.ping()
+            await opened.close()
+            [binding] = await kit.bindings()
+            assert binding["state"] == "active", (side, number, byte)
+            # The gateway's own last word altered on its way: what the phone asked for was done, and is not unsaid.
+            assert (binding["name"] == "Altered") == ((side, number) == ("received", 3))
 
 
 async def test_code_2_altered_does_not_open(kit: GatewayKit) -> None:

@@ -1,7 +1,7 @@
 """T08: the phone's storage is copied, and both the phone and the copy are used."""
 
 import pytest
-from attack_kit import audit_words, bind_phone, copy_of, phone_over
+from attack_kit import WireNetwork, audit_words, bind_phone, copy_of, phone_over
 from gateway_kit import GatewayKit
 from msgspec.structs import replace
 
@@ -10,8 +10,9 @@ from gateway.devices.store import find_for_phone
 from gateway.phone.errors import CloneSuspected, GatewayRefused
 from gateway.phone.models import PhoneKeys
 from gateway.phone.store import MemoryStore
+from gateway.protocol.errors import ErrorCode
 from gateway.protocol.frames import Hello, Kind, Suite, stale_answer_frame
-from gateway.protocol.keys import sign, stale_input
+from gateway.protocol.keys import resume_prologue, sign, stale_input
 
 
 async def state_of(kit: GatewayKit) -> str:
@@ -103,14 +104,57 @@ async def test_a_stranger_who_knows_the_binding_id_cannot_suspend_it(kit: Gatewa
     phone, channel = await bind_phone(kit)
     await channel.close()
     for index in (0, 1, 7):
-        store = MemoryStore()
+        memory = MemoryStore()
         own = PhoneKeys.generate(system_random)
-        store.put_binding(replace(channel.binding, keys=own, psk=bytes(32), index=index))
+        memory.put_binding(replace(channel.binding, keys=own, psk=bytes(32), index=index))
         with pytest.raises(GatewayRefused) as refused:
-            await phone_over(kit, store=store).open(channel.binding.binding_id)
+            await phone_over(kit, store=memory).open(channel.binding.binding_id)
         assert not isinstance(refused.value, CloneSuspected)
         assert await state_of(kit) == "active"
     await (await phone.open(channel.binding.binding_id)).close()
+
+
+class Relay(WireNetwork):
+    """Somebody on the wire who opens a connection of his own with a hello of his own making, hands its challenge to the
+    phone, and the phone's signature back to the gateway."""
+
+    def __init__(self, kit: GatewayKit, hello: bytes) -> None:
+        super().__init__(kit, sent=self.swap, attacked=1)
+        self._hello = hello
+
+    def swap(self, number: int, frame: bytes) -> list[bytes]:
+        return [self._hello if number == 1 else frame]
+
+
+async def test_the_challenge_of_another_hello_does_not_make_an_honest_phone_a_clone(kit: GatewayKit) -> None:
+    phone, channel = await bind_phone(kit)
+    await channel.close()
+    identifier = channel.binding.binding_id
+    for suite in (Suite.RESUME_CLASSICAL, Suite.RESUME_HYBRID):
+        for message in (bytes(65), bytes(120), system_random(1_400)):
+            held = phone.store.binding(identifier)
+            assert held is not None
+            made = Hello(Kind.RESUME, suite, identifier, held.index, message).encode()
+            with pytest.raises(GatewayRefused) as refused:
+                await phone_over(kit, Relay(kit, made), store=phone.store).open(identifier)
+            assert refused.value.error is ErrorCode.REFUSED
+            assert await state_of(kit) == "active"
+    await (await phone.open(identifier)).close()
+
+
+async def test_a_hello_taken_to_another_host_does_not_make_an_honest_phone_a_clone(kit: GatewayKit) -> None:
+    """The wire changes the name under which the gateway is asked, so that an honest hello fails."""
+    phone, channel = await bind_phone(kit)
+    await channel.close()
+    held = phone.store.binding(channel.binding.binding_id)
+    assert held is not None
+    memory = MemoryStore()
+    memory.put_binding(replace(held, host="elsewhere.example"))
+    with pytest.raises(GatewayRefused) as refused:
+        await phone_over(kit, store=memory).open(held.binding_id)
+    assert refused.value.error is ErrorCode.REFUSED
+    assert await state_of(kit) == "active"
+    await (await phone.open(held.binding_id)).close()
 
 
 async def test_a_recorded_answer_to_a_challenge_does_not_suspend(kit: GatewayKit) -> None:
@@ -118,10 +162,13 @@ async def test_a_recorded_answer_to_a_challenge_does_not_suspend(kit: GatewayKit
     phone, channel = await bind_phone(kit)
     await channel.close()
     binding = channel.binding
-    old = sign(binding.keys.signing_key(), stale_input(binding.binding_id, index=9, nonce=system_random(32)))
+    suite = Suite.RESUME_CLASSICAL
+    hello = Hello(Kind.RESUME, suite, binding.binding_id, 9, bytes(120)).encode()
+    prologue = resume_prologue(suite, host=binding.host, binding_id=binding.binding_id, index=9)
+    claim = stale_input(binding.binding_id, index=9, nonce=system_random(32), prologue=prologue, hello=hello)
+    old = sign(binding.keys.signing_key(), claim)
     socket = await phone._tools.network.connect()
-    hello = Hello(Kind.RESUME, Suite.RESUME_CLASSICAL, binding.binding_id, 9, bytes(120))
-    await socket.send(hello.encode())
+    await socket.send(hello)
     assert (await socket.receive(5))[0] == 0x03
     await socket.send(stale_answer_frame(old))
     assert b"refused" in await socket.receive(5)

@@ -13,7 +13,14 @@ from gateway.core.encoding import b64url_encode
 from gateway.protocol import keys, oprf, pin
 from gateway.protocol.code import ActivationCode, Code2, TypedCode, make_link, seal_code2, show_code2_nonce
 from gateway.protocol.errors import ErrorCode
-from gateway.protocol.frames import error_frame, stale_answer_frame, stale_challenge_frame
+from gateway.protocol.frames import (
+    Hello,
+    Kind,
+    Suite,
+    error_frame,
+    stale_answer_frame,
+    stale_challenge_frame,
+)
 from gateway.protocol.primitives import P256, KeyPair, wrap_p256
 
 Fixed = Callable[..., bytes]
@@ -205,6 +212,9 @@ def signatures(fixed: Fixed, fixed_key: FixedKey) -> list[dict[str, Any]]:
     """Each thing that is signed, with a signature over it."""
     h, key, binding = fixed("h"), fixed_key("signer"), fixed("binding sign", 16)
     short, long, challenge = fixed("nonce 10", 10), fixed("nonce 16", 16), fixed("nonce 32")
+    suite = Suite.RESUME_CLASSICAL
+    prologue = keys.resume_prologue(suite, host="bank.example", binding_id=binding, index=41)
+    hello = Hello(Kind.RESUME, suite, binding, 41, fixed("stale m1") * 4).encode()
     inputs = [
         ("bind", {"handshake_hash": h}, keys.bind_input(h)),
         ("commit", {"handshake_hash": h, "nonce": short}, keys.commit_input(h, short)),
@@ -213,8 +223,8 @@ def signatures(fixed: Fixed, fixed_key: FixedKey) -> list[dict[str, Any]]:
         ("pin-proof", {"handshake_hash": h, "nonce": long}, keys.pin_proof_input(h, long)),
         (
             "stale",
-            {"binding_id": binding, "nonce": challenge, "index": 41},
-            keys.stale_input(binding, index=41, nonce=challenge),
+            {"binding_id": binding, "nonce": challenge, "index": 41, "prologue": prologue, "hello": hello},
+            keys.stale_input(binding, index=41, nonce=challenge, prologue=prologue, hello=hello),
         ),
     ]
     return [

@@ -318,9 +318,16 @@ class ScriptedGateway:
         nonce = secrets.token_bytes(32)
         await ws.send_bytes(stale_challenge_frame(nonce))
         signature = parse_stale_answer(await self._frame(ws))
-        keys.verify(
-            phone.signing, signature, keys.stale_input(hello.subject, index=hello.counter, nonce=nonce)
+        claim = keys.stale_input(
+            hello.subject,
+            index=hello.counter,
+            nonce=nonce,
+            prologue=keys.resume_prologue(
+                hello.suite, host=self.host, binding_id=hello.subject, index=hello.counter
+            ),
+            hello=hello.encode(),
         )
+        keys.verify(phone.signing, signature, claim)
         phone.suspended = True
         await ws.send_bytes(error_frame(ErrorCode.SUSPENDED))
 

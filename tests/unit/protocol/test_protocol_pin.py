@@ -128,7 +128,11 @@ def test_signature_inputs(vector: dict[str, Any]) -> None:
         "pin-enrol": lambda: keys.pin_enrol_input(h, nonce),
         "pin-proof": lambda: keys.pin_proof_input(h, nonce),
         "stale": lambda: keys.stale_input(
-            bytes.fromhex(vector["binding_id"]), index=vector["index"], nonce=nonce
+            bytes.fromhex(vector["binding_id"]),
+            index=vector["index"],
+            nonce=nonce,
+            prologue=bytes.fromhex(vector["prologue"]),
+            hello=bytes.fromhex(vector["hello"]),
         ),
     }[vector["what"]]()
     public, signature = bytes.fromhex(vector["public"]), bytes.fromhex(vector["signature"])

@@ -6,6 +6,7 @@
 import { p256, p256_oprf } from "@noble/curves/nist.js";
 
 import { type Bytes, concat, copyBytes, equalBytes, fromBase64Url, fromUtf8, toBase64Url, unsigned, utf8 } from "../../src/shared/protocol/bytes";
+import { helloFrame } from "../../src/shared/protocol/frames";
 import * as keys from "../../src/shared/protocol/keys";
 import { compressPoint, P256, randomBytes } from "../../src/shared/protocol/primitives";
 import type { DhKey } from "../../src/shared/protocol/noise";
@@ -52,6 +53,10 @@ class Line {
     this.gateway.lose(`after ${String(message["t"])}`);
     this.socket.send(frame);
   }
+}
+
+function resumePrologue({ suite, id, counter }: Hello): Bytes {
+  return keys.resumePrologue(suite, { host: HOST, binding: id, index: counter });
 }
 
 export class FakeGateway {
@@ -251,7 +256,7 @@ export class FakeGateway {
     if (hello.suite === 3 && TIME >= this.hybridDue) return this.#refuse(socket, "suite");
     const psk = hello.counter === binding.index ? binding.psk : hello.counter === binding.index + 1 ? binding.nextPsk : null;
     if (psk === null) return this.#challenge(socket, hello, binding);
-    const prologue = keys.resumePrologue(hello.suite, { host: HOST, binding: hello.id, index: hello.counter });
+    const prologue = resumePrologue(hello);
     const phoneStatic = binding.phoneStatic;
     const handshake = respond(hello.suite, { prologue, psk, staticKey: this.#s, phoneStatic });
     await handshake.read(hello.message);
@@ -281,7 +286,8 @@ export class FakeGateway {
     socket.send(concat(new Uint8Array([3]), nonce));
     const answer = await socket.receive();
     const signature = toBase64Url(answer.subarray(1));
-    verify(binding.signingKey, keys.staleInput(hello.id, hello.counter, nonce), signature);
+    const challenged = { prologue: resumePrologue(hello), hello: helloFrame(hello) };
+    verify(binding.signingKey, keys.staleInput(hello.id, hello.counter, nonce, challenged), signature);
     this.clone = true;
     binding.state = "suspended";
     return this.#refuse(socket, "suspended");

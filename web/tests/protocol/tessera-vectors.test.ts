@@ -234,7 +234,10 @@ describe.skipIf(vectors === null)("tests/vectors/tessera-v1.json", () => {
         commit: () => keys.commitInput(hash, nonce),
         "pin-enrol": () => keys.pinEnrolInput(hash, nonce),
         "pin-proof": () => keys.pinProofInput(hash, nonce),
-        stale: () => keys.staleInput(hex(vector.binding_id!), vector.index!, nonce),
+        stale: () => {
+          const challenged = { prologue: hex(vector.prologue!), hello: hex(vector.hello!) };
+          return keys.staleInput(hex(vector.binding_id!), vector.index!, nonce, challenged);
+        },
       };
       const input = inputs[vector.what]!();
       expect(toHex(input)).toBe(vector.input);

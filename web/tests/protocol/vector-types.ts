@@ -103,6 +103,8 @@ export interface TesseraVectors {
     nonce?: string;
     binding_id?: string;
     index?: number;
+    prologue?: string;
+    hello?: string;
     input: string;
     public: string;
     signature: string;

@@ -3,7 +3,7 @@
  * binding's lock, so that no other tab runs the ratchet. Order matters: the next key is stored before `ready` is sent,
  * and the old one erased only after `welcome`; so a lost answer at any step locks nobody out.
  */
-import { wipe } from "../protocol/bytes";
+import { type Bytes, wipe } from "../protocol/bytes";
 import { staleAnswerFrame } from "../protocol/frames";
 import { beginResume } from "../protocol/handshake";
 import { staleInput } from "../protocol/keys";
@@ -79,7 +79,10 @@ async function attempt(context: ResumeContext, record: BindingRecord, suite: Res
   wipe(psk);
   let answered = await sendHello(environment, host, started.hello);
   try {
-    if (answered.frame.kind === "stale") answered = await answerStale(context, record, answered, answered.frame.nonce);
+    if (answered.frame.kind === "stale") {
+      const claim = staleInput(binding, index, answered.frame.nonce, started);
+      answered = await answerStale(context, record, answered, claim);
+    }
     const { frame, socket } = answered;
     if (frame.kind === "stale") throw new PhoneClientError("protocol");
     if (frame.kind === "error") {
@@ -98,15 +101,14 @@ async function attempt(context: ResumeContext, record: BindingRecord, suite: Res
   }
 }
 
-/** The gateway does not hold our index: sign its challenge, and hear what it says of two holders of one key. */
+/** The gateway does not hold our index: sign its challenge of our hello, and hear what it says of two holders of one key. */
 async function answerStale(
   context: ResumeContext,
   record: BindingRecord,
   answered: Answered,
-  nonce: Uint8Array<ArrayBuffer>,
+  claim: Bytes,
 ): Promise<Answered> {
-  const input = staleInput(idBytes(record.id), record.ratchet.index, nonce);
-  answered.socket.send(staleAnswerFrame(await signByPhone(record, input)));
+  answered.socket.send(staleAnswerFrame(await signByPhone(record, claim)));
   const frame = await nextFrame(context.environment, answered.socket);
   if (frame.kind !== "error") throw new PhoneClientError("protocol");
   return { socket: answered.socket, frame };

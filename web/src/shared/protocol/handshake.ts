@@ -19,6 +19,7 @@ export interface Established<Answer> {
 /** A handshake whose hello is written. `finish` takes the Noise m2, once; it raises `handshake` or `malformed`. */
 export interface Started<Answer> {
   readonly hello: Bytes;
+  readonly prologue: Bytes;
   finish(message: Bytes): Promise<Established<Answer>>;
 }
 
@@ -88,9 +89,11 @@ async function finish<Answer>(
 
 /** Begins a first contact. `gatewayStatic` is S, 33 or 65 bytes. The caller wipes `psk`. */
 export async function beginFirstContact(input: FirstContactInput): Promise<Started<FirstAnswer>> {
-  const handshake = open(input, firstContactPrologue(input.suite, input));
+  const prologue = firstContactPrologue(input.suite, input);
+  const handshake = open(input, prologue);
   const message = await handshake.write(encodeFacts(input.facts));
   return {
+    prologue,
     hello: helloFrame({ suite: input.suite, id: input.activation, counter: input.rotation, message }),
     finish: (answer) => finish(handshake, answer, decodeFirstAnswer),
   };
@@ -98,9 +101,11 @@ export async function beginFirstContact(input: FirstContactInput): Promise<Start
 
 /** Begins a later contact with ratchet key `psk` of `index`. The caller wipes `psk`. */
 export async function beginResume(input: ResumeInput): Promise<Started<ResumeAnswer>> {
-  const handshake = open(input, resumePrologue(input.suite, input));
+  const prologue = resumePrologue(input.suite, input);
+  const handshake = open(input, prologue);
   const message = await handshake.write(encodeFacts(input.facts));
   return {
+    prologue,
     hello: helloFrame({ suite: input.suite, id: input.binding, counter: input.index, message }),
     finish: (answer) => finish(handshake, answer, decodeResumeAnswer),
   };

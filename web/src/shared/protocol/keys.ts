@@ -5,7 +5,7 @@
 import { type Bytes, concat, unsigned, utf8, wipe } from "./bytes";
 import { ProtocolError } from "./errors";
 import { ID_BYTES } from "./frames";
-import { hkdfSha256 } from "./primitives";
+import { hkdfSha256, sha256 } from "./primitives";
 import type { Suite } from "./suites";
 
 const MAGIC = utf8("TSR1");
@@ -63,7 +63,13 @@ export function pinProofInput(handshakeHash: Bytes, nonce: Bytes): Bytes {
   return concat(utf8("pin-proof"), handshakeHash, nonce);
 }
 
-/** What g_D signs in answer to a stale challenge. */
-export function staleInput(binding: Bytes, index: number, nonce: Bytes): Bytes {
-  return concat(utf8("stale"), checkId(binding), unsigned(index, 4), nonce);
+/** What was challenged: the whole hello frame as it was sent, and the prologue of its handshake. */
+export interface Challenged {
+  readonly hello: Bytes;
+  readonly prologue: Bytes;
+}
+
+/** What g_D signs in answer to a stale challenge: a hello that somebody altered or made is none that it signs for. */
+export function staleInput(binding: Bytes, index: number, nonce: Bytes, { prologue, hello }: Challenged): Bytes {
+  return concat(utf8("stale"), checkId(binding), unsigned(index, 4), nonce, sha256(prologue, hello));
 }
