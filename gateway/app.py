@@ -60,7 +60,9 @@ async def create_app(
         idempotency = Idempotency(storage=installation.storage, clock=clock, random=random)
         metrics = Metrics()
         _add_gauges(metrics, installation, capabilities, streams)
-        health = Health(checks=_checks(installation), metrics=metrics, metrics_token=settings.metrics_token)
+        health = Health(
+            checks=_checks(installation), metrics=metrics, metrics_token=settings.metrics_token, clock=clock
+        )
         app = build_app(
             _routes(installation, capabilities),
             ServerParts(

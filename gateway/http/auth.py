@@ -1,10 +1,14 @@
-"""Who calls: bearer API keys (`tsk_…`) and page tokens (`ptk_…`). Endpoints call `Authenticator.authenticate`; the
-stores behind it see only SHA-256 digests. A credential found good is believed for a few seconds without asking the
-database again, and never past its own end; so a revoked key dies within that time on every node."""
+"""Who calls: bearer API keys (`tsk_…`) and page tokens (`ptk_…`). Endpoints call `Authenticator.authenticate`, then
+`authorize`; the stores behind see only SHA-256 digests. A credential found good is believed for a few seconds without
+asking the database again, and never past its own end; so a revoked key dies within that time on every node, even where
+somebody sets the clock back. A credential that was not good before is counted before the database is asked."""
 
 import hashlib
 import re
 from collections import OrderedDict
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.core.clock import Clock
@@ -38,6 +42,15 @@ def digest_token(token: str) -> bytes:
     return hashlib.sha256(token.encode("ascii")).digest()
 
 
+@dataclass(frozen=True, slots=True)
+class _Belief:
+    """Whom a credential speaks for; until when that is believed (monotonic), and its own end (Unix seconds)."""
+
+    principal: Principal
+    until: float
+    ends: float | None
+
+
 class Authenticator:
     """Turns an Authorization header into a principal."""
 
@@ -45,54 +58,63 @@ class Authenticator:
         self._api_keys = api_keys
         self._page_tokens = page_tokens
         self._clock = clock
-        self._believed: OrderedDict[bytes, tuple[Principal, float]] = OrderedDict()
+        self._believed: OrderedDict[bytes, _Belief] = OrderedDict()
 
-    async def authenticate(self, header: str | None, route: Route) -> Principal:
-        """Return the caller. Raises Problem(UNAUTHENTICATED) without a good credential, Problem(FORBIDDEN) when the
-        route wants another kind or a scope that the key lacks."""
+    async def authenticate(
+        self, header: str | None, *, asking: Callable[[], AbstractContextManager[None]]
+    ) -> Principal:
+        """Return the caller. Raises Problem(UNAUTHENTICATED) without a good credential. Whatever was not good
+        before is looked up, or refused for its form, inside `asking`, which may raise a Problem itself."""
         match = _BEARER.match(header) if header is not None else None
         if match is None:
-            raise Problem(ProblemCode.UNAUTHENTICATED, "send Authorization: Bearer and a key or page token")
+            with asking():
+                raise Problem(
+                    ProblemCode.UNAUTHENTICATED, "send Authorization: Bearer and a key or page token"
+                )
         digest = digest_token(match.group(1))
-        now = self._clock.now()
         known = self._believed.get(digest)
-        if known is not None and known[1] > now:
-            principal = known[0]
-        else:
-            principal = await self._ask(digest, kind=match.group(2), now=now)
-        self._check(principal, route)
-        return principal
+        if known is None:
+            with asking():
+                return await self._ask(digest, kind=match.group(2))
+        is_over = known.ends is not None and known.ends <= self._clock.now()
+        if is_over or known.until <= self._clock.monotonic():
+            return await self._ask(digest, kind=match.group(2))
+        return known.principal
 
     def forget(self, digest: bytes) -> None:
         """Believe this credential no longer: it was revoked here."""
         self._believed.pop(digest, None)
 
-    async def _ask(self, digest: bytes, *, kind: str, now: float) -> Principal:
-        self._believed.pop(digest, None)
-        ends: float | None = None
+    async def _ask(self, digest: bytes, *, kind: str) -> Principal:
+        asked_at = self._clock.monotonic()
+        ends_ms: float | None = None
         principal: Principal | None = None
         if kind == "tsk":
             found = await self._api_keys.find_principal(digest)
             if found is not None:
-                principal, ends = found
+                principal, ends_ms = found
         else:
             page = await self._page_tokens.find_principal(digest)
             if page is not None:
-                principal, ends = page, page.expires_at
-        if principal is None or (ends is not None and ends / 1000 <= now):
+                principal, ends_ms = page, page.expires_at
+        ends = ends_ms / 1000 if ends_ms is not None else None
+        if principal is None or (ends is not None and ends <= self._clock.now()):
+            self.forget(digest)
             raise Problem(ProblemCode.UNAUTHENTICATED, "the credential is unknown, revoked or over")
-        until = now + BELIEVED_S if ends is None else min(now + BELIEVED_S, ends / 1000)
-        self._believed[digest] = (principal, until)
+        self._believed[digest] = _Belief(principal, asked_at + BELIEVED_S, ends)
+        self._believed.move_to_end(digest)
         if len(self._believed) > MAX_BELIEVED:
             self._believed.popitem(last=False)
         return principal
 
-    def _check(self, principal: Principal, route: Route) -> None:
-        if isinstance(principal, PagePrincipal):
-            if route.auth is Auth.API_KEY:
-                raise Problem(ProblemCode.FORBIDDEN, "this needs an API key")
-            return
-        if route.auth is Auth.PAGE_TOKEN:
-            raise Problem(ProblemCode.FORBIDDEN, "this needs a page token")
-        if route.scope and route.scope not in principal.scopes and "*" not in principal.scopes:
-            raise Problem(ProblemCode.FORBIDDEN, f"the key lacks the scope {route.scope}")
+
+def authorize(principal: Principal, route: Route) -> None:
+    """Raise Problem(FORBIDDEN) when the route wants another kind of credential, or a scope that the key lacks."""
+    if isinstance(principal, PagePrincipal):
+        if route.auth is Auth.API_KEY:
+            raise Problem(ProblemCode.FORBIDDEN, "this needs an API key")
+        return
+    if route.auth is Auth.PAGE_TOKEN:
+        raise Problem(ProblemCode.FORBIDDEN, "this needs a page token")
+    if route.scope and route.scope not in principal.scopes and "*" not in principal.scopes:
+        raise Problem(ProblemCode.FORBIDDEN, f"the key lacks the scope {route.scope}")

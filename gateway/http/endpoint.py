@@ -1,10 +1,12 @@
-"""One row of the route table at work: authentication, scope, rate limit, body, idempotency, handler, answer, in that
+"""One row of the route table at work: authentication, rate limit, scope, body, idempotency, handler, answer, in that
 order, so that nothing is parsed for a caller who may not ask. The server assembly makes one for each route."""
 
 import asyncio
+import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -12,7 +14,7 @@ import structlog
 from aiohttp import web
 
 from gateway.core.errors import Problem, ProblemCode
-from gateway.http.auth import Authenticator
+from gateway.http.auth import Authenticator, authorize
 from gateway.http.edge import ANSWER_HEADERS, LOGGED, REQUEST_ID
 from gateway.http.idempotency import Answer, Claim, Idempotency
 from gateway.http.limits import RateLimiter, caller_at
@@ -57,6 +59,7 @@ class Endpoint:
         self._route = route
         self._parts = parts
         self._limit = parts.limits.get(route.limit) or parts.limits["default"]
+        self._key_limit = parts.limits["default"]
         self._public_limit = parts.limits["public"]
         self._decode_body = msgspec.json.Decoder(route.request).decode if route.request is not None else None
         self._keeps_answers = route.method == "POST" and route.auth is not Auth.PUBLIC and not route.stream
@@ -67,10 +70,9 @@ class Endpoint:
         request[ANSWER_HEADERS] = headers
         route = self._route
         principal = await self._identify(request)
-        caller = self._caller(request, principal)
-        allowance = self._parts.limiter.take(route.limit, caller, self._limit)
-        headers |= allowance.headers()
-        allowance.check()
+        self._count(request, principal, headers)
+        if principal is not None:
+            authorize(principal, route)
         body = await self._read_body(request) if route.method in ("POST", "PATCH", "PUT") else b""
         api_request = ApiRequest(
             raw=request,
@@ -85,29 +87,44 @@ class Endpoint:
             return await self._run(api_request, body)
         return await self._run_once(api_request, principal, key, body)
 
-    def _caller(self, request: web.Request, principal: Principal | None) -> str:
-        """Return whom the limit counts. A bank's key speaks for all its customers, so its guesses count by the thing
-        that is guessed at."""
-        if principal is None:
-            return caller_at(request.remote)
-        if self._route.limit == "guess" and isinstance(principal, ApiKeyPrincipal):
-            return f"{principal.limit_key} {request.path}"
-        return principal.limit_key
+    def _count(self, request: web.Request, principal: Principal | None, headers: dict[str, str]) -> None:
+        """Take the request from its caller's quota. A bank's key speaks for all its customers, so its guesses count by
+        the thing that is guessed at; how many things there may be, by the key. Raises Problem(RATE_LIMITED)."""
+        limiter, name = self._parts.limiter, self._route.limit
+        caller = caller_at(request.remote) if principal is None else principal.limit_key
+        if name == "guess" and isinstance(principal, ApiKeyPrincipal):
+            whole = limiter.take("default", caller, self._key_limit)
+            headers |= whole.headers()
+            whole.check()
+            caller = f"{caller} {request.path}"
+        allowance = limiter.take(name, caller, self._limit)
+        headers |= allowance.headers()
+        allowance.check()
 
     async def _identify(self, request: web.Request) -> Principal | None:
         if self._route.auth is Auth.PUBLIC:
             return None
-        try:
-            principal = await self._parts.authenticator.authenticate(
-                request.headers.get("Authorization"), self._route
-            )
-        except Problem as problem:
-            if problem.kind is ProblemCode.UNAUTHENTICATED:
-                self._parts.limiter.take("public", caller_at(request.remote), self._public_limit).check()
-            raise
+        principal = await self._parts.authenticator.authenticate(
+            request.headers.get("Authorization"), asking=partial(self._counted_as_public, request)
+        )
         is_key = isinstance(principal, ApiKeyPrincipal)
         request[LOGGED] = {"tenant": principal.tenant_id, "by": principal.limit_key if is_key else "page"}
         return principal
+
+    @contextlib.contextmanager
+    def _counted_as_public(self, request: web.Request) -> Iterator[None]:
+        """Count the request as its address's when its credential turns out to be no good."""
+        limiter, caller = self._parts.limiter, caller_at(request.remote)
+        limiter.take("public", caller, self._public_limit).check()
+        is_guess = False
+        try:
+            yield
+        except Problem as problem:
+            is_guess = problem.kind is ProblemCode.UNAUTHENTICATED
+            raise
+        finally:
+            if not is_guess:
+                limiter.give_back("public", caller, self._public_limit)
 
     async def _read_body(self, request: web.Request) -> bytes:
         if request.content.is_eof():

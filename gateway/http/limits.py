@@ -63,7 +63,7 @@ class RateLimiter:
     def take(self, name: str, caller: str, limit: RateLimit) -> Allowance:
         """Count one request and return what is left; the caller checks it. A refused request is not counted. Raises
         Problem(UNAVAILABLE) when callers cannot be counted."""
-        now = self._clock.now()
+        now = self._clock.monotonic()
         key = (name, caller)
         interval = limit.window_s / limit.quota
         full_at = max(self._full_at.get(key, now), now) + interval
@@ -75,6 +75,11 @@ class RateLimiter:
         self._full_at[key] = full_at
         remaining = int((limit.window_s - (full_at - now)) / interval + 1e-9)
         return Allowance(name, limit, remaining, int(full_at - now) + 1)
+
+    def give_back(self, name: str, caller: str, limit: RateLimit) -> None:
+        """Take back one request that was counted: it turned out not to be of the kind that the limit is for."""
+        if (full_at := self._full_at.get((name, caller))) is not None:
+            self._full_at[name, caller] = full_at - limit.window_s / limit.quota
 
     def _sweep(self, now: float) -> None:
         """Forget callers whose quota is whole again, at most once a second; refuse if that frees nothing."""

@@ -9,6 +9,7 @@ import pytest
 from attack_kit import begin, bind_phone, refusal
 from gateway_kit import PIN, GatewayKit
 
+from gateway.http.health import FRESH_S
 from gateway.http.limits import RateLimiter
 from gateway.phone.errors import ConnectionLost, GatewayProblem, GatewayRefused, PhoneError
 from gateway.protocol.errors import ErrorCode
@@ -16,7 +17,8 @@ from hsm_adapters.errors import HsmUnavailable
 
 
 async def readiness(kit: GatewayKit) -> tuple[int, dict[str, str]]:
-    """Return the status of /readyz and each check's state."""
+    """Return the status of /readyz and each check's state, found anew."""
+    kit.clock.advance(FRESH_S)
     async with kit.session.get(f"{kit.now.url}/readyz") as answer:
         return answer.status, dict((await answer.json())["checks"])
 

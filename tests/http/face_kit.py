@@ -212,6 +212,7 @@ def table(
         Route("GET", "/t/page-only", who("page"), auth=Auth.PAGE_TOKEN, response=Receipt),
         Route("GET", "/t/either", who("either"), **page, response=Receipt),  # type: ignore[arg-type]
         Route("GET", "/t/tight", who("tight"), response=Receipt, limit="tight"),
+        Route("GET", "/t/tight-scope", who("tight"), response=Receipt, limit="tight", scope="audit:read"),
         Route("POST", "/t/guess/{id}", nothing, auth=Auth.EITHER, limit="guess"),
     ]
 
@@ -266,7 +267,7 @@ async def running_face(
                     cors_origins=frozenset({BANK_ORIGIN}),
                 ),
                 metrics=metrics,
-                health=Health(checks=checks or {}, metrics=metrics, metrics_token=metrics_token),
+                health=Health(checks=checks or {}, metrics=metrics, metrics_token=metrics_token, clock=clock),
                 web_dist=web_dist or folder / "no-dist",
                 origin="https://gateway.example",
                 version="0.0.0",

@@ -138,6 +138,31 @@ async def test_guesses_of_a_bank_count_by_what_is_guessed_at(tmp_path: Path) -> 
             assert [(await face.ask("POST", f"/t/guess/{n}", token=PAGE_TOKEN))[0] for n in "de"] == statuses
 
 
+async def test_bank_may_not_guess_without_bound_at_ever_new_things(tmp_path: Path) -> None:
+    async with running_face(tmp_path, limits={"default": RateLimit(4, 60)}) as face:
+        statuses = [(await face.ask("POST", f"/t/guess/{number}"))[0] for number in range(6)]
+        assert statuses == 4 * [204] + 2 * [429]
+
+
+async def test_forbidden_requests_count_too(face: Face) -> None:
+    _, narrow = await face.new_key("activations:write")
+    statuses = [(await face.ask("GET", "/t/tight-scope", token=narrow))[0] for _ in range(5)]
+    assert statuses == 3 * [403] + 2 * [429]
+
+
+async def test_clock_set_back_neither_locks_callers_out_nor_keeps_a_revoked_key_alive(face: Face) -> None:
+    key_id, key = await face.new_key("*")
+    for _ in range(3):
+        assert (await face.ask("GET", "/t/tight", token=key))[0] == 200
+    face.clock.step(-3600)
+    face.clock.advance(21)
+    assert (await face.ask("GET", "/t/tight", token=key))[0] == 200
+    await face.api_keys.revoke(key_id)
+    face.clock.step(-3600)
+    face.clock.advance(BELIEVED_S)
+    assert (await face.ask("GET", "/t/either", token=key))[0] == 401
+
+
 async def test_callers_that_cannot_be_counted_are_refused(face: Face) -> None:
     for number in range(60):
         try:
@@ -154,9 +179,19 @@ async def test_callers_that_cannot_be_counted_are_refused(face: Face) -> None:
 
 async def test_guessing_credentials_is_limited_by_address(tmp_path: Path) -> None:
     async with running_face(tmp_path, limits={"public": RateLimit(5, 60)}) as face:
-        statuses = [(await face.ask("GET", "/t/either", token=f"tsk_{n:043}"))[0] for n in range(8)]
+        assert (await face.ask("GET", "/t/either"))[0] == 200
+        statuses = [(await face.ask("GET", "/t/either", token=f"ptk_{n:043}"))[0] for n in range(8)]
         assert statuses == 5 * [401] + 3 * [429]
-        assert (await face.ask("GET", "/t/either"))[0] == 200, "a good key is not held back"
+        assert face.pages.asked == 5, "the database is not asked past the limit"
+        face.clock.advance(BELIEVED_S)
+        assert (await face.ask("GET", "/t/either"))[0] == 200, "a key that was good before is not held back"
+
+
+async def test_good_credentials_of_one_address_do_not_use_up_its_quota(tmp_path: Path) -> None:
+    async with running_face(tmp_path, limits={"public": RateLimit(2, 60)}) as face:
+        for _ in range(5):
+            _, key = await face.new_key("*")
+            assert (await face.ask("GET", "/t/either", token=key))[0] == 200
 
 
 async def test_address_is_the_proxys_word_only_from_a_trusted_proxy(face: Face, tmp_path: Path) -> None:

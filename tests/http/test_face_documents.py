@@ -1,5 +1,6 @@
 """What the server says of itself: OpenAPI document, health, metrics, web files."""
 
+import asyncio
 import gzip
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from yarl import URL
 
 from gateway.core.errors import Problem, ProblemCode
 from gateway.http.edge import PAGE_CSP
+from gateway.http.health import FRESH_S
 
 
 @pytest.fixture
@@ -91,6 +93,21 @@ async def test_alive_while_not_ready(tmp_path: Path) -> None:
 async def test_ready_when_every_check_passes(face: Face) -> None:
     status, body, _ = await face.ask("GET", "/readyz", token=None)
     assert (status, body["ready"]) == (200, True)
+
+
+async def test_readiness_is_looked_up_once_a_second(tmp_path: Path) -> None:
+    looks = []
+
+    async def database() -> None:
+        looks.append(1)
+        await asyncio.sleep(0)
+
+    async with running_face(tmp_path, checks={"database": database}) as face:
+        await asyncio.gather(*(face.ask("GET", "/readyz", token=None) for _ in range(20)))
+        assert len(looks) == 1
+        face.clock.advance(FRESH_S)
+        assert (await face.ask("GET", "/readyz", token=None))[0] == 200
+        assert len(looks) == 2
 
 
 async def test_metrics_count_by_route_and_never_by_path(face: Face) -> None:
