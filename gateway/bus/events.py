@@ -13,7 +13,7 @@ import structlog
 from gateway.bus.store import PAGE, Event, newest_id, oldest_id, prune, read_after, read_topics_after
 from gateway.core.clock import Clock
 from gateway.core.errors import Problem
-from gateway.storage.engine import Storage
+from gateway.storage.engine import Storage, Transaction
 from gateway.storage.schema import to_millis
 
 POLL_S = 1.0
@@ -21,7 +21,7 @@ PRUNE_S = 300.0
 MAX_WAITING = 256
 
 RESET = "stream.reset"
-"""Type of the event that tells a subscriber that events before have been forgotten: read the resource again."""
+"""Type of the event that tells a subscriber that it may have missed some: read the resource again."""
 
 _log = structlog.get_logger("events")
 
@@ -97,14 +97,16 @@ class EventLog:
 
     async def subscribe(self, topics: Sequence[str], after_id: int | None = None) -> AsyncIterator[Event]:
         """Yield events of these topics: those kept after `after_id` (None: from now on), then each new one. The first
-        may be of type `stream.reset` (id `after_id`) when older ones have been forgotten. Ends when the log closes."""
+        may be of type `stream.reset` when the log does not know what came after `after_id`: those events have been
+        forgotten, or the database is an older copy, whose ids have not come that far. Ends when the log closes."""
         subscriber = _Subscriber()
         for topic in topics:
             self._topics[topic].add(subscriber)
         try:
-            last = await self._storage.read(newest_id) if after_id is None else after_id
-            if after_id and await self._storage.read(oldest_id) > after_id + 1:
-                yield Event(after_id, "", "", RESET, "{}", to_millis(self._clock.now()))
+            oldest, newest = await self._storage.read(_bounds)
+            last = newest if after_id is None else min(after_id, newest)
+            if after_id and (oldest > after_id + 1 or newest < after_id):
+                yield Event(last, "", "", RESET, "{}", to_millis(self._clock.now()))
             subscriber.lagging = after_id is not None
             while not self._closing:
                 if subscriber.lagging:
@@ -163,3 +165,7 @@ class EventLog:
             with contextlib.suppress(Problem):
                 while await self._storage.write(lambda tx, before=before: prune(tx, before)) == PAGE:  # type: ignore[misc]
                     pass
+
+
+def _bounds(tx: Transaction) -> tuple[int, int]:
+    return oldest_id(tx), newest_id(tx)

@@ -112,9 +112,7 @@ class EventStreams:
             return
         finally:
             if following is not None:
-                following.cancel()
-                with contextlib.suppress(asyncio.CancelledError, Exception):
-                    await following
+                await _end(following)
 
 
 def parse_last_event_id(header: str | None) -> int | None:
@@ -133,3 +131,18 @@ def format_event(event: StreamEvent) -> bytes:
 
 async def _next(events: AsyncIterator[StreamEvent]) -> StreamEvent | None:
     return await anext(events, None)
+
+
+async def _end(task: "asyncio.Task[StreamEvent | None]") -> None:
+    """Cancel a task and see it end. Raises CancelledError when the caller itself is cancelled meanwhile, only then."""
+    task.cancel()
+    own: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError as error:
+            own = error
+    if not task.cancelled():
+        task.exception()  # seen: its end is all that matters here
+    if own is not None:
+        raise own

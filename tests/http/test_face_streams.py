@@ -13,10 +13,11 @@ from face_kit import BANK_ORIGIN, PAGE_TOKEN, Face, running_face
 from gateway.bus import events as bus_events
 from gateway.bus.journal import RecordingJournal
 from gateway.bus.store import prune
+from gateway.core.clock import ManualClock
 from gateway.core.events import AuditWord, Fact
 from gateway.http.auth import digest_token
 from gateway.http.routing import PagePrincipal
-from gateway.http.sse import MAX_STREAMS_A_CALLER
+from gateway.http.sse import MAX_STREAMS_A_CALLER, EventStreams
 
 TOPIC = "topic:1"
 
@@ -195,6 +196,45 @@ async def test_forgotten_events_are_told_by_a_reset(face: Face) -> None:
         assert await reader.numbers(1) == [4]
     async with stream(face, last="4") as reader:
         assert await reader.numbers(1) == [4]
+
+
+async def test_id_of_a_newer_copy_of_the_database_is_told_by_a_reset(face: Face) -> None:
+    for number in range(2):
+        await tell(face, number)
+    async with stream(face, last="900") as reader:
+        reset = await reader.event()
+        assert (reset["event"], reset["id"]) == (bus_events.RESET, "2")
+        await tell(face, 2)
+        assert await reader.numbers(1) == [2]
+    async with stream(face, last="3") as reader:
+        await tell(face, 3)
+        assert await reader.numbers(1) == [3], "the newest id itself is no reason"
+
+
+async def test_cancelling_a_stream_is_not_swallowed_while_its_wait_is_ended() -> None:
+    started, may_end = asyncio.Event(), asyncio.Event()
+
+    async def events(*_: Any) -> AsyncIterator[Any]:
+        try:
+            started.set()
+            await asyncio.Event().wait()
+        finally:
+            await may_end.wait()
+        yield None
+
+    class Response:
+        async def write(self, _: bytes) -> None:
+            raise ConnectionResetError
+
+    streams = EventStreams(subscribe=events, clock=ManualClock(), max_streams=1, heartbeat_s=0.01)
+    pumping = asyncio.create_task(streams._pump(Response(), events(), None))  # type: ignore[arg-type]
+    await started.wait()
+    await asyncio.sleep(0.05)  # the heartbeat has failed; its wait for the next event is being ended
+    pumping.cancel()
+    await asyncio.sleep(0)
+    may_end.set()
+    with pytest.raises(asyncio.CancelledError):
+        await pumping
 
 
 async def test_fact_of_a_failed_unit_is_never_told(face: Face) -> None:

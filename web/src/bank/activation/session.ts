@@ -186,6 +186,7 @@ export class ActivationSession implements ReactiveController {
   }
 
   #apply(type: string, data: Readonly<Record<string, unknown>>): void {
+    if (type === "stream.reset") void this.#read();
     const now = this.activation;
     // A new page hears everything from the start: the first of these is no return, even when it is late.
     const isReturn = type === "activation.present" && (this.#presences++ > 0 || this.phoneAway);
