@@ -6,7 +6,7 @@ import logging
 import re
 import sys
 import traceback
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -33,6 +33,7 @@ _SECRET_NAMES = frozenset(
 _SECRET_SHAPES = re.compile(
     rb"(tsk|ptk|whsec)_[A-Za-z0-9_+/=-]{8,}|(?:[Bb]earer|BEARER) [A-Za-z0-9._~+/=-]{8,}"
 )
+_ASYNCIO_WORDS = re.compile(r"[^(<\n]*")
 TRACE_FRAMES = 12
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
@@ -124,7 +125,7 @@ class _LineLoggerFactory:
 
 
 class _Bridge(logging.Handler):
-    """Hands records of the standard library's logging to structlog."""
+    """Hands records of the standard library's logging to structlog, without the words of exceptions."""
 
     def emit(self, record: logging.LogRecord) -> None:
         logger = structlog.get_logger("library")
@@ -135,4 +136,26 @@ class _Bridge(logging.Handler):
             if record.levelno >= logging.WARNING
             else "info"
         )
-        getattr(logger, level)(record.getMessage(), source=record.name, exc_info=record.exc_info)
+        members: dict[str, Any] = {"source": record.name}
+        if record.exc_info:
+            members["exc_info"] = record.exc_info
+            members["place"] = f"{Path(record.pathname).name}:{record.lineno} {record.funcName}"
+        getattr(logger, level)(_words_of(record), **members)
+
+
+def _words_of(record: logging.LogRecord) -> str:
+    """Return what a record may say. asyncio writes tasks and arguments out, exceptions and all, behind its first words;
+    a message that comes with an exception is told only where it is a constant."""
+    if record.name == "asyncio":
+        return _ASYNCIO_WORDS.match(record.getMessage())[0].strip()  # type: ignore[index]
+    if record.exc_info:
+        return str(record.msg) if record.args else "a library's exception"
+    if isinstance(record.args, tuple):
+        record.args = tuple(map(_without_words, record.args))
+    elif isinstance(record.args, Mapping):
+        record.args = {name: _without_words(value) for name, value in record.args.items()}
+    return record.getMessage()
+
+
+def _without_words(value: object) -> object:
+    return type(value).__name__ if isinstance(value, BaseException) else value

@@ -1,5 +1,7 @@
 """Logs are one JSON object a line and hold no secret, whoever writes them."""
 
+import asyncio
+import gc
 import io
 import json
 import logging
@@ -86,6 +88,59 @@ def test_librarys_own_logs_come_the_same_way(lines: Callable[[], list[dict[str, 
     (line,) = lines()
     assert (line["level"], line["source"]) == ("warning", "some.library")
     assert line["event"] == "took [redacted]"
+
+
+def raised() -> ValueError:
+    try:
+        raise ValueError("the PIN 123456")
+    except ValueError as error:
+        return error
+
+
+def test_task_that_failed_unseen_leaves_no_words(lines: Callable[[], list[dict[str, object]]]) -> None:
+    async def fail() -> None:
+        raise ValueError("the PIN 123456")
+
+    async def main() -> None:
+        asyncio.get_running_loop().call_soon(int, "the PIN 123456")
+        task = asyncio.create_task(fail())
+        await asyncio.sleep(0.01)
+        del task
+        gc.collect()
+
+    asyncio.run(main())
+    callback, task = lines()
+    assert callback["event"] == "Exception in callback int"
+    assert task["event"] == "Task exception was never retrieved"
+    assert (task["source"], task["exception"]) == ("asyncio", "ValueError")
+    assert any("test_logs.py" in str(frame) for frame in task["trace"])  # type: ignore[attr-defined]
+    assert "123456" not in json.dumps([callback, task])
+
+
+@pytest.mark.parametrize(
+    ("message", "args", "event"),
+    [
+        ("failed for %s", ("10.0.0.1",), "failed for %s"),
+        ("failed: the PIN 123456", (), "a library's exception"),
+    ],
+)
+def test_librarys_exception_leaves_its_kind_and_place_but_not_its_words(
+    lines: Callable[[], list[dict[str, object]]], message: str, args: tuple[str, ...], event: str
+) -> None:
+    logging.getLogger("some.library").error(message, *args, exc_info=raised())
+    (line,) = lines()
+    assert (line["event"], line["exception"], line["source"]) == (event, "ValueError", "some.library")
+    assert str(line["place"]).startswith("test_logs.py:")
+    assert "123456" not in json.dumps(line)
+
+
+def test_exception_among_a_librarys_arguments_is_named_by_its_kind(
+    lines: Callable[[], list[dict[str, object]]],
+) -> None:
+    logging.getLogger("some.library").warning("retrying after %s: %r", 3, raised())
+    assert lines()[0]["event"] == "retrying after 3: 'ValueError'"
+    logging.getLogger("some.library").warning("%(error)s", {"error": raised()})
+    assert lines()[1]["event"] == "ValueError"
 
 
 def test_what_json_does_not_know_is_written_as_text(lines: Callable[[], list[dict[str, object]]]) -> None:
