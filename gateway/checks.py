@@ -22,15 +22,18 @@ _TOKEN = re.compile(r"\A[A-Za-z0-9-]+\Z")
 _ORIGIN = re.compile(r"\Ahttps?://[a-z0-9.-]+(?::[0-9]{1,5})?\Z")
 
 
-def find_problems(settings: Settings) -> list[ConfigProblem]:
-    """Return everything that is wrong, with the next step each."""
+def find_problems(settings: Settings, *, is_lan: bool = False) -> list[ConfigProblem]:
+    """Return everything that is wrong, with the next step each. `is_lan` tells that phones on the network are let in
+    on purpose (`serve --lan`)."""
     return [
         *_check_host(settings),
         *_check_origins(settings),
         *_check_tls(settings),
         *_check_data(settings),
         *_check_database(settings),
+        *_check_database_file(settings),
         *_check_key_store(settings),
+        *_check_demo(settings, is_lan=is_lan),
         *(_check_production(settings) if settings.production else ()),
     ]
 
@@ -98,6 +101,27 @@ def _check_database(settings: Settings) -> Iterator[ConfigProblem]:
             yield ConfigProblem("database_url", "psycopg is not installed", step)
 
 
+def _check_database_file(settings: Settings) -> Iterator[ConfigProblem]:
+    """SQLite's files are made with mode 600; a copy that was put back may have another."""
+    try:
+        url = make_url(settings.resolved_database_url)
+    except ArgumentError:
+        return
+    if url.get_backend_name() != "sqlite" or not url.database:
+        return
+    files = [Path(url.database + suffix) for suffix in ("", "-wal", "-shm")]
+    is_open = any(path.is_file() and path.stat().st_mode & 0o077 for path in files)
+    if is_open:
+        step = f"Run: chmod 600 {files[0]}* - and ask yourself who may have read or changed it."
+        yield ConfigProblem("database_url", "others may open the database file", step)
+
+
+def _check_demo(settings: Settings, *, is_lan: bool) -> Iterator[ConfigProblem]:
+    if settings.demo and not is_lan and not _is_this_machine(settings.listen_host):
+        step = "Set it to 127.0.0.1, or use `tessera serve --demo --lan` for a phone on your network."
+        yield ConfigProblem("listen_host", "the demo bank's password is on its page, for anyone here", step)
+
+
 def _check_key_store(settings: Settings) -> Iterator[ConfigProblem]:
     if settings.hsm is not None:
         try:
@@ -109,6 +133,15 @@ def _check_key_store(settings: Settings) -> Iterator[ConfigProblem]:
 def _check_production(settings: Settings) -> Iterator[ConfigProblem]:
     if settings.demo:
         yield ConfigProblem("demo", "the demo bank is not for production", "Serve without --demo.")
+    if (Path(settings.data) / "demo.json").exists():
+        step = (
+            "Find its tenant and key with `tessera tenant list` and `tessera api-key list`, end it with "
+            "`tessera api-key revoke`, then delete demo.json."
+        )
+        yield ConfigProblem("data", "a demo bank was served here, and its API key may still be good", step)
+    if settings.webhook_private:
+        step = "Leave it out: webhooks go over HTTPS to public addresses in production."
+        yield ConfigProblem("webhook_private", "this would turn webhooks against the inside", step)
     if settings.alias_hosts:
         yield ConfigProblem("alias_hosts", "these are for development", "Leave them out.")
     if is_loopback(settings.public_host):
@@ -127,6 +160,10 @@ def _check_production(settings: Settings) -> Iterator[ConfigProblem]:
     if settings.hsm is None:
         step = "Set TESSERA_HSM to a key store whose secret does not lie beside it."
         yield ConfigProblem("hsm", "production names its key store", step)
+
+
+def _is_this_machine(host: str) -> bool:
+    return host == "localhost" or _is_loopback_address(host)
 
 
 def _is_loopback_address(text: str) -> bool:

@@ -46,7 +46,7 @@ def serve(settings: Settings, *, is_lan: bool) -> None:
         settings = msgspec.structs.replace(
             settings, public_host=f"{lan.address}:{settings.lan_port}", alias_hosts=[here]
         )
-    if problems := find_problems(settings):
+    if problems := find_problems(settings, is_lan=lan is not None):
         raise ConfigError(problems)
     uvloop.run(_serve(settings, clock, lan))
 

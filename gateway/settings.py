@@ -108,7 +108,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     pin_digits: Annotated[int, _key("Length of the PIN.", ge=4, le=12)] = 6
     webhook_private: Annotated[
         bool,
-        _key("Let webhooks go to private addresses and over plain HTTP (development, or a closed network)."),
+        _key(
+            "Let webhooks go to private addresses and over plain HTTP (development; refused in production)."
+        ),
     ] = False
     webhook_timeout_s: Annotated[
         int, _key("Seconds that a webhook's receiver has to answer.", ge=1, le=60)
@@ -137,7 +139,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     @property
     def allows_inside_webhooks(self) -> bool:
         """Whether webhooks may go to private addresses and over plain HTTP."""
-        return self.webhook_private or (self.demo and not self.production)
+        return (self.webhook_private or self.demo) and not self.production
 
     @property
     def is_secure(self) -> bool:

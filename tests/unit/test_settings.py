@@ -1,6 +1,7 @@
 """Settings: file, environment, command line; what is wrong is named with the next step, values are not repeated."""
 
 import json
+import os
 import re
 import tomllib
 from pathlib import Path
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from gateway import settings as settings_module
 from gateway.checks import find_problems
 from gateway.settings import DEFAULT_LIMITS, ConfigError, RateLimit, Settings, describe_keys, load
+from gateway.storage.backends import make_backend
 
 GOOD = {
     "public_host": "gateway.bank.example",
@@ -144,6 +146,10 @@ def test_every_key_says_what_it_is_for() -> None:
         ({"hsm": "nothing:x"}, "hsm"),
         ({"production": True, "cors_origins": ["http://bank.example"]}, "cors_origins"),
         ({"production": True, "demo": True}, "demo"),
+        ({"production": True, "webhook_private": True}, "webhook_private"),
+        ({"demo": True, "listen_host": "0.0.0.0"}, "listen_host"),
+        ({"demo": True, "listen_host": "::"}, "listen_host"),
+        ({"demo": True, "listen_host": "192.168.1.7"}, "listen_host"),
         ({"production": True, "hsm": None}, "hsm"),
         ({"production": True, "public_host": "localhost:8080"}, "public_host"),
         ({"production": True}, "trusted_proxies"),
@@ -165,6 +171,50 @@ def test_data_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     elsewhere = {"data": behind, "database_url": "sqlite:////srv/t.db"}
     assert find_problems(Settings(**(GOOD | elsewhere))) == []  # type: ignore[arg-type]
     assert find_problems(Settings(**(GOOD | {"data": str(tmp_path / "new" / "var")}))) == []  # type: ignore[arg-type]
+
+
+def test_demo_is_for_this_computer_and_on_purpose_for_the_network() -> None:
+    for host in ("127.0.0.1", "::1", "localhost"):
+        assert find_problems(Settings(demo=True, listen_host=host)) == []
+    assert find_problems(Settings(demo=True, listen_host="0.0.0.0"), is_lan=True) == []
+
+
+def test_production_allows_no_inside_webhooks() -> None:
+    assert Settings(webhook_private=True).allows_inside_webhooks
+    assert not Settings(webhook_private=True, production=True).allows_inside_webhooks
+    assert not Settings(demo=True, production=True).allows_inside_webhooks
+
+
+def test_production_asks_to_end_the_key_that_a_demo_left(tmp_path: Path) -> None:
+    settings = Settings(
+        **(GOOD | {"production": True, "trusted_proxies": ["10.0.0.1"], "data": str(tmp_path)})  # type: ignore[arg-type]
+    )
+    assert find_problems(settings) == []
+    (tmp_path / "demo.json").touch()
+    (problem,) = find_problems(settings)
+    assert problem.key == "data"
+    assert "tessera api-key revoke" in problem.next_step
+
+
+@pytest.mark.parametrize("name", ["tessera.db", "tessera.db-wal"])
+def test_database_file_that_others_may_open_is_named(tmp_path: Path, name: str) -> None:
+    settings = Settings(data=str(tmp_path))
+    (tmp_path / "tessera.db").touch(mode=0o600)
+    (tmp_path / name).touch()
+    for mode, found in ((0o600, set()), (0o640, {"database_url"}), (0o604, {"database_url"})):
+        (tmp_path / name).chmod(mode)
+        problems = find_problems(settings)
+        assert keys_of(list(problems)) == found
+    assert f"chmod 600 {tmp_path / 'tessera.db'}*" in problems[0].next_step
+
+
+def test_database_file_is_made_for_its_user_alone(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        make_backend(f"sqlite:///{tmp_path / 'new.db'}").dispose()
+    finally:
+        os.umask(before)
+    assert (tmp_path / "new.db").stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize(
