@@ -5,6 +5,7 @@ The steps, by number:
     (1) the binding stands and is active              (2) the suite is the one that is due
     (3) the index is n or n+1, else challenge         (4) the handshake verifies under its psk, else challenge
     (5) the phone has spoken `ready`: live proof      (6) the ratchet turns, in one transaction with the fact
+    (7) the phone acts, so `welcome` came: the key it came with is erased (`open_channel`)
 """
 
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from gateway.core.secrets import RandomSource
 from gateway.core.subjects import BindingRef
 from gateway.core.transaction import Transaction
 from gateway.devices import store
-from gateway.devices.models import Binding, BindingEvent, BindingState
+from gateway.devices.models import Binding, BindingEvent, BindingState, Turn
 from gateway.devices.open_channel import OpenChannels
 from gateway.devices.ports import GatewayKeys, PinBook, PinStatus, Sealing, Tenants
 from gateway.devices.service import DeviceService
@@ -83,7 +84,7 @@ class ResumeContact:
         if opened is not None:
             await self._channels.run(*opened)
 
-    async def _open(self, socket: PhoneSocket, hello: Hello) -> tuple[SecureChannel, BindingRef] | None:
+    async def _open(self, socket: PhoneSocket, hello: Hello) -> tuple[SecureChannel, BindingRef, Turn] | None:
         desk = self._desk
         binding = await self._find(hello)
         psk = await self._psk(binding, hello.counter)
@@ -104,7 +105,7 @@ class ResumeContact:
             await channel.tell(messages.Problem(code="out-of-turn"))
             raise SocketClosed
         try:
-            pin = await self._turn(channel, binding, hello)
+            pin, turn = await self._turn(channel, binding, hello)
             tenant = await desk.tenants.find(binding.tenant_id)
         except (HsmError, Problem):
             await channel.tell(messages.Problem(code=ProblemCode.UNAVAILABLE.code))
@@ -122,7 +123,7 @@ class ResumeContact:
             ),
         )
         await channel.send(welcome)
-        return channel, BindingRef(binding.tenant_id, binding.id, binding.user)
+        return channel, BindingRef(binding.tenant_id, binding.id, binding.user), turn
 
     async def _find(self, hello: Hello) -> Binding:
         """Steps (1) and (2)."""
@@ -166,7 +167,7 @@ class ResumeContact:
         await socket.send(await run_async(responder.write_m2(answer), agree))
         return responder.session
 
-    async def _turn(self, channel: SecureChannel, binding: Binding, hello: Hello) -> PinStatus:
+    async def _turn(self, channel: SecureChannel, binding: Binding, hello: Hello) -> tuple[PinStatus, Turn]:
         """Step (6). Raises `SocketClosed` when the binding or its ratchet has moved on since the hello; the phone hears
         which."""
         desk, counter = self._desk, hello.counter
@@ -195,7 +196,7 @@ class ResumeContact:
         if pin is None:
             await channel.tell(messages.Problem(code="conflict"))
             raise SocketClosed
-        return pin
+        return pin, Turn(counter, sealed)
 
     def _hybrid_due_s(self, binding: Binding, suite: Suite) -> int:
         service = self._desk.service

@@ -92,6 +92,15 @@ class Binding:
         return self.hybrid_at // 1000 + policy.hybrid_period_s if self.is_hybrid else NEVER_DUE
 
 
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A turn of the ratchet whose `welcome` nobody has proved to have: the contact came with `index`, and `psk_next` is
+    the sealed key of `index` + 1."""
+
+    index: int
+    psk_next: bytes
+
+
 class BindingStepRefused(Exception):
     """The table has no such step from where the binding stands."""
 

@@ -8,7 +8,7 @@ from gateway.core.errors import Problem, ProblemCode
 from gateway.core.events import AuditWord
 from gateway.core.subjects import BindingRef
 from gateway.devices.live import LiveChannels
-from gateway.devices.models import BindingEvent, BindingState
+from gateway.devices.models import BindingEvent, BindingState, Turn
 from gateway.devices.ports import PinBook, PinDialogue
 from gateway.devices.service import DeviceService
 from gateway.http.channel import SocketClosed
@@ -20,6 +20,10 @@ from hsm_adapters.errors import HsmError
 MAX_PROBLEMS = 3
 
 
+class Overtaken(Exception):
+    """The ratchet has moved on without this channel, or the binding is no longer active."""
+
+
 class OpenChannels:
     """What all open channels share. One for the process."""
 
@@ -28,9 +32,10 @@ class OpenChannels:
         self.pins = pins
         self.live = live
 
-    async def run(self, channel: SecureChannel, ref: BindingRef) -> None:
-        """Serve the channel until it closes."""
-        open_channel = OpenChannel(self, channel, ref)
+    async def run(self, channel: SecureChannel, ref: BindingRef, turn: Turn | None = None) -> None:
+        """Serve the channel until it closes. `turn` is that of the ratchet which opened it, None after a first
+        contact."""
+        open_channel = OpenChannel(self, channel, ref, turn)
         self.live.add(ref.binding_id, open_channel)
         try:
             # No event tells any more what changed before the channel was registered: so it is asked for now.
@@ -49,22 +54,29 @@ class OpenChannels:
 class OpenChannel:
     """One of them."""
 
-    __slots__ = ("_channel", "_pin", "_problems", "_ref", "_seen_ms", "_shared")
+    __slots__ = ("_channel", "_pin", "_problems", "_ref", "_seen_ms", "_shared", "_turn")
 
-    def __init__(self, shared: OpenChannels, channel: SecureChannel, ref: BindingRef) -> None:
+    def __init__(
+        self, shared: OpenChannels, channel: SecureChannel, ref: BindingRef, turn: Turn | None
+    ) -> None:
         self._shared = shared
         self._channel = channel
         self._ref = ref
+        self._turn = turn
         self._pin: PinDialogue | None = None
         self._problems = 0
         self._seen_ms = shared.service.now_ms()
 
     async def serve(self) -> None:
-        """Answer messages until the socket closes, or until three were not valid here."""
+        """Answer messages until the socket closes, until three were not valid here, or until the phone acts and another
+        contact has taken over."""
         while self._problems < MAX_PROBLEMS:
             try:
                 answer = await self._answer(await self._channel.receive())
             except SocketClosed:
+                return
+            except Overtaken:
+                await self._channel.tell(messages.Problem(code=ProblemCode.CONFLICT.code))
                 return
             except ProtocolError as error:
                 self._problems += 1
@@ -92,14 +104,26 @@ class OpenChannel:
             case messages.Ping():
                 return await self._pong()
             case messages.PinEvaluate() | messages.PinProve() | messages.PinChange() | messages.PinEnrol():
+                await self._settle()
                 return await self._pin_dialogue().answer(message)
             case messages.Rename():
+                await self._settle()
                 return await self._rename(message.name)
             case messages.Remove():
+                await self._settle()
                 return await self._remove()
             case _:
                 self._problems += 1
                 return messages.Problem(code="out-of-turn")
+
+    async def _settle(self) -> None:
+        """Before the first message that acts: the phone has had `welcome`, so the key that the channel was opened with
+        goes, and whoever comes with it later is challenged. Raises `Overtaken`."""
+        if self._turn is None:
+            return
+        if not await self._shared.service.settle(self._ref, self._turn):
+            raise Overtaken
+        self._turn = None
 
     def _pin_dialogue(self) -> PinDialogue:
         if self._pin is None:

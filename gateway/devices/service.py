@@ -19,6 +19,7 @@ from gateway.devices.models import (
     CloneResumeRefused,
     DevicePolicy,
     ResumeRefused,
+    Turn,
     move,
 )
 from gateway.devices.ports import PinBook, PinStatus
@@ -207,6 +208,11 @@ class DeviceService:
         await self._storage.write(
             lambda tx: store.touch(tx, tenant_id=ref.tenant_id, binding_id=ref.binding_id, now_ms=now_ms)
         )
+
+    async def settle(self, ref: BindingRef, turn: Turn) -> bool:
+        """Erase the ratchet key that a channel was opened with, since its phone has proved that it has the next one;
+        say whether no other contact came in between, so that the channel may still act."""
+        return await self._storage.write(lambda tx: store.settle_ratchet(tx, ref, turn))
 
     def add(self, tx: Transaction, binding: Binding) -> None:
         """Store a new binding, and tell its customer's pages. The activation that made it tells the bank."""

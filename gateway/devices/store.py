@@ -18,9 +18,9 @@ from sqlalchemy import (
     select,
 )
 
-from gateway.core.subjects import DeviceFacts
+from gateway.core.subjects import BindingRef, DeviceFacts
 from gateway.core.transaction import Transaction
-from gateway.devices.models import Binding, BindingState, SuspendedBy
+from gateway.devices.models import Binding, BindingState, SuspendedBy, Turn
 from gateway.storage.schema import IdText, Millis, metadata
 
 _DEVICE = ("name", "model", "platform", "os", "app", "lang", "place")
@@ -81,6 +81,16 @@ _turn = (
         last_seen_at=bindparam("b_now"),
         hybrid_at=bindparam("b_hybrid"),
     )
+)
+_settle = (
+    bindings.update()
+    .where(
+        _mine,
+        _c.ratchet_index == bindparam("b_index"),
+        _c.psk_next == bindparam("b_next"),
+        _c.state == BindingState.ACTIVE.value,
+    )
+    .values(ratchet_index=bindparam("b_counter"), psk=_c.psk_next, psk_next=None)
 )
 
 
@@ -181,3 +191,15 @@ def turn_ratchet(
         "b_hybrid": hybrid_ms,
     }
     return tx.execute(_turn, values).rowcount == 1
+
+
+def settle_ratchet(tx: Transaction, ref: BindingRef, turn: Turn) -> bool:
+    """Make the key of a turn the one in force and erase the one before it; say whether the turn was still the last."""
+    values = {
+        "b_id": ref.binding_id,
+        "b_tenant": ref.tenant_id,
+        "b_index": turn.index,
+        "b_next": turn.psk_next,
+        "b_counter": turn.index + 1,
+    }
+    return tx.execute(_settle, values).rowcount == 1

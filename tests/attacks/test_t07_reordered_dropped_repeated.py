@@ -100,7 +100,8 @@ async def test_orders_on_an_open_channel_come_whole_and_in_order_or_not_at_all(
 
 
 async def test_a_recorded_channel_cannot_be_played_again(kit: GatewayKit) -> None:
-    """All frames of a real contact are sent again: the gateway's fresh key makes the rest unreadable."""
+    """All frames of a real contact are sent again: its ratchet key is gone since the phone acted, and the gateway's
+    fresh key would make the rest unreadable."""
     recorded: list[bytes] = []
 
     def record(_: int, frame: bytes) -> list[bytes]:
@@ -116,15 +117,14 @@ async def test_a_recorded_channel_cannot_be_played_again(kit: GatewayKit) -> Non
     await opened.close()
     for frames in (recorded, [recorded[0], recorded[2]], recorded[2:]):
         socket = await spied._tools.network.connect()
-        answers = 0
+        answers = []
         try:
             for frame in frames:
                 await socket.send(frame)
             while True:
-                await socket.receive(5)
-                answers += 1
+                answers.append((await socket.receive(5))[0])
         except PhoneError:
-            assert answers <= 1, "nothing but m2, a challenge or a refusal"
+            assert answers in ([], [0x03], [0x03, 0x7F], [0x7F]), "nothing but a challenge and a refusal"
     [binding] = await kit.bindings()
     assert (binding["name"], binding["state"]) == ("Yours", "active")
     await (await phone.open(channel.binding.binding_id)).close()

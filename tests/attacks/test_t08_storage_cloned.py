@@ -1,18 +1,25 @@
 """T08: the phone's storage is copied, and both the phone and the copy are used."""
 
+from collections.abc import Awaitable, Callable
+
 import pytest
 from attack_kit import WireNetwork, audit_words, bind_phone, copy_of, phone_over
-from gateway_kit import GatewayKit
+from gateway_kit import PIN, GatewayKit
 from msgspec.structs import replace
 
 from gateway.core.secrets import system_random
+from gateway.devices.live import LiveChannels
 from gateway.devices.store import find_for_phone
-from gateway.phone.errors import CloneSuspected, GatewayRefused
+from gateway.phone.channel import Channel
+from gateway.phone.errors import CloneSuspected, ConnectionLost, GatewayProblem, GatewayRefused, PinIsWrong
 from gateway.phone.models import PhoneKeys
 from gateway.phone.store import MemoryStore
 from gateway.protocol.errors import ErrorCode
 from gateway.protocol.frames import Hello, Kind, Suite, stale_answer_frame
 from gateway.protocol.keys import resume_prologue, sign, stale_input
+from gateway.protocol.messages import PinEvaluate
+from gateway.protocol.oprf import blind
+from gateway.protocol.wiretypes import Bytes33
 
 
 async def state_of(kit: GatewayKit) -> str:
@@ -56,6 +63,96 @@ async def test_a_copy_used_first_is_shown_by_the_phones_next_contact(kit: Gatewa
         await phone.open(identifier)
     assert await state_of(kit) == "suspended"
     assert any("clone" in word for word in await audit_words(kit))
+
+
+async def guess(channel: Channel) -> None:
+    for pin in ("483910", "483917"):
+        with pytest.raises(PinIsWrong):
+            await channel.prove_pin(pin)
+
+
+async def rename(channel: Channel) -> None:
+    await channel.rename("Mine")
+
+
+async def ask_only(channel: Channel) -> None:
+    await channel._conversation.send(PinEvaluate(blinded=Bytes33(blind(b"483910", system_random).element)))
+    await channel._conversation.receive(5)
+
+
+@pytest.mark.parametrize("acts", [guess, rename, ask_only])
+@pytest.mark.parametrize("contacts", [1, 2])
+async def test_a_silent_copy_that_does_anything_is_shown_by_the_phones_next_contact(
+    kit: GatewayKit, acts: Callable[[Channel], Awaitable[None]], contacts: int
+) -> None:
+    """It answers no challenge, so that only the phone can tell. Whoever acts on a channel has had `welcome`: the index
+    moves on, and the phone, which has not, is challenged."""
+    phone, channel = await bind_phone(kit)
+    await channel.close()
+    identifier = channel.binding.binding_id
+    await (await phone.open(identifier)).close()
+    copy = copy_of(phone, kit)
+    for _ in range(contacts):
+        opened = await copy.open(identifier)
+        await acts(opened)
+        await opened.close()
+    with pytest.raises(CloneSuspected):
+        await phone.open(identifier)
+    [binding] = await kit.bindings()
+    assert (binding["state"], binding["suspended_by"]) == ("suspended", "clone")
+    with pytest.raises(GatewayRefused):
+        await copy.open(identifier)
+
+
+async def test_a_copy_that_comes_with_the_same_index_again_and_again_acts_once(kit: GatewayKit) -> None:
+    """It forgets what it was told and comes as if every answer were lost."""
+    phone, channel = await bind_phone(kit)
+    await channel.close()
+    identifier = channel.binding.binding_id
+    first, again = copy_of(phone, kit), copy_of(phone, kit)
+    await rename(await first.open(identifier))
+    with pytest.raises(CloneSuspected):
+        await again.open(identifier)
+
+
+async def test_a_copys_channel_does_nothing_once_the_phone_has_come(
+    kit: GatewayKit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On another node, where the newer channel does not close the older."""
+    phone, channel = await bind_phone(kit)
+    await channel.close()
+    identifier = channel.binding.binding_id
+    copy = copy_of(phone, kit)
+    monkeypatch.setattr(LiveChannels, "add", lambda *_: None)
+    of_copy = await copy.open(identifier)
+    await of_copy.ping()
+    of_phone = await phone.open(identifier)
+    with pytest.raises(GatewayProblem) as problem:
+        await of_copy.rename("Mine")
+    assert problem.value.problem == "conflict"
+    with pytest.raises(ConnectionLost):
+        await of_copy.ping()
+    await of_phone.rename("Still mine")
+    [binding] = await kit.bindings()
+    assert (binding["state"], binding["name"]) == ("active", "Still mine")
+
+
+async def test_a_copy_that_only_looks_is_not_seen_and_gains_nothing(kit: GatewayKit) -> None:
+    """The limit that THREAT_MODEL.md admits: an answer may have been lost, so that the same index may come again until
+    the phone itself does something."""
+    phone, channel = await bind_phone(kit)
+    await channel.close()
+    identifier = channel.binding.binding_id
+    copy = copy_of(phone, kit)
+    looked = await copy.open(identifier)
+    await looked.ping()
+    await looked.close()
+    opened = await phone.open(identifier)
+    await opened.prove_pin(PIN)
+    await opened.close()
+    assert await state_of(kit) == "active"
+    with pytest.raises(CloneSuspected):  # the copy's n+1 is another than the phone's
+        await copy.open(identifier)
 
 
 async def test_nobody_resumes_a_phone_of_which_a_copy_was_found(kit: GatewayKit) -> None:

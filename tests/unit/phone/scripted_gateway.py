@@ -338,6 +338,8 @@ class ScriptedGateway:
         h = session.handshake_hash
         while True:
             message = await self._receive(ws, session)
+            if not isinstance(message, messages.Ping):  # whoever acts has stored the next key
+                phone.ratchet = dict([max(phone.ratchet.items())])
             while not self.pushes.empty():
                 await self._send(ws, session, self.pushes.get_nowait())
             reply: messages.GatewayMessage

@@ -306,6 +306,10 @@ export class FakeGateway {
   #answer(message: Json, line: Line, pin: { nonce: Bytes; proved: boolean; change: Bytes | null }): Json {
     const binding = this.binding!;
     const h = line.session.handshakeHash;
+    if (message["t"] !== "ping" && binding.nextPsk !== null) {
+      // Whoever acts has stored the next key.
+      Object.assign(binding, { index: binding.index + 1, psk: binding.nextPsk, nextPsk: null });
+    }
     switch (message["t"]) {
       case "ping":
         return { t: "pong", time: TIME };
