@@ -178,7 +178,8 @@ def link(url: str) -> None:
 @phone.command()
 @click.argument("code")
 @click.option(
-    "--gateway-key", help="The bank's public key S (33 bytes in hex), instead of the one its host publishes."
+    "--gateway-key",
+    help="The bank's public key S (33 bytes in hex), instead of the one that this phone knows.",
 )
 def typed(code: str, gateway_key: str | None) -> None:
     """Bind this phone with the code of 20 characters. Needs --host."""

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 from gateway.core.clock import Clock
 from gateway.core.secrets import RandomSource
+from gateway.phone.banks import bank_key, remember_banks
 from gateway.phone.channel import Channel, Tools, resume
 from gateway.phone.contact import FirstContact, Listener
 from gateway.phone.conversation import is_refused
-from gateway.phone.errors import BindingNotFound, CodeExpired, GatewayRefused, UnexpectedAnswer
+from gateway.phone.errors import BindingNotFound, CodeExpired, GatewayRefused
 from gateway.phone.models import PendingContact, PhoneKeys
 from gateway.phone.store import PhoneStore
 from gateway.phone.transport import Network
@@ -45,6 +46,11 @@ class PhoneClient:
         """The store of this phone."""
         return self._tools.store
 
+    async def remember_banks(self) -> None:
+        """Keep this host's keys S for typed codes, if none are kept yet: best when the phone is first used. Raises
+        ConnectionLost, GatewayRefused, UnexpectedAnswer, ForeignHost."""
+        await remember_banks(self._tools.store, self._tools.network)
+
     async def begin_scanned(self, scanned: bytes, *, listener: Listener | None = None) -> FirstContact:
         """Begin with what a symbol carried. Raises MalformedCode, ForeignHost, CodeExpired, and as `begin`."""
         payload = read_own_scan(scanned, own_host=self._tools.network.site.host)
@@ -60,19 +66,13 @@ class PhoneClient:
     async def begin_typed(
         self, text: str, *, gateway_public: bytes | None = None, listener: Listener | None = None
     ) -> FirstContact:
-        """Begin with a typed code. `gateway_public` pins S (33 bytes); without it S is what the host's configuration
-        says of the tenant. Raises MalformedCode, MistypedCode, and as `begin`."""
+        """Begin with a typed code. `gateway_public` says S (33 bytes); without it S is the one that the phone kept when
+        it first looked. Raises MalformedCode, MistypedCode, BankKeyChanged, and as `begin`."""
         typed = TypedCode.parse(text)
         network = self._tools.network
         found = await network.find_typed(typed.locator)
         if gateway_public is None:
-            config = await network.config()
-            if config.host != network.site.host:
-                raise ForeignHost(f"the gateway calls itself {config.host}")
-            tenant = next((item for item in config.tenants if item.id == found.tenant), None)
-            if tenant is None:
-                raise UnexpectedAnswer("the configuration does not name this bank")
-            gateway_public = bytes(tenant.s)
+            gateway_public = await bank_key(found.tenant, store=self._tools.store, network=network)
         code = ActivationCode(
             activation_id=bytes(found.activation),
             otk=typed.psk(found.activation),

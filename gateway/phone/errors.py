@@ -15,6 +15,7 @@ _REFUSALS: dict[ErrorCode, str] = {
     ErrorCode.SUSPENDED: "The bank has suspended this phone. Ask the bank.",
     ErrorCode.BUSY: "The bank is busy. Try again in a minute.",
 }
+_PASSING_PROBLEMS = ("rate-limited", "unavailable")
 
 
 class PhoneError(Exception):
@@ -22,6 +23,16 @@ class PhoneError(Exception):
 
     code: ClassVar[str] = "phone-error"
     next_step: str = "Try again."
+
+
+class BankKeyChanged(PhoneError):
+    """For a typed code the host names another key S than this phone knows, or a bank that it did not know at first."""
+
+    code = "bank-key-changed"
+    next_step = (
+        "Scan the code on the bank's page instead: it holds the key. If the bank cannot show one, ask it for its key"
+        " and give --gateway-key."
+    )
 
 
 class ConnectionLost(PhoneError):
@@ -118,6 +129,8 @@ class GatewayProblem(PhoneError):
     def __init__(self, problem: str) -> None:
         super().__init__(f"the gateway did not take that: {problem}")
         self.problem = problem
+        if problem in _PASSING_PROBLEMS:
+            self.next_step = _REFUSALS[ErrorCode.BUSY]
 
 
 class UnexpectedAnswer(PhoneError):

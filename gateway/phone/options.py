@@ -90,18 +90,22 @@ class Options:
 
     @contextlib.asynccontextmanager
     async def client(self, host: str, store: FileStore) -> AsyncIterator[PhoneClient]:
-        """Open a client for a host."""
+        """Open a client for a host, which keeps the host's bank keys at the first time."""
         if self.insecure_http and not is_loopback(host):
             raise Failure("--insecure-http is for this machine alone (localhost, 127.0.0.1 or [::1]).")
         site = Site.of(host, scheme="http" if self.insecure_http else "https")
         async with aiohttp.ClientSession() as http:
-            yield PhoneClient(
+            client = PhoneClient(
                 store=store,
                 network=Network(site, http, tls=self.tls()),
                 random=system_random,
                 clock=SystemClock(),
                 person=Person(self.name, self.lang),
             )
+            # What the command itself needs of the network is told by the command.
+            with contextlib.suppress(PhoneError, ProtocolError):
+                await client.remember_banks()
+            yield client
 
 
 def run(work: Callable[[FileStore], Awaitable[None]]) -> None:

@@ -36,6 +36,12 @@ class PhoneStore(Protocol):
     def drop_binding(self, binding_id: bytes) -> None:
         """Forget a binding and its keys; none is no error."""
 
+    def bank_keys(self, host: str) -> dict[str, bytes]:
+        """Return the keys S (33 bytes each) kept for a host, by tenant; empty when it was never asked."""
+
+    def put_bank_keys(self, host: str, keys: dict[str, bytes]) -> None:
+        """Keep a host's keys, in place of those before."""
+
 
 class MemoryStore:
     """Keeps records for as long as the process lives."""
@@ -43,6 +49,7 @@ class MemoryStore:
     def __init__(self) -> None:
         self._pending: dict[bytes, PendingContact] = {}
         self._bindings: dict[bytes, Binding] = {}
+        self._bank_keys: dict[str, dict[str, bytes]] = {}
 
     def pending(self, activation_id: bytes) -> PendingContact | None:
         """Return the first contact under way for an activation."""
@@ -76,6 +83,15 @@ class MemoryStore:
         if self._bindings.pop(binding_id, None) is not None:
             self._save()
 
+    def bank_keys(self, host: str) -> dict[str, bytes]:
+        """Return the keys S kept for a host, by tenant."""
+        return dict(self._bank_keys.get(host, {}))
+
+    def put_bank_keys(self, host: str, keys: dict[str, bytes]) -> None:
+        """Keep a host's keys."""
+        self._bank_keys[host] = dict(keys)
+        self._save()
+
     def _save(self) -> None:
         """Memory needs no saving."""
 
@@ -83,6 +99,7 @@ class MemoryStore:
 class _Contents(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pending: list[PendingContact]
     bindings: list[Binding]
+    bank_keys: dict[str, dict[str, bytes]] = {}
 
 
 class FileStore(MemoryStore):
@@ -113,6 +130,7 @@ class FileStore(MemoryStore):
             raise
         store._pending = {contact.activation_id: contact for contact in contents.pending}
         store._bindings = {binding.binding_id: binding for binding in contents.bindings}
+        store._bank_keys = contents.bank_keys
         return store
 
     def forget_expired(self, now: float) -> None:
@@ -136,7 +154,7 @@ class FileStore(MemoryStore):
         self.close()
 
     def _save(self) -> None:
-        contents = _Contents(list(self._pending.values()), list(self._bindings.values()))
+        contents = _Contents(list(self._pending.values()), list(self._bindings.values()), self._bank_keys)
         blob = self._vault.seal(msgspec.json.encode(contents))
         temporary = self._path.with_suffix(".new")
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

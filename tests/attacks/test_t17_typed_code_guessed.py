@@ -2,17 +2,29 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
-from attack_kit import audit_words, bind_phone, refusal
+import msgspec
+import pytest
+from attack_kit import WireNetwork, audit_words, bind_phone, phone_over, refusal
 from gateway_kit import HOST, GatewayKit
 from msgspec.structs import replace
 
 from gateway.core.encoding import b64url_decode
 from gateway.core.secrets import system_random
+from gateway.phone.client import PhoneClient
+from gateway.phone.errors import BankKeyChanged, ConnectionLost
 from gateway.phone.models import PendingContact, PhoneKeys
+from gateway.phone.transport import Config, TenantConfig, TypedAnswer
+from gateway.protocol.code import TypedCode
 from gateway.protocol.crockford import ALPHABET
-from gateway.protocol.errors import ErrorCode
-from gateway.protocol.keys import typed_psk
+from gateway.protocol.errors import ErrorCode, HandshakeFailed
+from gateway.protocol.first_contact import FirstContactResponder
+from gateway.protocol.frames import parse_hello
+from gateway.protocol.keys import compress, first_contact_prologue, typed_psk
+from gateway.protocol.noise import run_local
+from gateway.protocol.primitives import P256
+from gateway.protocol.wiretypes import Bytes33
 from gateway.settings import RateLimit
 
 
@@ -117,3 +129,105 @@ async def test_device_codes_are_limited_too(tmp_path: Path) -> None:
             await bind_phone(kit, user=f"other-{by_page}")
             kit.clock.advance(61)
             await kit.call("POST", path, wrong, token=token, status=410)
+
+
+class BrokenTls(WireNetwork):
+    """The thief answers for the gateway's origin: he names his own S, and keeps every hello."""
+
+    def __init__(self, kit: GatewayKit, *, tenant: str | None = None) -> None:
+        super().__init__(kit, sent=self._keep)
+        self.key = P256().generate()
+        self.hellos: list[bytes] = []
+        self._tenant = tenant
+
+    def _keep(self, number: int, frame: bytes) -> list[bytes]:
+        self.hellos += [frame] if number == 1 else []
+        return []
+
+    async def connect(self) -> Any:
+        socket = await super().connect()
+
+        async def nothing(timeout: float | None = None) -> bytes:
+            raise ConnectionLost("the thief says nothing")
+
+        socket.receive = nothing
+        return socket
+
+    async def config(self) -> Config:
+        told = await super().config()
+        mine = Bytes33(compress(self.key.public))
+        names = [self._tenant] if self._tenant else [tenant.id for tenant in told.tenants]
+        return msgspec.structs.replace(told, tenants=[TenantConfig(name, name, mine) for name in names])  # type: ignore[arg-type]
+
+    async def find_typed(self, locator: str) -> TypedAnswer:
+        found = await super().find_typed(locator)
+        return msgspec.structs.replace(found, tenant=self._tenant or found.tenant)
+
+    def confirms(self, secret: str, *, activation_id: bytes, expiry: int) -> bool:
+        """Try a secret on a kept hello, at home: nobody counts this."""
+        hello = parse_hello(self.hellos[0])
+        bank = FirstContactResponder(
+            hello.suite,
+            prologue=first_contact_prologue(
+                hello.suite, host=HOST, activation_id=activation_id, rotation=0xFFFF, expiry=expiry
+            ),
+            psk=typed_psk(secret, activation_id=activation_id),
+            static_public=self.key.public,
+        )
+        try:
+            run_local(bank.read_m1(hello.message), self.key)
+        except HandshakeFailed:
+            return False
+        return True
+
+
+async def typed_into(phone: PhoneClient, shown: str) -> bool:
+    """Whether the phone refused before it sent a hello."""
+    try:
+        await (await phone.begin_typed(shown)).close()
+    except BankKeyChanged as refused:
+        assert "scan" in refused.next_step.lower()
+        return True
+    except ConnectionLost:
+        pass
+    return False
+
+
+async def test_whoever_breaks_tls_at_the_very_first_opening_tests_guesses_at_home(kit: GatewayKit) -> None:
+    """The control, and the limit that THREAT_MODEL.md admits: S is trusted at first use."""
+    activation = (await kit.begin())["activation"]["id"]
+    shown = (await kit.code(activation))["typed"]
+    thief = BrokenTls(kit)
+    assert not await typed_into(phone_over(kit, thief), shown)
+    found = await thief.find_typed(shown[:5])
+    about: dict[str, Any] = {"activation_id": bytes(found.activation), "expiry": found.expires}
+    assert not thief.confirms("0" * 14, **about)
+    assert thief.confirms(TypedCode.parse(shown).secret, **about)
+
+
+@pytest.mark.parametrize("tenant", [None, "ten_0000000000000000000000"])
+async def test_whoever_breaks_tls_later_gets_no_hello(kit: GatewayKit, tenant: str | None) -> None:
+    """Neither by another S for the bank that the phone knows, nor by a bank that he invents."""
+    activation = (await kit.begin())["activation"]["id"]
+    shown = (await kit.code(activation))["typed"]
+    phone = kit.phone()
+    await phone.remember_banks()
+    thief = BrokenTls(kit, tenant=tenant)
+    assert await typed_into(phone_over(kit, thief, store=phone.store), shown)
+    assert thief.hellos == []
+    await (await phone.begin_typed(shown)).close()
+
+
+async def test_a_bank_whose_key_changed_is_known_again_once_scanned(kit: GatewayKit) -> None:
+    """A scanned code's S comes from the bank's screen, and the customer confirms that contact there: what the finished
+    binding holds is taken for a typed code too, and no other new key is."""
+    phone, channel = await bind_phone(kit)
+    await channel.close()
+    phone.store.put_bank_keys(HOST, {kit.tenant_id: compress(P256().generate().public)})
+    activation = (await kit.begin(user="user-2"))["activation"]["id"]
+    shown = (await kit.code(activation))["typed"]
+    thief = BrokenTls(kit)
+    assert await typed_into(phone_over(kit, thief, store=phone.store), shown)
+    await (await phone.begin_typed(shown)).close()
+    phone.store.drop_binding(channel.binding.binding_id)
+    await (await phone.begin_typed(shown)).close()

@@ -14,6 +14,7 @@ from scripted_gateway import ScriptedGateway
 from gateway import codes
 from gateway.phone.cli import phone
 from gateway.protocol.code import make_link, show_code2_nonce
+from gateway.protocol.primitives import P256
 
 PIN = "402857"
 FAR = 4_000_000_000
@@ -174,6 +175,18 @@ def test_mistakes_say_what_to_do(town: Town, arguments: list[str], status: int, 
     assert result.exit_code == status, result.output
     assert text in result.output
     assert "Traceback" not in result.output
+
+
+def test_a_typed_code_is_not_used_with_a_key_that_changed(town: Town) -> None:
+    """The key was kept when the phone first spoke to the host, which is before it needed it."""
+    town.gateway.ended = True
+    town.run("link", town.link())
+    heard = list(town.gateway.seen)
+    town.gateway.static = P256().generate()
+    refused = town.run("typed", town.gateway.typed.show())
+    assert refused.exit_code == 1
+    assert "Scan the code on the bank's page instead" in refused.output
+    assert town.gateway.seen == heard, "no hello went out under the new key"
 
 
 def test_a_typed_code_needs_the_host(town: Town) -> None:

@@ -49,6 +49,7 @@ def path(tmp_path: Path, key_file: Path) -> Path:
     with FileStore.open(target, key_file=key_file) as store:
         store.put_pending(PENDING)
         store.put_binding(BINDING)
+        store.put_bank_keys("bank.example", {"ten_1": b"\x02" * 33})
     return target
 
 
@@ -57,6 +58,8 @@ def test_it_comes_back(path: Path, key_file: Path) -> None:
         assert store.pending(bytes(16)) == PENDING
         assert store.bindings() == [BINDING]
         assert store.binding(BINDING.binding_id) == BINDING
+        assert store.bank_keys("bank.example") == {"ten_1": b"\x02" * 33}
+        assert store.bank_keys("other.example") == {}
         store.drop_pending(bytes(16))
         store.drop_binding(BINDING.binding_id)
         store.drop_binding(BINDING.binding_id)

@@ -8,6 +8,7 @@ import {
   PhoneStore,
   openChannel,
   parseFragment,
+  rememberBanks,
   startFirstContact,
   type Binding,
   type ParsedCode,
@@ -65,12 +66,13 @@ export class PhoneModel {
 
   /** Opens the storage, then takes up what the address or an interrupted activation asks for. */
   async boot(): Promise<void> {
-    history.replaceState({ depth: 0 }, "", location.href);
+    const fragment = location.hash;
+    history.replaceState({ depth: 0 }, "", location.pathname + location.search);
     window.addEventListener("popstate", (event) => {
       this.#onPop(event.state);
     });
     window.addEventListener("hashchange", () => {
-      this.#takeFragment();
+      this.#takeFragment(location.hash);
     });
     window.addEventListener("online", () => {
       this.links.nudge();
@@ -80,13 +82,15 @@ export class PhoneModel {
     });
     try {
       this.store = await PhoneStore.open();
+      // Without a network the first typed code asks again.
+      void rememberBanks({ store: this.store, host: this.host }).catch(() => undefined);
       await this.#refresh();
     } catch (error) {
       this.blocked = error;
     }
     this.ready = true;
     this.#tell();
-    if (this.blocked !== null || this.#takeFragment()) return;
+    if (this.blocked !== null || this.#takeFragment(fragment)) return;
     const interrupted = this.pending[0];
     if (interrupted !== undefined && this.#hasAgreed(interrupted.activation)) this.startContact(interrupted);
     for (const binding of this.bindings) this.watch(binding);
@@ -196,8 +200,7 @@ export class PhoneModel {
     void this.store?.persist();
   }
 
-  #takeFragment(): boolean {
-    const fragment = location.hash;
+  #takeFragment(fragment: string): boolean {
     if (fragment.length < 2) return false;
     history.replaceState(history.state, "", location.pathname);
     try {

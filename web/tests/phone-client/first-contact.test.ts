@@ -2,9 +2,8 @@
 import { describe, expect, it } from "vitest";
 
 import { toBase64Url, unsigned, utf8 } from "../../src/shared/protocol/bytes";
-import { typedPsk } from "../../src/shared/protocol/keys";
 import { sha256 } from "../../src/shared/protocol/primitives";
-import { parseTyped, PhoneStore } from "../../src/shared/phone-client";
+import { PhoneStore } from "../../src/shared/phone-client";
 import { FakeEnvironment } from "./fake-environment";
 import { HOST } from "./fake-gateway";
 import { activationCode, makeWorld, once, PIN, until } from "./setup";
@@ -98,23 +97,6 @@ describe("first contact", () => {
     expect(contact.step).toBe("code2");
     await contact.code2(crockford(world.gateway.nonce, "TSR1 code2"));
     expect(await contact.choosePin(PIN)).toMatchObject({ state: "active" });
-  });
-
-  it("binds by the typed code, with S out of the gateway's configuration", async () => {
-    const world = await makeWorld();
-    const body = "ABCDE0123456789ABCD";
-    const typed = parseTyped(body + CROCKFORD[sha256(utf8("TSR1 typed"), utf8(body))[0]! % 32]!);
-    world.gateway.rotation = 0xffff;
-    world.gateway.otk.set(typedPsk(typed.secret, world.gateway.activation));
-    const put = (path: string, document: object): void => {
-      world.environment.documents.set(path, { status: 200, body: utf8(JSON.stringify(document)) });
-    };
-    await expect(world.start(typed)).rejects.toMatchObject({ code: "protocol" });
-    put("/phone/v1/config", { host: HOST, name: "Bank", tenants: [{ id: "ten_1", name: "Bank", s: toBase64Url(world.gateway.s) }] });
-    await expect(world.start(typed)).rejects.toMatchObject({ code: "typed-unknown" });
-    put("/phone/v1/typed/ABCDE", { activation: toBase64Url(world.gateway.activation), tenant: "ten_1", expires: world.gateway.expiry });
-    const contact = await world.start(typed);
-    expect(contact.deviceCode.replace(" ", "")).toBe(world.gateway.deviceCode);
   });
 
   it("says why the gateway refuses", async () => {

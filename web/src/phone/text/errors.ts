@@ -21,6 +21,7 @@ const TEXTS: Texts = {
     "code-expired": ["This code is over", "Start a new activation on your bank’s page. If that fails again, check the clock of this phone."],
     "typed-invalid": ["There is a typing mistake", "Compare the code group by group with your bank’s page."],
     "typed-unknown": ["No bank knows this code", "It may be over. Compare it with your bank’s page, or start a new activation there."],
+    "bank-key-changed": ["This bank’s key is not the one this phone knows", "Nothing was sent. Scan the code on your bank’s page instead of typing it. If you cannot scan, call your bank before you go on."],
     unknown: ["Your bank does not know this", "Start a new activation on your bank’s page."],
     expired: ["This code has moved on", "It changes every few seconds. Scan the one that your bank’s page shows now."],
     ended: ["This activation is over", "Start a new one on your bank’s page."],
@@ -57,6 +58,7 @@ const TEXTS: Texts = {
     "code-expired": ["Ce code est périmé", "Commencez une nouvelle activation sur la page de votre banque. Si cela échoue encore, vérifiez l’heure de ce téléphone."],
     "typed-invalid": ["Il y a une faute de frappe", "Comparez le code groupe par groupe avec la page de votre banque."],
     "typed-unknown": ["Aucune banque ne connaît ce code", "Il est peut-être périmé. Comparez-le avec la page de votre banque, ou commencez-y une nouvelle activation."],
+    "bank-key-changed": ["La clé de cette banque n’est pas celle que ce téléphone connaît", "Rien n’a été envoyé. Scannez le code sur la page de votre banque au lieu de le taper. Si vous ne pouvez pas scanner, appelez votre banque avant de continuer."],
     unknown: ["Votre banque ne connaît pas ceci", "Commencez une nouvelle activation sur la page de votre banque."],
     expired: ["Ce code a changé", "Il change toutes les quelques secondes. Scannez celui que la page de votre banque montre maintenant."],
     ended: ["Cette activation est terminée", "Commencez-en une nouvelle sur la page de votre banque."],
@@ -111,9 +113,14 @@ const BUG: Readonly<Record<Lang, Pair>> = {
   fr: ["Une erreur s’est produite ici", "Réessayez. Si cela se reproduit, fermez l’application et rouvrez-la."],
 };
 
+/** Refusals of one message that time mends. */
+const PASSING_PROBLEMS = ["rate-limited", "unavailable"];
+
 /** Returns what to show for any thrown value. */
 export function explainFailure(error: unknown, lang: Lang): Failure {
   if (!(error instanceof PhoneClientError)) return { title: BUG[lang][0], text: BUG[lang][1], next: "retry" };
-  const [title, text] = error.code === "ended" ? ENDS[lang][error.details.reason ?? "unknown"] : TEXTS[lang][error.code];
+  const passing = error.code === "problem" && PASSING_PROBLEMS.includes(error.details.problem ?? "");
+  const code = passing ? "busy" : error.code;
+  const [title, text] = code === "ended" ? ENDS[lang][error.details.reason ?? "unknown"] : TEXTS[lang][code];
   return { title, text, next: error.next };
 }

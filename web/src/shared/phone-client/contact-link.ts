@@ -48,9 +48,9 @@ export function contactLock(activation: string): string {
   return `tessera ${activation}`;
 }
 
-/** What a code of any form says, S pinned for a typed one. The caller wipes the `psk` of a typed one. */
+/** What a code of any form says, S as the phone keeps it for a typed one. The caller wipes the `psk` of a typed one. */
 export async function resolveCode(context: ContactContext, code: ParsedCode | TypedCode): Promise<ContactCode> {
-  return code.kind === "typed" ? findTyped(context.environment, context.host, code) : code;
+  return code.kind === "typed" ? findTyped(context, code) : code;
 }
 
 /** The stored first contact of an activation: what was begun, or keys made now. */

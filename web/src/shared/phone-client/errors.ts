@@ -27,6 +27,7 @@ const NEXT_STEPS = {
   "code-expired": "new-activation", // the gateway says so, and the phone's clock agrees
   "typed-invalid": "type-again", // the check character does not fit
   "typed-unknown": "type-again", // the gateway knows no such typed code
+  "bank-key-changed": "scan-again", // a typed code's bank has another key S than this phone kept; a scan brings its own
   // the handshake, as the gateway's error frame says
   unknown: "new-activation", // no such activation or binding
   expired: "scan-again", // activation over, or the rotating code moved on

@@ -4,6 +4,7 @@ export { PhoneClientError, type EndReason, type NextStep, type PhoneErrorCode, t
 export { PhoneStore } from "./store";
 export { browserEnvironment, type PhoneEnvironment } from "./environment";
 export { parseCode2Typed, parseFragment, parseScanned, parseTyped } from "./codes";
+export { rememberBanks } from "./config";
 export { checkPin } from "./pin";
 export { startFirstContact } from "./first-contact";
 export { openChannel } from "./channel";

@@ -43,6 +43,12 @@ export interface PendingRecord extends PhoneKeys {
   readonly expiresAt: number; // ms of the phone's clock
 }
 
+/** The keys S (33 bytes) of the banks at a host, by tenant, as the phone first saw them. */
+export interface BanksRecord {
+  readonly host: string;
+  readonly keys: ReadonlyMap<string, Bytes>;
+}
+
 export interface Ratchet {
   readonly index: number;
   readonly psk: Sealed;

@@ -8,17 +8,18 @@ import { type Bytes, fromBase64Url, toBase64Url, utf8 } from "../protocol/bytes"
 import { randomBytes } from "../protocol/primitives";
 import { browserEnvironment, type PhoneEnvironment } from "./environment";
 import { PhoneClientError } from "./errors";
-import type { BindingRecord, PendingRecord, Sealed } from "./records";
+import type { BanksRecord, BindingRecord, PendingRecord, Sealed } from "./records";
 import type { Binding, PendingContact } from "./types";
 
 interface Schema extends DBSchema {
   pending: { key: string; value: PendingRecord };
   bindings: { key: string; value: BindingRecord };
   keys: { key: string; value: CryptoKey };
+  banks: { key: string; value: BanksRecord };
 }
 
 const DATABASE = "tessera-phone";
-const VERSION = 1;
+const VERSION = 2;
 const SEALING_KEY = "sealing";
 
 /** Text of an identifier: a kind, an underscore, base64url of its 16 bytes. */
@@ -55,10 +56,13 @@ export class PhoneStore {
   static async open(environment: PhoneEnvironment = browserEnvironment(), name: string = DATABASE): Promise<PhoneStore> {
     return storing(async () => {
       const database = await openDB<Schema>(name, VERSION, {
-        upgrade(opened) {
-          opened.createObjectStore("pending", { keyPath: "activation" });
-          opened.createObjectStore("bindings", { keyPath: "id" });
-          opened.createObjectStore("keys");
+        upgrade(opened, oldVersion) {
+          if (oldVersion < 1) {
+            opened.createObjectStore("pending", { keyPath: "activation" });
+            opened.createObjectStore("bindings", { keyPath: "id" });
+            opened.createObjectStore("keys");
+          }
+          opened.createObjectStore("banks", { keyPath: "host" });
         },
         blocking(_current, _blocked, event) {
           (event.target as IDBDatabase).close();
@@ -155,6 +159,22 @@ export class PhoneStore {
   /** @internal */
   async deletePending(activation: string): Promise<void> {
     await storing(() => this.#database.delete("pending", activation));
+  }
+
+  /** @internal */
+  async readBanks(host: string): Promise<BanksRecord | undefined> {
+    return storing(() => this.#database.get("banks", host));
+  }
+
+  /** @internal */
+  async writeBanks(record: BanksRecord): Promise<void> {
+    await storing(() => this.#database.put("banks", record));
+  }
+
+  /** The keys S that finished bindings at a host hold. @internal */
+  async boundKeys(host: string): Promise<Bytes[]> {
+    const records = await storing(() => this.#database.getAll("bindings"));
+    return records.filter((record) => record.host === host && record.state === "active").map((record) => record.gatewayStatic);
   }
 
   /** Seals 32 secret bytes for one place, such as "psk bnd_… 3". The caller wipes them. @internal */
