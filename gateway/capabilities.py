@@ -32,6 +32,7 @@ from gateway.devices.routes import routes as device_routes
 from gateway.devices.service import DeviceService
 from gateway.http.channel import ContactHandler, PhoneDoor
 from gateway.http.hosts import Hosts
+from gateway.http.limits import RateLimiter
 from gateway.http.routing import Route
 from gateway.http.sse import EventStreams
 from gateway.keys.agreement import AgreementKeys
@@ -204,7 +205,8 @@ def _build_door(
     ground = tools.ground
     live = LiveChannels()
     ground.events.listen(live.on_event)
-    channels = OpenChannels(service=devices, pins=pins, live=live)
+    limiter = RateLimiter(clock=ground.clock)
+    channels = OpenChannels(service=devices, pins=pins, live=live, limiter=limiter)
     bindings = BindingDesk(service=devices, sealer=tools.sealer, channels=channels)
     later = ContactDesk(
         storage=ground.storage,

@@ -12,12 +12,16 @@ from gateway.devices.models import BindingEvent, BindingState, Turn
 from gateway.devices.ports import PinBook, PinDialogue
 from gateway.devices.service import DeviceService
 from gateway.http.channel import SocketClosed
+from gateway.http.limits import RateLimiter
 from gateway.http.secure_channel import SecureChannel
 from gateway.protocol import messages
 from gateway.protocol.errors import ProtocolError
+from gateway.settings import RateLimit
 from hsm_adapters.errors import HsmError
 
 MAX_PROBLEMS = 3
+ACTS = RateLimit(30, 60)
+"""Messages that act, of one binding on this node; each is a write and a row of the audit log."""
 
 
 class Overtaken(Exception):
@@ -27,7 +31,10 @@ class Overtaken(Exception):
 class OpenChannels:
     """What all open channels share. One for the process."""
 
-    def __init__(self, *, service: DeviceService, pins: PinBook, live: LiveChannels) -> None:
+    def __init__(
+        self, *, service: DeviceService, pins: PinBook, live: LiveChannels, limiter: RateLimiter
+    ) -> None:
+        self.limiter = limiter
         self.service = service
         self.pins = pins
         self.live = live
@@ -104,21 +111,22 @@ class OpenChannel:
             case messages.Ping():
                 return await self._pong()
             case messages.PinEvaluate() | messages.PinProve() | messages.PinChange() | messages.PinEnrol():
-                await self._settle()
+                await self._may_act()
                 return await self._pin_dialogue().answer(message)
             case messages.Rename():
-                await self._settle()
+                await self._may_act()
                 return await self._rename(message.name)
             case messages.Remove():
-                await self._settle()
+                await self._may_act()
                 return await self._remove()
             case _:
                 self._problems += 1
                 return messages.Problem(code="out-of-turn")
 
-    async def _settle(self) -> None:
-        """Before the first message that acts: the phone has had `welcome`, so the key that the channel was opened with
-        goes, and whoever comes with it later is challenged. Raises `Overtaken`."""
+    async def _may_act(self) -> None:
+        """Count a message that acts. Before the first one the key that the channel was opened with goes: the phone has
+        had `welcome`, so whoever comes with it later is challenged. Raises Problem(RATE_LIMITED), `Overtaken`."""
+        self._shared.limiter.take("acts", self._ref.binding_id, ACTS).check()
         if self._turn is None:
             return
         if not await self._shared.service.settle(self._ref, self._turn):

@@ -11,6 +11,7 @@ from gateway.protocol.errors import OutOfTurn
 from gateway.protocol.wiretypes import Bytes16, Bytes33
 
 MAX_ENROLMENT_EVALUATIONS = 8
+"""Each makes a key in the key store; in first contact, and in one change."""
 
 
 class PinEnrolment:
@@ -55,6 +56,7 @@ class PinDialogue:
     """The PIN on an open channel."""
 
     __slots__ = (
+        "_count",
         "_evaluation",
         "_fresh",
         "_handshake_hash",
@@ -72,6 +74,7 @@ class PinDialogue:
         self._proved_key: bytes | None = None
         self._is_changing = False
         self._fresh: Enrolment | None = None
+        self._count = 0
 
     async def answer(
         self,
@@ -92,6 +95,9 @@ class PinDialogue:
     async def _evaluate(self, blinded: bytes) -> messages.GatewayMessage:
         self._evaluation = self._fresh = None
         if self._is_changing:
+            if self._count >= MAX_ENROLMENT_EVALUATIONS:
+                raise OutOfTurn("too many evaluations in one change")
+            self._count += 1
             fresh = await self._service.begin_enrolment(binding_id=self._ref.binding_id, blinded=blinded)
             self._fresh = fresh
             return messages.PinEvaluated(
@@ -121,7 +127,7 @@ class PinDialogue:
     def _change(self) -> messages.GatewayMessage:
         if self._proved_key is None or self._is_changing:
             raise OutOfTurn("a change needs a fresh proof")
-        self._is_changing = True
+        self._is_changing, self._count = True, 0
         return messages.PinChangeReady()
 
     async def _enrol(self, message: messages.PinEnrol) -> messages.GatewayMessage:

@@ -10,8 +10,8 @@ from typing import Any
 import aiohttp
 import msgspec
 import pytest
-from attack_kit import bind_phone, is_alive, shout
-from gateway_kit import GatewayKit
+from attack_kit import audit_words, bind_phone, is_alive, shout
+from gateway_kit import PIN, GatewayKit
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -19,9 +19,10 @@ from gateway.core.ids import decode_id
 from gateway.http.edge import Edge
 from gateway.phone.channel import Channel
 from gateway.phone.contact import FirstContact
-from gateway.phone.errors import PhoneError
+from gateway.phone.errors import GatewayProblem, PhoneError
 from gateway.protocol.errors import ProtocolError
 from gateway.protocol.frames import MAX_FRAME, SUBPROTOCOL
+from gateway.protocol.messages import PinChange, PinChangeReady
 
 REFUSED = {400, 401, 403, 404, 405, 411, 413, 414, 415, 422, 431}
 fuzzed = settings(
@@ -336,6 +337,41 @@ async def test_messages_of_any_bytes_inside_a_channel(kit: GatewayKit) -> None:
     [binding] = await kit.bindings()
     assert binding["state"] == "active"
     await (await phone.open(first.binding.binding_id)).ping()
+
+
+async def test_a_phone_that_acts_without_end_is_slowed_down(kit: GatewayKit) -> None:
+    """Each act is a write and a row of the audit log. The limit is the binding's, whatever channels it opens; another
+    phone, and what changes nothing, goes on."""
+    phone, channel = await bind_phone(kit)
+    _, other = await bind_phone(kit, user="user-2")
+    told: list[str] = []
+    for round_ in range(2):
+        for number in range(60):
+            try:
+                await channel.rename(f"{round_}-{number}")
+            except GatewayProblem as problem:
+                told.append(problem.problem)
+                assert "minute" in problem.next_step
+        await channel.ping()
+        channel = await phone.open(channel.binding.binding_id)
+    assert told == ["rate-limited"] * 90
+    assert (await audit_words(kit)).count("phone:binding:rename") == 30
+    await other.rename("Another")
+    kit.clock.advance(60)
+    await channel.rename("Calm again")
+
+
+async def test_a_change_of_pin_makes_no_keys_without_end(kit: GatewayKit) -> None:
+    """Each evaluation in it makes a key in the key store; the limit is that of a first contact."""
+    phone, channel = await bind_phone(kit)
+    await channel.prove_pin(PIN)
+    await channel._exchange(PinChange(), PinChangeReady)
+    for _ in range(8):
+        await channel._evaluate("281946")
+    with pytest.raises(GatewayProblem):
+        await channel._evaluate("281946")
+    await channel.close()
+    await (await phone.open(channel.binding.binding_id)).prove_pin(PIN)
 
 
 async def test_thousands_of_messages_are_answered_in_order_and_three_bad_ones_end_it(kit: GatewayKit) -> None:

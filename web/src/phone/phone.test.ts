@@ -81,6 +81,11 @@ describe("explainFailure", () => {
     expect(explainFailure(new PhoneClientError("ended"), "fr").title).toBe("Cette activation est terminée");
   });
 
+  it("says that the bank is busy when it slows the phone down", () => {
+    const slowed = explainFailure(new PhoneClientError("problem", { problem: "rate-limited" }), "en");
+    expect([slowed.title, slowed.next]).toEqual(["Your bank is busy", "retry"]);
+  });
+
   it("has a text for what nobody foresaw, and shows nothing of it", () => {
     const said = explainFailure(new Error("secret otk 0xdeadbeef"), "en");
     expect(`${said.title} ${said.text}`).not.toContain("deadbeef");
