@@ -117,6 +117,7 @@ const BY_CODE: Readonly<Record<string, readonly [TextKey, TextKey]>> = {
   forbidden: ["forbidden", "forbiddenNext"],
   "not-found": ["notFound", "notFoundNext"],
   conflict: ["conflict", "conflictNext"],
+  "idempotency-outcome-unknown": ["conflict", "conflictNext"],
   "rate-limited": ["rateLimited", "rateLimitedNext"],
   "activation-ended": ["ended", "endedNext"],
   "device-code-wrong": ["wrongCode", "wrongCodeNext"],
