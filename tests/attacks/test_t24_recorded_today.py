@@ -193,7 +193,7 @@ def exported(suite: Suite, shared: bytes) -> list[bytes]:
     )
     run_local(bank.read_m1(run_local(phone.write_m1(FACTS))), STATICS[1])
     run_local(phone.read_m2(run_local(bank.write_m2(ANSWER), STATICS[1])[1:]))
-    labels = (keys.Label.BINDING_PSK, keys.Label.DEVICE_CODE, keys.Label.CODE2)
+    labels = (keys.Label.BINDING_PSK, keys.Label.DEVICE_CODE, keys.Label.CODE_2)
     assert [bank.session.export(label) for label in labels] == [
         phone.session.export(label) for label in labels
     ]
