@@ -194,6 +194,19 @@ async def test_good_credentials_of_one_address_do_not_use_up_its_quota(tmp_path:
             assert (await face.ask("GET", "/t/either", token=key))[0] == 200
 
 
+async def test_credentials_that_could_not_be_looked_up_are_no_guesses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def down(_: bytes) -> None:
+        raise Problem(ProblemCode.UNAVAILABLE, "the database does not answer")
+
+    async with running_face(tmp_path, limits={"public": RateLimit(2, 60)}) as face:
+        with monkeypatch.context() as patched:
+            patched.setattr(face.pages, "find_principal", down)
+            assert [(await face.ask("GET", "/t/either", token=PAGE_TOKEN))[0] for _ in range(4)] == 4 * [503]
+        assert (await face.ask("GET", "/t/either", token=PAGE_TOKEN))[0] == 200
+
+
 async def test_address_is_the_proxys_word_only_from_a_trusted_proxy(face: Face, tmp_path: Path) -> None:
     forwarded = {"X-Forwarded-For": "203.0.113.9, 198.51.100.7", "X-Forwarded-Proto": "https"}
     _, body, _ = await face.ask("GET", "/t/hello", headers=forwarded)
