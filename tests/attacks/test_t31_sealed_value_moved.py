@@ -1,16 +1,26 @@
 """T31: an insider who writes to the database moves a sealed value to another row, column or table, so that the gateway
 would use one customer's secret for another."""
 
+import asyncio
 import itertools
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from attack_kit import begin, bind_phone, refusal
+from gateway_kit import PIN, GatewayKit
+from sqlalchemy import bindparam, text
 
+from gateway.core.transaction import Transaction
 from gateway.keys.labels import wrap_label
 from gateway.keys.sealer import SealedAgreementKeys, Sealer
 from gateway.keys.service import default_store_uri, ensure_keys
+from gateway.phone.errors import GatewayProblem
+from gateway.protocol.errors import ErrorCode
 from hsm_adapters.errors import UnwrapFailed
 from hsm_adapters.software import SoftwareAdapter
 
@@ -95,3 +105,115 @@ async def test_what_remains_is_known(adapter: SoftwareAdapter) -> None:
     old = await sealer.seal(b"old", table="bindings", column="psk_now", row="bnd_1")
     await sealer.seal(b"new", table="bindings", column="psk_now", row="bnd_1")
     assert await sealer.open(old, table="bindings", column="psk_now", row="bnd_1") == b"old"
+
+
+async def swap(kit: GatewayKit, table: str, columns: str, key: str, rows: tuple[str, str]) -> None:
+    """Exchange cells of two rows of the gateway's own database, while the gateway is down: it remembers nothing."""
+    await kit.restart()
+
+    def unit(tx: Transaction) -> None:
+        for column in columns.split():
+            values = []
+            for row in rows:
+                read = text(f"SELECT {column} FROM {table} WHERE {key} = :row").columns()  # noqa: S608
+                values.append(tx.execute(read, {"row": row}).scalar_one())
+            assert None not in values
+            assert values[0] != values[1]
+            write = text(f"UPDATE {table} SET {column} = :value WHERE {key} = :row")  # noqa: S608
+            for row, value in zip(rows, reversed(values), strict=True):
+                tx.execute(write.bindparams(bindparam("value", value)), {"row": row})
+
+    await kit.now.installation.storage.write(unit)
+
+
+async def test_the_seed_of_ones_own_activation_does_not_open_anothers(kit: GatewayKit) -> None:
+    """The insider knows his own code, and puts its seed in the victim's row."""
+    own, _ = await begin(kit, user="insider")
+    victim, link = await begin(kit, user="victim")
+    await swap(kit, "activations", "seed", "id", (own, victim))
+    assert await refusal(kit.phone().begin_link(link)) is ErrorCode.BUSY
+    for activation in (own, victim):
+        await kit.call("GET", f"/api/v1/activations/{activation}/code?form=qr", status=503)
+        assert (await kit.activation(activation))["state"] == "waiting"
+    await swap(kit, "activations", "seed", "id", (own, victim))
+    await (await kit.phone().begin_link(link)).close()
+
+
+async def test_the_device_code_of_ones_own_phone_does_not_confirm_anothers(kit: GatewayKit) -> None:
+    """The insider knows the eight digits of his own phone, and puts them where the victim's are awaited: for a phone
+    of his that came first with the victim's code."""
+    own, own_link = await begin(kit, user="insider")
+    victim, link = await begin(kit, user="victim")
+    known = (await kit.phone().begin_link(own_link)).device_code
+    right = (await kit.phone().begin_link(link)).device_code
+    await swap(kit, "activations", "device_code", "id", (own, victim))
+    await kit.confirm(victim, known, status=503)
+    found = await kit.activation(victim)
+    assert (found["state"], found["tries_left"]) == ("present", 3)
+    await swap(kit, "activations", "device_code", "id", (own, victim))
+    await kit.confirm(victim, known, status=422)
+    assert (await kit.confirm(victim, right))["state"] == "confirmed"
+
+
+async def test_the_ratchet_key_of_ones_own_phone_does_not_open_anothers(kit: GatewayKit) -> None:
+    """Both stand at the same index."""
+    phone, channel = await bind_phone(kit, user="insider")
+    other, other_channel = await bind_phone(kit, user="victim")
+    await channel.close()
+    await other_channel.close()
+    before = await kit.bindings()
+    await swap(kit, "bindings", "psk", "id", (before[0]["id"], before[1]["id"]))
+    for moved, binding in ((phone, channel.binding), (other, other_channel.binding)):
+        assert await refusal(moved.open(binding.binding_id)) in (ErrorCode.BUSY, ErrorCode.REFUSED)
+    assert await kit.bindings() == before, "nobody was suspended as a copy, nor seen"
+    await swap(kit, "bindings", "psk", "id", (before[0]["id"], before[1]["id"]))
+    await (await other.open(other_channel.binding.binding_id)).close()
+
+
+@pytest.mark.parametrize("columns", ["oprf_blob", "oprf_blob oprf_public", "oprf_blob oprf_public pin_key"])
+async def test_the_pin_of_ones_own_phone_does_not_serve_anothers(kit: GatewayKit, columns: str) -> None:
+    """The insider knows his own PIN, and puts its key in the victim's row, with all that belongs to it."""
+    _, channel = await bind_phone(kit, user="insider")
+    phone, victim = await bind_phone(kit, user="victim")
+    await channel.close()
+    await victim.close()
+    rows = tuple(item["id"] for item in await kit.bindings())
+    await swap(kit, "pins", columns, "binding_id", rows)
+    channel = await phone.open(victim.binding.binding_id)
+    with pytest.raises(GatewayProblem) as refused:
+        await channel.prove_pin(PIN)
+    assert refused.value.problem == "unavailable"
+    await channel.close()
+    await swap(kit, "pins", columns, "binding_id", rows)
+    channel = await phone.open(victim.binding.binding_id)
+    await channel.prove_pin(PIN)
+    await channel.close()
+
+
+async def test_the_secret_of_ones_own_webhook_does_not_sign_for_anothers(tmp_path: Path) -> None:
+    """Nothing is delivered rather than something that the insider could have signed."""
+    got: list[Any] = []
+
+    async def receive(request: web.Request) -> web.Response:
+        got.append(dict(request.headers))
+        return web.Response(status=204)
+
+    app = web.Application()
+    app.router.add_post("/", receive)
+    async with TestServer(app) as bank, GatewayKit.running(tmp_path, webhook_private=True) as kit:
+        rows = []
+        for _ in range(2):
+            wish = {"url": str(bank.make_url("/"))}
+            made = await kit.call("POST", "/api/v1/webhooks", wish, status=201)
+            rows.append(made["id"])
+        for is_swapped in (True, False):
+            await swap(kit, "webhook_endpoints", "secret", "id", (rows[0], rows[1]))
+            activation, _ = await begin(kit)
+            await kit.call("POST", f"/api/v1/activations/{activation}/cancel")
+            for _ in range(100):
+                items = (await kit.call("GET", "/api/v1/webhook-deliveries"))["items"]
+                if len(items) >= 2 and all(item["attempts"] for item in items):
+                    break
+                await asyncio.sleep(0.05)
+            assert bool(got) is not is_swapped
+            assert bool(items[0]["last_error"]) is is_swapped
