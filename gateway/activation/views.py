@@ -12,7 +12,8 @@ from gateway.activation.page_tokens import IssuedToken
 from gateway.codes import Form
 from gateway.core.subjects import DeviceFacts
 
-_PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f]*$"
+# `$` alone lets one line break through; \Z is no ECMA-262, which OpenAPI wants.
+_PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f]*$(?!\n)"
 User = Annotated[
     str,
     Meta(
@@ -30,7 +31,7 @@ Label = Annotated[
 ]
 PlatformName = Literal["web", "android", "ios", "cli"]
 DeviceCode = Annotated[
-    str, Meta(pattern=r"^[0-9]{4}[ -]?[0-9]{4}$", description="The eight digits on the phone.")
+    str, Meta(pattern=r"^[0-9]{4}[ -]?[0-9]{4}$(?!\n)", description="The eight digits on the phone.")
 ]
 
 

@@ -13,7 +13,7 @@ from gateway.webhooks.models import Delivery, DeliveryState, Endpoint
 from gateway.webhooks.service import WebhookService
 
 _LIST = "webhook-deliveries"
-EventType = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[a-z.-]+$")]
+EventType = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[a-z.-]+$(?!\n)")]
 
 
 class NewEndpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
