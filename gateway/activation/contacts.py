@@ -256,8 +256,13 @@ class ContactService:
         """Step (7), after a valid m7: binding, PIN and activation in one transaction. Returns the moment the binding
         was added, Unix milliseconds. Raises `Ended` when the activation is not this phone's to commit any more."""
         now_ms = self._activations.now_ms()
-        sealed_psk = await self._bindings.seal_first_key(admitted.binding_id, order.binding_psk)
         phone = order.phone
+        sealed_psk = await self._bindings.seal_first_key(
+            _ref(admitted),
+            order.binding_psk,
+            static_key=phone.static_key,
+            signing_key=phone.signing_key,
+        )
 
         def unit(tx: Transaction) -> None:
             if not store.complete(
@@ -310,9 +315,13 @@ def _claimed(row: Activation, static_key: bytes, rotation: int) -> Activation:
     return move(claimed, ActivationEvent.CLAIM)
 
 
+def _ref(admitted: Activation) -> BindingRef:
+    return BindingRef(admitted.tenant_id, admitted.binding_id, admitted.user)
+
+
 def _new_phone(admitted: Activation, phone: PresentPhone, *, sealed_psk: bytes, added_at: int) -> NewPhone:
     return NewPhone(
-        ref=BindingRef(admitted.tenant_id, admitted.binding_id, admitted.user),
+        ref=_ref(admitted),
         label=admitted.label,
         device=phone.device,
         is_hybrid=admitted.is_hybrid,

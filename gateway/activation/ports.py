@@ -80,8 +80,10 @@ class PinBook(Protocol):
 class BindingDesk(Protocol):
     """Makes bindings, and serves their open channels."""
 
-    async def seal_first_key(self, binding_id: str, psk: bytes) -> bytes:
-        """Return bpsk_0 (32 bytes) sealed for its cell."""
+    async def seal_first_key(
+        self, ref: BindingRef, psk: bytes, *, static_key: bytes, signing_key: bytes
+    ) -> bytes:
+        """Return bpsk_0 (32 bytes) sealed for its cell, with its owner and the phone's s_D and g_D."""
         ...
 
     def add(self, tx: Transaction, phone: NewPhone) -> None:

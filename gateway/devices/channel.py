@@ -10,6 +10,9 @@ The steps, by number:
 
 from dataclasses import dataclass
 
+import structlog
+
+from gateway.core.encoding import b64url_encode
 from gateway.core.errors import Problem, ProblemCode
 from gateway.core.ids import encode_id
 from gateway.core.secrets import RandomSource
@@ -38,14 +41,15 @@ from gateway.protocol.frames import (
     parse_stale_answer,
     stale_challenge_frame,
 )
-from gateway.protocol.keys import resume_prologue, stale_input, verify
+from gateway.protocol.keys import resume_prologue, sha256, stale_input, verify
 from gateway.protocol.noise import run_async
 from gateway.protocol.resume import ResumeResponder, next_key
 from gateway.protocol.session import Session
 from gateway.storage.engine import Storage
-from hsm_adapters.errors import HsmError, InvalidPeerKey
+from hsm_adapters.errors import HsmError, InvalidPeerKey, UnwrapFailed
 
 STEP_TIMEOUT_S = 30.0
+_log = structlog.get_logger("devices")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +65,16 @@ class ContactDesk:
     random: RandomSource
 
 
-def psk_cell(binding_id: str, index: int) -> dict[str, str]:
-    """Return the cell that the sealed ratchet key of an index is bound to, whichever column it lies in."""
-    return {"table": "bindings", "column": "psk", "row": f"{binding_id}#{index}"}
+def psk_cell(ref: BindingRef, index: int, *, static_key: bytes, signing_key: bytes) -> dict[str, str]:
+    """Return the cell that the sealed ratchet key of an index is bound to, whichever column it lies in: that of this
+    binding while it belongs to this customer and is for these keys (s_D and g_D, 65 bytes each)."""
+    parts = (ref.tenant_id.encode(), ref.user.encode(), static_key, signing_key)
+    owner = sha256(b"".join(len(part).to_bytes(2, "big") + part for part in parts))
+    return {"table": "bindings", "column": "psk", "row": f"{ref.binding_id}#{index}#{b64url_encode(owner)}"}
+
+
+def _cell(binding: Binding, index: int) -> dict[str, str]:
+    return psk_cell(binding.ref, index, static_key=binding.static_key, signing_key=binding.signing_key)
 
 
 def _prologue(socket: PhoneSocket, hello: Hello) -> bytes:
@@ -123,7 +134,7 @@ class ResumeContact:
             ),
         )
         await channel.send(welcome)
-        return channel, BindingRef(binding.tenant_id, binding.id, binding.user), turn
+        return channel, binding.ref, turn
 
     async def _find(self, hello: Hello) -> Binding:
         """Steps (1) and (2)."""
@@ -143,7 +154,11 @@ class ResumeContact:
         sealed = binding.psk_of(counter)
         if sealed is None:
             return None
-        return await self._desk.sealer.open(sealed, **psk_cell(binding.id, counter))
+        try:
+            return await self._desk.sealer.open(sealed, **_cell(binding, counter))
+        except UnwrapFailed:
+            _log.error("a ratchet key does not open: its row was edited", binding=binding.id)
+            raise ContactRefused(ErrorCode.REFUSED) from None
 
     async def _shake_hands(self, socket: PhoneSocket, binding: Binding, hello: Hello, psk: bytes) -> Session:
         """Step (4), then m2. Raises HandshakeFailed."""
@@ -171,7 +186,7 @@ class ResumeContact:
         """Step (6). Raises `SocketClosed` when the binding or its ratchet has moved on since the hello; the phone hears
         which."""
         desk, counter = self._desk, hello.counter
-        sealed = await desk.sealer.seal(next_key(channel.session), **psk_cell(binding.id, counter + 1))
+        sealed = await desk.sealer.seal(next_key(channel.session), **_cell(binding, counter + 1))
         now_ms = desk.service.now_ms()
         used = binding.psk_of(counter)
 

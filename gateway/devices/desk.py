@@ -19,9 +19,13 @@ class BindingDesk:
         self._sealer = sealer
         self._channels = channels
 
-    async def seal_first_key(self, binding_id: str, psk: bytes) -> bytes:
-        """Return bpsk_0 (32 bytes) sealed for its cell. Raises `HsmError`."""
-        return await self._sealer.seal(psk, **psk_cell(binding_id, 0))
+    async def seal_first_key(
+        self, ref: BindingRef, psk: bytes, *, static_key: bytes, signing_key: bytes
+    ) -> bytes:
+        """Return bpsk_0 (32 bytes) sealed for its cell, with its owner and the phone's s_D and g_D. Raises
+        `HsmError`."""
+        cell = psk_cell(ref, 0, static_key=static_key, signing_key=signing_key)
+        return await self._sealer.seal(psk, **cell)
 
     def add(self, tx: Transaction, phone: NewPhone) -> None:
         """Store the binding, and tell."""

@@ -4,7 +4,7 @@ channel call the functions here; nothing reads a clock or a database."""
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from gateway.core.subjects import DeviceFacts
+from gateway.core.subjects import BindingRef, DeviceFacts
 
 
 class BindingState(StrEnum):
@@ -80,6 +80,11 @@ class Binding:
     hybrid_at: int
     last_seen_at: int
     suspended_by: SuspendedBy | None = None
+
+    @property
+    def ref(self) -> BindingRef:
+        """Who it is and whose."""
+        return BindingRef(self.tenant_id, self.id, self.user)
 
     def psk_of(self, counter: int) -> bytes | None:
         """Return the sealed psk of a ratchet index, or None when the gateway does not hold it."""

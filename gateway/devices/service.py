@@ -233,7 +233,6 @@ class DeviceService:
         *,
         webhook: bool = True,
     ) -> None:
-        ref = BindingRef(binding.tenant_id, binding.id, binding.user)
         data = {
             "binding": binding.id,
             "user": binding.user,
@@ -247,7 +246,7 @@ class DeviceService:
             subject=binding.id,
             data=data,
             event=event,
-            topics=(ref.topic,),
+            topics=(binding.ref.topic,),
             webhook=webhook,
         )
         self._journal.record(tx, fact)

@@ -17,7 +17,7 @@ from gateway.activation.secrets import raw_id
 from gateway.activation.service import ActivationService, StartOrder
 from gateway.core.errors import Problem, ProblemCode
 from gateway.core.secrets import system_random
-from gateway.core.subjects import DeviceFacts, NewPhone
+from gateway.core.subjects import BindingRef, DeviceFacts, NewPhone
 from gateway.core.transaction import Transaction
 from gateway.http.channel import ContactRefused
 from gateway.http.secure_channel import SecureChannel
@@ -39,8 +39,10 @@ class Desk:
     added: list[NewPhone] = field(default_factory=list)
     pins: list[bytes] = field(default_factory=list)
 
-    async def seal_first_key(self, binding_id: str, psk: bytes) -> bytes:
-        return binding_id.encode() + psk
+    async def seal_first_key(
+        self, ref: BindingRef, psk: bytes, *, static_key: bytes, signing_key: bytes
+    ) -> bytes:
+        return ref.binding_id.encode() + psk
 
     def add(self, tx: Transaction, phone: NewPhone) -> None:
         tx.on_commit(lambda: self.added.append(phone))

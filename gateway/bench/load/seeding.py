@@ -8,7 +8,7 @@ from gateway.bench.load.installation import BankAccount
 from gateway.core.clock import Clock, SystemClock
 from gateway.core.ids import ID_BYTES, encode_id
 from gateway.core.secrets import RandomSource, system_random
-from gateway.core.subjects import DeviceFacts
+from gateway.core.subjects import BindingRef, DeviceFacts
 from gateway.core.transaction import Transaction
 from gateway.devices import store as binding_store
 from gateway.devices.channel import psk_cell
@@ -92,7 +92,10 @@ class Seeder:
 
     async def _binding(self, phone: SeededPhone) -> Binding:
         now_ms = int(self.clock.now() * 1000)
-        sealed = await self.installation.sealer.seal(phone.own.psk, **psk_cell(phone.binding_id, 0))
+        signing_key, static_key = self.keys.signing_pair().public, self.keys.static_pair().public
+        ref = BindingRef(self.tenant_id, phone.binding_id, phone.binding_id)
+        cell = psk_cell(ref, 0, static_key=static_key, signing_key=signing_key)
+        sealed = await self.installation.sealer.seal(phone.own.psk, **cell)
         return Binding(
             id=phone.binding_id,
             tenant_id=self.tenant_id,
@@ -102,8 +105,8 @@ class Seeder:
             state=BindingState.ACTIVE,
             is_hybrid=True,
             gateway_label=self.gateway_label,
-            signing_key=self.keys.signing_pair().public,
-            static_key=self.keys.static_pair().public,
+            signing_key=signing_key,
+            static_key=static_key,
             index=0,
             psk=sealed,
             psk_next=None,
