@@ -237,9 +237,14 @@ class ResumeContact:
             verify(binding.signing_key, signature, claim)
         except (MalformedFrame, SignatureInvalid):
             raise ContactRefused(ErrorCode.REFUSED) from None
+        # A gateway whose database was set back looks the same to the phone; the bank is to tell them apart.
+        is_ahead = hello.counter > binding.index and binding.psk_of(hello.counter) is None
         try:
             await desk.service.step(
-                BindingEvent.CLONE, tenant_id=binding.tenant_id, binding_id=binding.id, reason="clone"
+                BindingEvent.CLONE,
+                tenant_id=binding.tenant_id,
+                binding_id=binding.id,
+                reason="ahead" if is_ahead else "clone",
             )
         except Problem:
             raise ContactRefused(ErrorCode.SUSPENDED) from None
