@@ -79,4 +79,5 @@ def _choose_mask(grid: Layout, values: NDArray[np.uint8]) -> int:
     proxy[len(grid.order) // 8 * 8 :] = False
     matrices = grid.frames.copy()
     matrices.reshape(8, -1)[:, grid.order] = grid.masks ^ proxy
-    return int(np.argmin(penalties(matrices)))
+    scores = penalties(matrices)
+    return scores.index(min(scores))

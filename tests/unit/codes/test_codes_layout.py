@@ -64,4 +64,4 @@ def test_penalty_of_an_all_dark_square() -> None:
     side = 21
     runs = 2 * side * (side - 2)
     squares = 3 * (side - 1) ** 2
-    assert penalties(np.ones((1, side, side), np.uint8)).tolist() == [runs + squares + 100]
+    assert penalties(np.ones((1, side, side), np.uint8)) == [runs + squares + 100]
