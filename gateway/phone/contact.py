@@ -22,7 +22,7 @@ from gateway.phone.models import Binding, PendingContact
 from gateway.phone.pin_exchange import EvaluatedPin, evaluate_pin
 from gateway.phone.transport import FrameSocket
 from gateway.protocol import keys
-from gateway.protocol.code import open_code2, parse_code2_nonce
+from gateway.protocol.code import cut_code2_label, open_code2, parse_code2_nonce
 from gateway.protocol.errors import ErrorCode, HandshakeFailed, MalformedCode, ProtocolError
 from gateway.protocol.first_contact import FirstContactInitiator, uncompress
 from gateway.protocol.frames import Answer, Hello, Kind, Suite
@@ -150,7 +150,7 @@ class FirstContact:
         """Open a scanned code 2 and return the account label it shows. Raises MalformedCode."""
         key = self._session.export(keys.Label.CODE_2)
         opened = open_code2(key, payload, binding_id=self.answer.binding)
-        if not self.answer.label.startswith(opened.label):
+        if opened.label != cut_code2_label(self.answer.label):
             raise MalformedCode("the second code is for another account")
         self._nonce = opened.nonce
         return opened.label

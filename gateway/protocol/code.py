@@ -160,9 +160,14 @@ def seal_code2(key: bytes, code: Code2, *, iv: bytes) -> bytes:
     """Return code 2's payload under export("code2"); `iv` is 12 fresh random bytes, new for each drawing."""
     if len(iv) != 12 or len(code.binding_id) != 16 or len(code.nonce) != CODE_2_NONCE_BYTES:
         raise MalformedCode("a member of code 2 does not fit")
-    label = code.label.encode("utf-8")[:CODE_2_LABEL_BYTES].decode("utf-8", "ignore").encode("utf-8")
+    label = cut_code2_label(code.label).encode("utf-8")
     sealed = AESGCM(key).encrypt(iv, code.binding_id + code.nonce + label, _CODE_2_AAD)
     return bytes((_VERSION_2,)) + iv + sealed
+
+
+def cut_code2_label(label: str) -> str:
+    """Return what of a label fits into code 2: at most 64 bytes of UTF-8, cut at a character's end."""
+    return label.encode("utf-8")[:CODE_2_LABEL_BYTES].decode("utf-8", "ignore")
 
 
 def open_code2(key: bytes, payload: bytes, *, binding_id: bytes) -> Code2:

@@ -114,6 +114,8 @@ async def test_two_step_by_symbol(desk: Desk) -> None:
         contact.take_code2(b"\x02" + bytes(60))
     with pytest.raises(MalformedCode):
         contact.take_code2(desk.gateway.code2("Somebody else's account"))
+    with pytest.raises(MalformedCode):
+        contact.take_code2(desk.gateway.code2("Account"))
     assert contact.take_code2(desk.gateway.code2()) == "Account 1"
     await (await contact.enrol(PIN)).close()
 

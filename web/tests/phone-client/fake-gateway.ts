@@ -204,15 +204,17 @@ export class FakeGateway {
     verify(key, keys.bindInput(line.session.handshakeHash), bind["signature"]);
     this.#line = line;
     this.deviceCode = await line.session.deviceCode();
-    this.code2 = await this.#sealCode2(line.session);
+    this.code2 = await this.sealCode2();
     await line.say(this.confirmed ? this.#confirmation() : { t: "pending", tries: 3 });
     return key;
   }
 
-  async #sealCode2(session: Session): Promise<Bytes> {
-    const key = await crypto.subtle.importKey("raw", await session.export("code2"), "AES-GCM", false, ["encrypt"]);
+  /** Code 2 of the present connection. */
+  async sealCode2(label = "Account 1"): Promise<Bytes> {
+    const secret = await this.#line!.session.export("code2");
+    const key = await crypto.subtle.importKey("raw", secret, "AES-GCM", false, ["encrypt"]);
     const iv = randomBytes(12);
-    const plain = concat(this.bindingId, this.nonce, utf8("Account 1"));
+    const plain = concat(this.bindingId, this.nonce, utf8(label));
     const parameters = { name: "AES-GCM", iv, additionalData: utf8("TSR1 code2") };
     return concat(new Uint8Array([2]), iv, new Uint8Array(await crypto.subtle.encrypt(parameters, key, plain)));
   }

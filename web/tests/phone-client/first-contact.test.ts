@@ -79,6 +79,10 @@ describe("first contact", () => {
     const altered = world.gateway.code2.slice();
     altered[40]! ^= 1;
     await expect(contact.code2(altered)).rejects.toMatchObject({ code: "code2-wrong", next: "scan-again" });
+    for (const label of ["Account 2", "Account", ""]) {
+      await expect(contact.code2(await world.gateway.sealCode2(label))).rejects.toMatchObject({ code: "code2-wrong", next: "scan-again" });
+    }
+    expect(contact.step).toBe("code2");
     await contact.code2(utf8(`https://${HOST}/a#${toBase64Url(world.gateway.code2)}`));
     expect(contact.step).toBe("pin");
     expect(await contact.choosePin(PIN)).toMatchObject({ state: "active" });

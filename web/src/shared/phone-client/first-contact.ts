@@ -3,7 +3,7 @@
  * by itself: same keys, same rotation, a new device code each time. One tab holds an activation at a time.
  */
 import { type Bytes, wipe } from "../protocol/bytes";
-import { type Code2, openCode2, parseTypedCode2 } from "../protocol/code";
+import { type Code2, cutCode2Label, openCode2, parseTypedCode2 } from "../protocol/code";
 import { ProtocolError } from "../protocol/errors";
 import type { GatewayMessage } from "../protocol/messages";
 import { bindingLock, type ChannelStart, freshStart, OpenChannel, startOf } from "./channel";
@@ -146,7 +146,9 @@ class Contact extends Emitter<ContactEvents> implements FirstContact {
     const { conversation, answer } = this.#linked;
     const key = await conversation.session.export("code2");
     try {
-      this.#takeNonce((await openCode2(key, parsed, answer.binding)).nonce);
+      const opened = await openCode2(key, parsed, answer.binding);
+      if (opened.label !== cutCode2Label(answer.label)) throw new PhoneClientError("code2-wrong");
+      this.#takeNonce(opened.nonce);
     } catch (cause) {
       if (cause instanceof ProtocolError) throw new PhoneClientError("code2-wrong", {}, { cause });
       throw toPhoneError(cause);

@@ -100,6 +100,20 @@ export function parseTypedCode2(typed: string): Bytes {
   return decodeCharacters(readChecked(typed, 16, "TSR1 code2"));
 }
 
+const LABEL_BYTES = 64;
+
+/** What of a label fits into code 2: at most 64 bytes of UTF-8, cut at a character's end. */
+export function cutCode2Label(label: string): string {
+  let cut = "";
+  let length = 0;
+  for (const character of label) {
+    length += utf8(character).length;
+    if (length > LABEL_BYTES) break;
+    cut += character;
+  }
+  return cut;
+}
+
 /** Opens code 2 with export("code2") and checks that it is for this binding. Raises `decrypt`. */
 export async function openCode2(key: Bytes, code: Code2, binding: Bytes): Promise<OpenedCode2> {
   const { payload } = code;
