@@ -13,7 +13,7 @@ import { notice } from "./notice.js";
 import type { PinPad } from "./pin-pad.js";
 import "./pin-pad.js";
 
-const WEAK = { "all-equal": "weakAllEqual", run: "weakRun", repeated: "weakRepeated", date: "weakDate", common: "weakCommon" } as const satisfies Record<WeakReason, string>;
+const WEAK = { same: "weakAllEqual", run: "weakRun", repeated: "weakRepeated", date: "weakDate", common: "weakCommon" } as const satisfies Record<WeakReason, string>;
 
 @customElement("ts-pin-setup")
 export class PinSetup extends LitElement {

@@ -66,7 +66,7 @@ export type PhoneErrorCode = keyof typeof NEXT_STEPS;
 
 export type EndReason = "device-code" | "expired" | "cancelled" | "contested" | "unknown";
 
-export type WeakReason = "all-equal" | "run" | "repeated" | "date" | "common";
+export type WeakReason = "same" | "run" | "repeated" | "date" | "common";
 
 /** Facts that belong to some codes; none is secret. `until` is milliseconds of the phone's own clock. */
 export interface PhoneErrorDetails {

@@ -8,7 +8,7 @@ import { type Bytes, concat, copyBytes, utf8, wipe } from "./bytes";
 import { ProtocolError } from "./errors";
 import { hkdfExpandSha256 } from "./primitives";
 
-export type WeakReason = "all-equal" | "run" | "repeated" | "date" | "common";
+export type WeakReason = "same" | "run" | "repeated" | "date" | "common";
 
 /** The short list of section 6: what people choose and the other rules do not catch. Part of the specification. */
 const COMMON = new Set(
@@ -37,7 +37,7 @@ function repeats(pin: string, unit: number): boolean {
 export function weakness(pin: string): WeakReason | null {
   if (!/^[0-9]{4,12}$/.test(pin)) throw new ProtocolError("malformed", "a PIN has 4 to 12 digits");
   const digits = Array.from(pin, Number);
-  if (isRun(digits, 0)) return "all-equal";
+  if (isRun(digits, 0)) return "same";
   if (isRun(digits, 1) || isRun(digits, -1)) return "run";
   if (repeats(pin, 2) || repeats(pin, 3)) return "repeated";
   if (pin.length === 6 && isDate(pin)) return "date";
