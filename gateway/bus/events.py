@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
 
 import structlog
 
@@ -103,11 +104,14 @@ class EventLog:
         for topic in topics:
             self._topics[topic].add(subscriber)
         try:
-            oldest, newest = await self._storage.read(_bounds)
-            last = newest if after_id is None else min(after_id, newest)
-            if after_id and (oldest > after_id + 1 or newest < after_id):
+            opening = await self._storage.read(lambda tx: _open(tx, topics, after_id))
+            last = opening.last
+            if opening.is_reset:
                 yield Event(last, "", "", RESET, "{}", to_millis(self._clock.now()))
-            subscriber.lagging = after_id is not None
+            for event in opening.page:
+                last = event.id
+                yield event
+            subscriber.lagging |= len(opening.page) == PAGE
             while not self._closing:
                 if subscriber.lagging:
                     subscriber.lagging = False
@@ -167,5 +171,19 @@ class EventLog:
                     pass
 
 
-def _bounds(tx: Transaction) -> tuple[int, int]:
-    return oldest_id(tx), newest_id(tx)
+@dataclass(frozen=True, slots=True)
+class _Opening:
+    """What a new subscriber begins with: the last id it knows of, and the first kept events after it."""
+
+    last: int
+    is_reset: bool
+    page: Sequence[Event]
+
+
+def _open(tx: Transaction, topics: Sequence[str], after_id: int | None) -> _Opening:
+    newest = newest_id(tx)
+    if after_id is None:
+        return _Opening(newest, is_reset=False, page=())
+    is_reset = after_id > 0 and (oldest_id(tx) > after_id + 1 or newest < after_id)
+    last = min(after_id, newest)
+    return _Opening(last, is_reset=is_reset, page=read_topics_after(tx, topics, last))

@@ -4,6 +4,7 @@ table of callers is full the answer is no."""
 
 import ipaddress
 from dataclasses import dataclass
+from functools import lru_cache
 
 from gateway.core.clock import Clock
 from gateway.core.errors import Problem, ProblemCode
@@ -37,6 +38,7 @@ class Allowance:
         }
 
 
+@lru_cache(maxsize=4_096)
 def caller_at(remote: str | None) -> str:
     """Return what a caller without a credential is counted by: his IPv4 address, or the /64 network of his IPv6
     address, since whoever has one address there has them all (RFC 6177)."""

@@ -3,6 +3,7 @@ that the caller is on a network of its own. The edge notes it on the request, th
 people and decides nothing; a header that no trusted proxy has set is never believed."""
 
 import ipaddress
+from functools import lru_cache
 
 from aiohttp import web
 
@@ -27,6 +28,7 @@ def clean_place(text: str) -> str | None:
     return "".join(char for char in text if char.isprintable()).strip()[:MAX_PLACE].rstrip() or None
 
 
+@lru_cache(maxsize=4_096)
 def place_of_address(address: str | None) -> str | None:
     """Return "local" for a loopback, link-local or private address, else None."""
     try:
