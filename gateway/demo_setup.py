@@ -10,7 +10,7 @@ import msgspec
 from aiohttp import web
 
 from gateway.core.errors import Problem
-from gateway.core.secrets import Secret
+from gateway.core.secrets import Secret, repr_without
 from gateway.demo import DemoBankConfig, create_demo_bank
 from gateway.http.auth import digest_token
 from gateway.installation import Installation
@@ -30,6 +30,9 @@ class _Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     webhook_url: str
     webhook_secret: str
     session_key: str
+
+    def __repr__(self) -> str:
+        return repr_without(self, "api_key", "webhook_secret", "session_key")
 
 
 async def mount_demo(installation: Installation, *, base: str) -> Mapping[str, web.Application]:

@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from gateway.core.secrets import repr_without
+
 Seconds = Annotated[int, Meta(ge=1)]
 LogLevel = Literal["debug", "info", "warning", "error"]
 SuiteName = Literal["hybrid", "classical"]
@@ -125,6 +127,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         str | None, _key("Bearer token that /metrics asks for. Default: loopback callers only.")
     ] = None
     log_level: Annotated[LogLevel, _key("Least important level that is logged.")] = "info"
+
+    def __repr__(self) -> str:
+        return repr_without(self, "database_url", "metrics_token")
 
     @property
     def resolved_database_url(self) -> str:

@@ -10,6 +10,7 @@ from gateway.activation.codes import ShownCode
 from gateway.activation.models import Activation, ActivationState
 from gateway.activation.page_tokens import IssuedToken
 from gateway.codes import Form
+from gateway.core.secrets import repr_without
 from gateway.core.subjects import DeviceFacts
 
 # `$` alone lets one line break through; \Z is no ECMA-262, which OpenAPI wants.
@@ -55,6 +56,9 @@ class TypedDeviceCode(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The device code as the customer typed it."""
 
     code: DeviceCode
+
+    def __repr__(self) -> str:
+        return repr_without(self, "code")
 
 
 class NewPageToken(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -102,6 +106,9 @@ class StartedActivation(msgspec.Struct, frozen=True):
     page_token: str
     page_token_expires_at: datetime
 
+    def __repr__(self) -> str:
+        return repr_without(self, "page_token")
+
 
 class AltText(msgspec.Struct, frozen=True):
     """The text alternative of the image."""
@@ -123,12 +130,18 @@ class CodeView(msgspec.Struct, frozen=True, kw_only=True):
     link: str
     typed: str
 
+    def __repr__(self) -> str:
+        return repr_without(self, "svg", "link", "typed")
+
 
 class PageTokenView(msgspec.Struct, frozen=True):
     """A page token, told once."""
 
     page_token: str
     expires_at: datetime
+
+    def __repr__(self) -> str:
+        return repr_without(self, "page_token")
 
 
 class TenantKey(msgspec.Struct, frozen=True):

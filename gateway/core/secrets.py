@@ -4,10 +4,22 @@ import hmac
 import secrets as _secrets
 from collections.abc import Callable
 
+import msgspec
+
 RandomSource = Callable[[int], bytes]
 """Returns that many fresh random bytes."""
 
 system_random: RandomSource = _secrets.token_bytes
+
+
+def repr_without(struct: msgspec.Struct, *secrets: str) -> str:
+    """Return a struct's repr with those fields redacted, for its `__repr__`: `field(repr=False)` is for dataclasses
+    alone."""
+    shown = (
+        f"{name}=<secret>" if name in secrets else f"{name}={getattr(struct, name)!r}"
+        for name in struct.__struct_fields__
+    )
+    return f"{type(struct).__name__}({', '.join(shown)})"
 
 
 class Secret:

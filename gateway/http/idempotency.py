@@ -8,7 +8,7 @@ import contextlib
 import hashlib
 import hmac
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -31,7 +31,7 @@ from sqlalchemy.sql import Executable
 
 from gateway.core.clock import Clock
 from gateway.core.errors import Problem, ProblemCode
-from gateway.core.secrets import RandomSource
+from gateway.core.secrets import RandomSource, repr_without
 from gateway.core.transaction import accompanied
 from gateway.storage.engine import Storage, Transaction
 from gateway.storage.schema import Digest, IdText, Millis, metadata, to_millis
@@ -114,6 +114,9 @@ class Answer(msgspec.Struct, frozen=True, array_like=True):
     media_type: str
     body: bytes
 
+    def __repr__(self) -> str:
+        return repr_without(self, "body")
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:
@@ -121,7 +124,7 @@ class Claim:
 
     digest: bytes
     attempt: int
-    sealing_key: bytes
+    sealing_key: bytes = field(repr=False)
 
 
 class Idempotency:

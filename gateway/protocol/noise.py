@@ -4,7 +4,7 @@ where a DH needs a static key that is held elsewhere (an HSM), the step yields a
 suites, the tests for the published vectors. A handshake that failed, or whose driver did, is dead."""
 
 from collections.abc import Awaitable, Callable, Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from gateway.protocol.errors import HandshakeFailed, InvalidKey, InvalidPoint, OutOfTurn, UnsupportedSuite
@@ -86,7 +86,7 @@ class HandshakeKeys:
     static: KeyPair | RemoteKey | None = None
     ephemeral: KeyPair | None = None
     remote_static: bytes | None = None
-    psks: Sequence[bytes] = ()
+    psks: Sequence[bytes] = field(default=(), repr=False)
 
 
 class Handshake:

@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from gateway.core.errors import ProblemCode
+from gateway.core.secrets import repr_without
 from gateway.http.pages import PageParams, decode_cursor, next_cursor
 from gateway.http.routing import ApiRequest, Route
 from gateway.webhooks.models import Delivery, DeliveryState, Endpoint
@@ -31,6 +32,9 @@ class EndpointView(msgspec.Struct, frozen=True, omit_defaults=True):
     events: list[str]
     created_at: datetime
     secret: str | None = None
+
+    def __repr__(self) -> str:
+        return repr_without(self, "secret")
 
 
 class EndpointList(msgspec.Struct, frozen=True):
