@@ -194,7 +194,8 @@ class ResumeContact:
             row = store.find(tx, tenant_id=binding.tenant_id, binding_id=binding.id, is_locked=True)
             if row is None or row.state is not BindingState.ACTIVE:
                 return BindingState.REMOVED if row is None else row.state
-            if row.psk_of(counter) != used:
+            # Neither by another contact: the phone may have had its `welcome`, and forgotten this one.
+            if (row.psk_of(counter), row.psk_next) != (used, binding.psk_next):
                 return None
             hybrid_ms = now_ms if hello.suite is Suite.RESUME_HYBRID else row.hybrid_at
             if not store.turn_ratchet(

@@ -11,7 +11,14 @@ import msgspec
 from gateway.core.clock import Clock
 from gateway.core.secrets import RandomSource
 from gateway.phone.conversation import Conversation, is_refused, receive_answer
-from gateway.phone.errors import CloneSuspected, GatewayRefused, PinIsWrong, UnexpectedAnswer
+from gateway.phone.errors import (
+    CloneSuspected,
+    ConnectionLost,
+    GatewayProblem,
+    GatewayRefused,
+    PinIsWrong,
+    UnexpectedAnswer,
+)
 from gateway.phone.models import Binding
 from gateway.phone.pin_exchange import EvaluatedPin, evaluate_pin
 from gateway.phone.store import PhoneStore
@@ -184,7 +191,7 @@ async def _resume_with(tools: Tools, binding: Binding, suite: Suite) -> Channel:
         following = next_key(session)
         tools.store.put_binding(msgspec.structs.replace(binding, next_psk=following))
         await conversation.send(Ready())
-        welcome = await conversation.receive()
+        welcome = await _receive_welcome(conversation)
         if not isinstance(welcome, Welcome):
             raise await conversation.reject(welcome)
         if welcome.next != binding.index + 1:
@@ -206,6 +213,17 @@ async def _resume_with(tools: Tools, binding: Binding, suite: Suite) -> Channel:
     except BaseException:
         await socket.close()
         raise
+
+
+async def _receive_welcome(conversation: Conversation) -> GatewayMessage:
+    """Return the answer to `ready`. When another contact of this phone came in between, such as one that was given up,
+    the next try begins anew: ConnectionLost."""
+    try:
+        return await conversation.receive()
+    except GatewayProblem as problem:
+        if problem.problem != "conflict":
+            raise
+        raise ConnectionLost("another contact came in between") from problem
 
 
 async def _shake_hands(tools: Tools, binding: Binding, suite: Suite, socket: FrameSocket) -> Session:

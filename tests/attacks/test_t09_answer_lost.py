@@ -1,6 +1,11 @@
 """T09: an answer is lost at any step; the customer must not be locked out, nor the ratchet fork."""
 
-from attack_kit import bind_phone
+import asyncio
+import contextlib
+from typing import Any
+
+import pytest
+from attack_kit import WireNetwork, bind_phone, phone_over
 from gateway_kit import PIN, Cut, GatewayKit
 
 from gateway.phone.errors import ConnectionLost
@@ -54,6 +59,47 @@ async def test_a_contact_ends_well_whatever_frame_is_lost(kit: GatewayKit) -> No
     assert binding["state"] == "active"
     opened = await phone.open(identifier)
     await opened.prove_pin(PIN)
+
+
+class HeldReady:
+    """The phone's `ready` is held on its way, and the phone gives up."""
+
+    def __init__(self, inner: Any) -> None:
+        self.inner, self.held = inner, b""
+        self._sent = 0
+
+    async def send(self, frame: bytes) -> None:
+        self._sent += 1
+        if self._sent == 2:
+            self.held = frame
+            raise ConnectionLost("given up")
+        await self.inner.send(frame)
+
+    async def receive(self, timeout: float | None = None) -> bytes:
+        return bytes(await self.inner.receive(timeout))
+
+    async def close(self) -> None:
+        """The gateway does not hear of it."""
+
+
+async def test_a_late_ready_does_not_fork_the_ratchet(kit: GatewayKit) -> None:
+    """It arrives when the phone has long had `welcome` on another connection: an honest phone would be a clone."""
+    phone, channel = await bind_phone(kit)
+    await channel.close()
+    identifier = channel.binding.binding_id
+    for _ in range(2):
+        network = WireNetwork(kit)
+        held = HeldReady(await network.connect())
+        network.connect = lambda held=held: asyncio.sleep(0, held)  # type: ignore[method-assign,misc]
+        with pytest.raises(ConnectionLost):
+            await phone_over(kit, network, store=phone.store).open(identifier)
+        await (await phone.open(identifier)).close()
+        await held.inner.send(held.held)
+        with contextlib.suppress(ConnectionLost):
+            await held.inner.receive(5)
+        await (await phone.open(identifier)).close()
+    [binding] = await kit.bindings()
+    assert binding["state"] == "active"
 
 
 async def test_a_pin_change_whose_answer_is_lost_leaves_one_pin_in_force(kit: GatewayKit) -> None:
