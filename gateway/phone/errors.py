@@ -9,7 +9,7 @@ _REFUSALS: dict[ErrorCode, str] = {
     ErrorCode.UNKNOWN: "The bank does not know this code or this phone. Ask for a new code.",
     ErrorCode.EXPIRED: "This code is over. Scan the one that is on the screen now.",
     ErrorCode.ENDED: "This activation has ended. Begin again on the bank's page.",
-    ErrorCode.REFUSED: "The bank could not verify this contact. Scan the code again.",
+    ErrorCode.REFUSED: "The bank could not verify this contact. Try again, with the code that is on the screen now.",
     ErrorCode.SUITE: "The bank asks for another protocol. Update this client.",
     ErrorCode.PLATFORM: "The bank does not allow this kind of phone.",
     ErrorCode.SUSPENDED: "The bank has suspended this phone. Ask the bank.",

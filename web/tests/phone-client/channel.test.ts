@@ -87,6 +87,16 @@ describe("the ratchet", () => {
     expect(world.environment.locks).toEqual([]);
   });
 
+  it("is no clone when somebody on the wire altered its hello", async () => {
+    const world = await bound();
+    const honest = world.gateway.garble;
+    world.gateway.garble = (hello) => hello.map((byte, place) => (place === 22 ? byte ^ 16 : byte));
+    await expect(world.open()).rejects.toMatchObject({ code: "problem", next: "retry" });
+    expect(world.gateway.clone).toBe(false);
+    world.gateway.garble = honest;
+    expect((await world.open()).state.state).toBe("active");
+  });
+
   it("runs the hybrid suite when it is due, or when the gateway asks for it", async () => {
     const world = await bound();
     world.gateway.hybridDue = 0;

@@ -62,6 +62,8 @@ function resumePrologue({ suite, id, counter }: Hello): Bytes {
 export class FakeGateway {
   readonly faults = new Set<string>();
   readonly heard: string[] = [];
+  /** What somebody on the wire does to a hello. */
+  garble = (hello: Bytes): Bytes => hello;
   readonly hellos: { suite: number; counter: number }[] = [];
   readonly bindingId = randomBytes(16);
   readonly activation = randomBytes(16);
@@ -163,7 +165,7 @@ export class FakeGateway {
   }
 
   async #serve(socket: MemorySocket): Promise<void> {
-    const hello = parseHello(await socket.receive());
+    const hello = parseHello(this.garble(await socket.receive()));
     this.hellos.push({ suite: hello.suite, counter: hello.counter });
     this.lose("before hello");
     const line = hello.kind === 1 ? await this.#firstContact(socket, hello) : await this.#resume(socket, hello);
@@ -289,7 +291,11 @@ export class FakeGateway {
     const answer = await socket.receive();
     const signature = toBase64Url(answer.subarray(1));
     const challenged = { prologue: resumePrologue(hello), hello: helloFrame(hello) };
-    verify(binding.signingKey, keys.staleInput(hello.id, hello.counter, nonce, challenged), signature);
+    try {
+      verify(binding.signingKey, keys.staleInput(hello.id, hello.counter, nonce, challenged), signature);
+    } catch {
+      return this.#refuse(socket, "refused");
+    }
     this.clone = true;
     binding.state = "suspended";
     return this.#refuse(socket, "suspended");

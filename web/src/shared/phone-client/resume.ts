@@ -90,6 +90,8 @@ async function attempt(context: ResumeContext, record: BindingRecord, suite: Res
         socket.close();
         return "suite";
       }
+      // There is no code to scan again: this contact did not verify, and the next may.
+      if (frame.error === "refused") throw new PhoneClientError("problem", { problem: frame.error });
       const unfinished = frame.error === "unknown" && record.state === "committing";
       throw unfinished ? new PhoneClientError("not-committed") : frameError(frame.error, false);
     }
