@@ -67,7 +67,7 @@ def phone(context: click.Context, /, **options: Any) -> None:
     An activation, step by step:
       1. Start one on the bank's page, and save the picture of its code.
       2. tessera phone --host bank.example scan code.png
-         (or: link URL, or: typed CODE, for the other forms of the code)
+         (or: link -, or: typed -, which ask for the other forms of the code)
       3. Type the eight digits that appear here on the bank's page.
       4. With two-step confirmation, give the second code that the page then shows.
       5. Choose a PIN. The phone is bound: see `tessera phone list`.
@@ -170,9 +170,14 @@ def scan(image: Path) -> None:
 @phone.command()
 @click.argument("url")
 def link(url: str) -> None:
-    """Bind this phone with the link that a QR code holds. Quote it: it has a #."""
-    linked, _ = _or_fail(lambda: read_link(url))
-    activate(linked, lambda client: client.begin_link(url, listener=Teller()))
+    """Bind this phone with the link that a QR code holds.
+
+    The link is a secret: give - to be asked for it, or to pipe it in, so that it stays out of the shell's history
+    and the list of processes. On the command line quote it, for it has a #.
+    """
+    read = _given(url, "Link")
+    linked, _ = _or_fail(lambda: read_link(read))
+    activate(linked, lambda client: client.begin_link(read, listener=Teller()))
 
 
 @phone.command()
@@ -182,12 +187,23 @@ def link(url: str) -> None:
     help="The bank's public key S (33 bytes in hex), instead of the one that this phone knows.",
 )
 def typed(code: str, gateway_key: str | None) -> None:
-    """Bind this phone with the code of 20 characters. Needs --host."""
+    """Bind this phone with the code of 20 characters. Needs --host.
+
+    The code is a secret: give - to be asked for it, or to pipe it in, so that it stays out of the shell's history
+    and the list of processes.
+    """
     try:
         pinned = bytes.fromhex(gateway_key) if gateway_key else None
     except ValueError:
         raise click.BadParameter("not hexadecimal", param_hint="--gateway-key") from None
-    activate(None, lambda client: client.begin_typed(code, gateway_public=pinned, listener=Teller()))
+    read = _given(code, "Code")
+    activate(None, lambda client: client.begin_typed(read, gateway_public=pinned, listener=Teller()))
+
+
+def _given(argument: str, name: str) -> str:
+    """Return an argument, or for - the next line of the standard input."""
+    text: str = click.prompt(name) if argument == "-" else argument
+    return text.strip()
 
 
 def _or_fail(read: Callable[[], tuple[str | None, bytes]]) -> tuple[str | None, bytes]:

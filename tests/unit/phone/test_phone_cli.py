@@ -141,7 +141,7 @@ def test_two_step_typed_code(town: Town) -> None:
     town.gateway.two_step = True
     town.customer()
     shown = show_code2_nonce(town.gateway.nonce)
-    answers = f"nonsense\n{'0' if shown[0] != '0' else '1'}{shown[1:]}\n{shown}\n{PIN}\n{PIN}\n"
+    answers = f"nonsense\n{shown[:-1]}{'0' if shown[-1] != '0' else '1'}\n{shown}\n{PIN}\n{PIN}\n"
     bound = town.run("typed", town.gateway.typed.show(), answers=answers)
     assert bound.exit_code == 0, bound.output
     assert "That is not the second code" in bound.output
@@ -175,6 +175,18 @@ def test_mistakes_say_what_to_do(town: Town, arguments: list[str], status: int, 
     assert result.exit_code == status, result.output
     assert text in result.output
     assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("command", ["link", "typed"])
+def test_the_code_may_come_by_the_standard_input(town: Town, command: str) -> None:
+    """What stands on the command line is in the shell's history, and other people's `ps` shows it."""
+    town.customer()
+    code = town.link() if command == "link" else town.gateway.typed.show()
+    bound = town.run(command, "-", answers=f"{code}\n{PIN}\n{PIN}\n")
+    assert bound.exit_code == 0, bound.output
+    assert "This phone is bound" in bound.output
+    assert "history" in CliRunner().invoke(phone, [command, "--help"]).output
+    assert town.run(command, "-").exit_code == 1, "the end of the input"
 
 
 def test_a_typed_code_is_not_used_with_a_key_that_changed(town: Town) -> None:
