@@ -9,7 +9,7 @@ import msgspec
 
 from gateway.phone.errors import StoreError
 from gateway.phone.models import Binding, PendingContact
-from gateway.phone.vault import Vault
+from gateway.phone.vault import Vault, sync_folder, write_synced
 
 
 class PhoneStore(Protocol):
@@ -157,13 +157,9 @@ class FileStore(MemoryStore):
         contents = _Contents(list(self._pending.values()), list(self._bindings.values()), self._bank_keys)
         blob = self._vault.seal(msgspec.json.encode(contents))
         temporary = self._path.with_suffix(".new")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(blob)
-            file.flush()
-            os.fsync(file.fileno())
+        write_synced(temporary, blob)
         temporary.replace(self._path)
-        _sync_directory(self._path.parent)
+        sync_folder(self._path.parent)
 
 
 def _lock(path: Path) -> int:
@@ -190,11 +186,3 @@ def _read(path: Path) -> bytes:
     if path.stat().st_mode & 0o077:
         raise StoreError("the key store is readable by others", f"Run: chmod 600 {path}")
     return path.read_bytes()
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -2,6 +2,7 @@
 a key file. The header is associated data, so its parameters can't be lowered unnoticed. `store.py` alone calls
 this."""
 
+import contextlib
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,10 +47,12 @@ class Vault:
         """Begin a file under a passphrase, or under a key file, which is made when there is none. Raises
         StoreError."""
         if key_file is not None and not key_file.exists():
-            key_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            descriptor = os.open(key_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(system_random(_KEY_BYTES))
+            try:
+                _make_key(key_file)
+            except OSError as error:
+                raise StoreError(
+                    f"the key file can't be made: {error.strerror}", "Check --key-file."
+                ) from None
         kdf: Literal["argon2id", "key-file"] = "argon2id" if key_file is None else "key-file"
         header = _Header(kdf=kdf, salt=system_random(16))
         return cls(msgspec.json.encode(header), _derive(header, passphrase=passphrase, key_file=key_file))
@@ -75,6 +78,39 @@ class Vault:
         """Return the file's bytes for new contents, under a fresh nonce."""
         nonce = system_random(_NONCE_BYTES)
         return self.header + b"\n" + nonce + AESGCM(self.key).encrypt(nonce, plain, self.header)
+
+
+def write_synced(path: Path, data: bytes) -> None:
+    """Write a file of mode 0600, on the disk when this returns. Its name is durable after `sync_folder`."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        os.fchmod(file.fileno(), 0o600)
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Make names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _make_key(key_file: Path) -> None:
+    """Make a key file whole or not at all: a store sealed under a key that a power cut took is lost. One that another
+    process has just made stays."""
+    key_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    temporary = key_file.with_name(f".{key_file.name}.{os.getpid()}.new")
+    try:
+        write_synced(temporary, system_random(_KEY_BYTES))
+        with contextlib.suppress(FileExistsError):
+            os.link(temporary, key_file)
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync_folder(key_file.parent)
 
 
 def _derive(header: _Header, *, passphrase: str | None, key_file: Path | None) -> bytes:

@@ -8,6 +8,7 @@ from gateway.core.secrets import system_random
 from gateway.phone.errors import StoreError
 from gateway.phone.models import Binding, PendingContact, PhoneKeys
 from gateway.phone.store import FileStore
+from gateway.phone.vault import Vault, _make_key
 
 KEYS = PhoneKeys.generate(system_random)
 PENDING = PendingContact(
@@ -140,6 +141,31 @@ def test_the_key_file_is_guarded(path: Path, key_file: Path, tmp_path: Path) -> 
     key_file.write_bytes(b"short")
     with pytest.raises(StoreError, match="damaged"):
         FileStore.open(path, key_file=key_file)
+
+
+def test_the_key_file_is_made_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed before the bytes are on the disk, there is no key file, rather than an empty one under a full store; and a
+    key that another process made meanwhile is not overwritten."""
+    key_file = tmp_path / "apart" / "key"
+    synced: list[bool] = []
+
+    def fsync(descriptor: int) -> None:
+        synced.append(key_file.exists())
+        if len(synced) == 1:
+            raise OSError(5, "the power is cut")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", fsync)
+        with pytest.raises(StoreError, match="power"):
+            Vault.create(passphrase=None, key_file=key_file)
+        assert list(key_file.parent.iterdir()) == []
+        vault = Vault.create(passphrase=None, key_file=key_file)
+    assert synced == [False, False, True], "the file before it has its name, then the folder"
+    assert key_file.read_bytes() == vault.key
+    assert [path.name for path in key_file.parent.iterdir()] == ["key"]
+    assert key_file.stat().st_mode & 0o777 == 0o600
+    _make_key(key_file)
+    assert key_file.read_bytes() == vault.key
 
 
 def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
