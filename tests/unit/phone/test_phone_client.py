@@ -126,7 +126,7 @@ async def test_two_step_by_typing_and_a_lost_connection(desk: Desk) -> None:
     await desk.confirm(contact)
     shown = show_code2_nonce(desk.gateway.nonce)
     with pytest.raises(MistypedCode):
-        contact.take_typed_code2(("0" if shown[0] != "0" else "1") + shown[1:])
+        contact.take_typed_code2(shown[:-1] + ("0" if shown[-1] != "0" else "1"))
     contact.take_typed_code2(shown)
     desk.gateway.faults.add("evaluate")
     with pytest.raises(CodeTwoNeeded):
