@@ -22,20 +22,29 @@ class Unavailable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """What a value has to reach: `limit` in the unit of the measure, as the most or the least it may be."""
+    """What a measure has to reach: its value `limit` in its own unit, or its ratio `limit` times the bound, as the
+    most or the least it may be."""
 
     limit: float
     direction: Literal["at most", "at least"] = "at most"
+    judges: Literal["value", "ratio"] = "value"
 
-    def is_met(self, value: float) -> bool:
-        """Tell whether `value` reaches the bar."""
-        return value <= self.limit if self.direction == "at most" else value >= self.limit
+    def is_met(self, *, value: float, ratio: float | None) -> bool:
+        """Tell whether what is judged reaches the bar. Raises ValueError when it is a ratio and there is no bound."""
+        judged = value if self.judges == "value" else ratio
+        if judged is None:
+            raise ValueError("a bar on the ratio needs a bound")
+        return judged <= self.limit if self.direction == "at most" else judged >= self.limit
+
+    def __str__(self) -> str:
+        return f"{self.direction} {self.limit:g}" + (" x bound" if self.judges == "ratio" else "")
 
 
 @dataclass(frozen=True, slots=True)
 class Measure:
     """One figure. `bound` is the figure beside it from the same run, in the same unit, and `ratio` is value
-    over bound; `meets` tells whether `value` reaches `bar`. Those that do not apply are None."""
+    over bound; `meets` tells whether the value, or the ratio where `bar` says so, reaches `bar`. Those that do not
+    apply are None."""
 
     bench: str
     case: str
@@ -63,15 +72,16 @@ def measure(
     bench: str, case: str, *, value: float, unit: str, bound: float | None = None, bar: Bar | None = None
 ) -> Measure:
     """Return a Measure with its ratio and verdict worked out."""
+    ratio = value / bound if bound else None
     return Measure(
         bench=bench,
         case=case,
         value=value,
         unit=unit,
         bound=bound,
-        ratio=value / bound if bound else None,
-        bar=f"{bar.direction} {bar.limit:g}" if bar else None,
-        meets=bar.is_met(value) if bar else None,
+        ratio=ratio,
+        bar=str(bar) if bar else None,
+        meets=bar.is_met(value=value, ratio=ratio) if bar else None,
     )
 
 

@@ -24,16 +24,11 @@ class Load:
     server_cpu_s: float
     own_cpu_s: float
 
-    @classmethod
-    def of(cls, slices: "Sequence[Load]") -> "Load":
-        """Return several slices as one."""
-        return cls(
-            sum(each.visits for each in slices),
-            sum(each.steady for each in slices),
-            sum(each.seconds for each in slices),
-            sum(each.server_cpu_s for each in slices),
-            sum(each.own_cpu_s for each in slices),
-        )
+    @staticmethod
+    def middle_of(slices: "Sequence[Load]") -> "Load":
+        """Return the median slice by what a visit cost the server: a moment in which the machine was taken by others
+        counts as little as it should."""
+        return sorted(slices, key=lambda each: each.server_ms)[len(slices) // 2]
 
     @property
     def rate(self) -> float:

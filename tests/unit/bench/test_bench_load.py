@@ -151,9 +151,11 @@ async def test_the_driver_keeps_places_taken() -> None:
     assert under_way == 0
     assert load_taken.visits > 4
     assert load_taken.server_ms == pytest.approx(2.0)
-    both = Load.of([load_taken, load_taken])
-    assert both.visits == 2 * load_taken.visits
-    assert both.rate == pytest.approx(load_taken.rate)
+
+
+def test_the_middle_slice_is_the_one_of_median_cost() -> None:
+    slices = [Load(10, 5, 1.0, cpu, 0.01) for cpu in (0.09, 0.02, 0.03)]
+    assert Load.middle_of(slices) is slices[2]
 
 
 async def test_a_failed_visit_ends_the_load() -> None:

@@ -89,6 +89,15 @@ def test_at_least_bars() -> None:
     assert figure.meets is False
 
 
+def test_bars_on_the_ratio() -> None:
+    bar = Bar(4, judges="ratio")
+    figure = measure("b", "c", value=10, unit="ms", bound=2, bar=bar)
+    assert (figure.ratio, figure.bar, figure.meets) == (5, "at most 4 x bound", False)
+    assert measure("b", "c", value=10, unit="ms", bound=2.5, bar=bar).meets
+    with pytest.raises(ValueError, match="needs a bound"):
+        measure("b", "c", value=10, unit="ms", bar=bar)
+
+
 def test_two_benches_cannot_have_one_name() -> None:
     cli.load_benches()
     assert {"codes", "reader"} <= BENCHES.keys()
