@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from gateway.activation.models import Activation, ActivationPolicy, ActivationState
 from gateway.activation.ports import GatewayKeys, Sealing
 from gateway.activation.secrets import derive_nonce, derive_typed_code, open_seed, raw_id
-from gateway.codes import CodeKind, Form, alt_text, render, to_svg
+from gateway.codes import CodeKind, Form, Symbol, alt_text, render
 from gateway.core.clock import Clock
 from gateway.core.errors import Problem, ProblemCode
 from gateway.protocol.code import ActivationCode, make_link, show_code2_nonce
@@ -15,14 +15,15 @@ from gateway.protocol.keys import compress, one_time_key, rotation_at
 
 @dataclass(frozen=True, slots=True)
 class ShownCode:
-    """A code image with what stands beside it. `rotation` and `next_in_ms` are None for a code that does not turn."""
+    """A symbol to draw, with what stands beside it. `rotation` and `next_in_ms` are None for a code that does not
+    turn."""
 
     kind: CodeKind
     form: Form
     rotation: int | None
     next_in_ms: int | None
     expires_at: int
-    svg: str = field(repr=False)
+    symbol: Symbol = field(repr=False)
     alt_fr: str
     alt_en: str
     link: str = field(repr=False)
@@ -88,16 +89,15 @@ class CodeService:
         turns: tuple[int, int] | None = None,
     ) -> ShownCode:
         public = make_link(self._host, payload, scheme=self._scheme)
-        alt_en = alt_text(kind, "en")
         return ShownCode(
             kind=kind,
             form=form,
             rotation=turns[0] if turns else None,
             next_in_ms=turns[1] if turns else None,
             expires_at=activation.expires_at,
-            svg=to_svg(render(payload, form=form, text=public), title=alt_en),
+            symbol=render(payload, form=form, text=public),
             alt_fr=alt_text(kind, "fr"),
-            alt_en=alt_en,
+            alt_en=alt_text(kind, "en"),
             link=public if host is None or host == self._host else make_link(host, payload, scheme="http"),
             typed=typed,
         )

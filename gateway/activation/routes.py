@@ -166,9 +166,8 @@ class _PageHandlers:
             tenant_id=request.tenant_id, activation_id=_activation_of(request)
         )
         request.headers["Cache-Control"] = "no-store"
-        return views.code_view(
-            await self._face.codes.show(activation, params.form, host=_host_of(self._face, request))
-        )
+        code = await self._face.codes.show(activation, params.form, host=_host_of(self._face, request))
+        return views.code_view(code, params)
 
     async def follow(self, request: ApiRequest) -> web.StreamResponse:
         """Stream what the page token is for."""

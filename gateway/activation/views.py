@@ -9,7 +9,7 @@ from msgspec import Meta
 from gateway.activation.codes import ShownCode
 from gateway.activation.models import Activation, ActivationState
 from gateway.activation.page_tokens import IssuedToken
-from gateway.codes import Form
+from gateway.codes import MAX_SCALE, Form, to_png, to_svg
 from gateway.core.secrets import repr_without
 from gateway.core.subjects import DeviceFacts
 
@@ -68,9 +68,11 @@ class NewPageToken(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CodeParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How to draw the code."""
+    """How to draw the code: as SVG for a page, or as PNG, `scale` pixels a module, for a letter or a mail."""
 
     form: Form = Form.COLOUR
+    image: Literal["svg", "png"] = "svg"
+    scale: Annotated[int, Meta(ge=1, le=MAX_SCALE)] = 8
 
 
 class DeviceView(msgspec.Struct, frozen=True):
@@ -118,20 +120,22 @@ class AltText(msgspec.Struct, frozen=True):
 
 
 class CodeView(msgspec.Struct, frozen=True, kw_only=True):
-    """The code to show now. `typed` is its form for those who cannot scan."""
+    """The code to show now, drawn as `svg` or as `png` (base64), whichever was asked for. `typed` is its form for those
+    who cannot scan."""
 
     kind: Literal["activation", "code2"]
     form: Form
     rotation: int | None
     next_in_ms: int | None
     expires_at: datetime
-    svg: str
+    svg: str | msgspec.UnsetType = msgspec.UNSET
+    png: bytes | msgspec.UnsetType = msgspec.UNSET
     alt: AltText
     link: str
     typed: str
 
     def __repr__(self) -> str:
-        return repr_without(self, "svg", "link", "typed")
+        return repr_without(self, "svg", "png", "link", "typed")
 
 
 class PageTokenView(msgspec.Struct, frozen=True):
@@ -196,15 +200,17 @@ def _device(device: DeviceFacts | None) -> DeviceView | None:
     return DeviceView(device.name, device.model, device.platform, device.os, device.place)
 
 
-def code_view(code: ShownCode) -> CodeView:
-    """Return the JSON of a drawn code."""
+def code_view(code: ShownCode, params: CodeParams) -> CodeView:
+    """Return the JSON of a code, and draw it."""
+    is_png = params.image == "png"
     return CodeView(
         kind=code.kind,
         form=code.form,
         rotation=code.rotation,
         next_in_ms=code.next_in_ms,
         expires_at=moment(code.expires_at),
-        svg=code.svg,
+        svg=msgspec.UNSET if is_png else to_svg(code.symbol, title=code.alt_en),
+        png=to_png(code.symbol, scale=params.scale) if is_png else msgspec.UNSET,
         alt=AltText(fr=code.alt_fr, en=code.alt_en),
         link=code.link,
         typed=code.typed,

@@ -4,13 +4,14 @@
 never logged."""
 
 from gateway.codes.colour import encode_colour
-from gateway.codes.draw import to_png, to_svg, to_terminal
+from gateway.codes.draw import MAX_SCALE, to_png, to_svg, to_terminal
 from gateway.codes.model import Form, PayloadTooLong, Symbol
 from gateway.codes.monochrome import encode_qr
 from gateway.codes.wording import LANGUAGES, CodeKind, Language, alt_text
 
 __all__ = [
     "LANGUAGES",
+    "MAX_SCALE",
     "CodeKind",
     "Form",
     "Language",

@@ -2,6 +2,7 @@
 form of the code, and what goes wrong on the way."""
 
 import asyncio
+import base64
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from gateway_kit import PIN, GatewayKit
 
+from gateway.codes.reader import read_image
 from gateway.core.encoding import b64url_decode
 from gateway.core.ids import decode_id
 from gateway.phone.channel import Channel
@@ -90,6 +92,21 @@ async def test_colour_code_carries_the_payload_of_the_link(kit: GatewayKit) -> N
     contact = await kit.phone().begin_scanned(b64url_decode(colour["link"].partition("#")[2]))
     assert contact.answer.tenant == "Banque du Nord"
     await contact.close()
+
+
+@pytest.mark.parametrize("form", ["colour", "qr"])
+async def test_code_as_png_is_read_like_the_one_on_the_page(kit: GatewayKit, form: str) -> None:
+    started = await kit.begin()
+    path = f"/api/v1/activations/{started['activation']['id']}/code"
+    token = started["page_token"]
+    code = await kit.call("GET", f"{path}?form={form}&image=png&scale=6", token=token)
+    assert "svg" not in code
+    assert set(code["alt"]) == {"fr", "en"}
+    carried = b64url_decode(code["link"].partition("#")[2])
+    read = read_image(base64.b64decode(code["png"])).payload
+    assert read == (carried if form == "colour" else code["link"].encode())
+    for wrong in ("image=gif", "image=png&scale=0", "image=png&scale=65"):
+        await kit.call("GET", f"{path}?{wrong}", token=token, status=400)
 
 
 async def test_typed_code_always_takes_two_steps(kit: GatewayKit) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import gateway.activation.channel
 import gateway.activation.conversation
+import gateway.activation.views
 import gateway.audit.store
 import gateway.pin.service
 from gateway.activation.codes import CodeService
@@ -53,6 +54,7 @@ def install(ledger: Ledger) -> None:
         ledger.wrap_coroutine(ContactService, name, "services")
     ledger.wrap_coroutine(PinService, "begin_enrolment", "services")
     ledger.wrap_coroutine(CodeService, "show", "codes")
+    ledger.wrap(gateway.activation.views, "code_view", "codes")
     ledger.wrap_coroutine(PhoneDoor, "handle", "channel")
     ledger.wrap_coroutine(EventStreams, "stream_events", "streams")
     ledger.wrap_coroutine(Endpoint, "__call__", "http-layer")
