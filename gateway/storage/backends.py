@@ -19,6 +19,9 @@ BUSY_TIMEOUT_S = 10
 WRITER_LOCK = 0x7E55E8A
 """PostgreSQL advisory lock that orders the batches of all nodes."""
 
+INTRANS, INERROR = 2, 3
+"""What psycopg calls the states of a transaction (PQtransactionStatus)."""
+
 RETRYABLE = frozenset({"40001", "40P01"})
 """SQLSTATE: serialization failure, deadlock detected."""
 
@@ -60,6 +63,11 @@ class Backend(ABC):
     @abstractmethod
     def in_transaction(self, connection: Connection) -> bool:
         """Tell whether the driver still holds the transaction that the batch began."""
+
+    @abstractmethod
+    def check_sound(self, connection: Connection) -> None:
+        """Raise Problem(UNAVAILABLE) when the transaction can no longer be committed, though nobody was told: its
+        COMMIT would undo everything and report success."""
 
     @abstractmethod
     def is_retryable(self, error: BaseException) -> bool:
@@ -111,6 +119,9 @@ class SqliteBackend(Backend):
         driver: Any = connection.connection.dbapi_connection
         return bool(driver.in_transaction)
 
+    def check_sound(self, connection: Connection) -> None:
+        """A statement that failed leaves the transaction as it was before."""
+
     def is_retryable(self, error: BaseException) -> bool:
         """A batch holds the only write lock: nothing to retry."""
         return False
@@ -150,7 +161,13 @@ class PostgresqlBackend(Backend):
     def in_transaction(self, connection: Connection) -> bool:
         """The unit's savepoint can be rolled back unless the connection is idle or broken."""
         driver: Any = connection.connection.dbapi_connection
-        return int(driver.info.transaction_status) in (2, 3)  # INTRANS, INERROR
+        return int(driver.info.transaction_status) in (INTRANS, INERROR)
+
+    def check_sound(self, connection: Connection) -> None:
+        """A statement that failed outside of a savepoint spoils the transaction, though its exception was caught."""
+        driver: Any = connection.connection.dbapi_connection
+        if int(driver.info.transaction_status) != INTRANS:
+            raise Problem(ProblemCode.UNAVAILABLE, "the database refused the change")
 
     def is_retryable(self, error: BaseException) -> bool:
         """Compare the SQLSTATE."""
@@ -210,4 +227,5 @@ def _prepare_postgresql(driver: Any, _record: object) -> None:
     driver.execute("SET lock_timeout = '10s'")
     driver.execute("SET statement_timeout = '20s'")
     driver.execute("SET timezone = 'UTC'")
+    driver.execute("SET synchronous_commit = on")
     driver.autocommit = was

@@ -218,6 +218,7 @@ class Storage:
             unit = _Unit(connection, self._prepared)
             try:
                 job.value = job.unit(unit)
+                self._backend.check_sound(connection)
             except BaseException as error:
                 self._check_alive(connection, error)
                 self._backend.run(connection, "ROLLBACK")
@@ -239,6 +240,7 @@ class Storage:
         run(connection, "SAVEPOINT unit")
         try:
             job.value = job.unit(unit)
+            self._backend.check_sound(connection)
         except BaseException as error:
             self._check_alive(connection, error)
             run(connection, "ROLLBACK TO SAVEPOINT unit")

@@ -2,6 +2,7 @@
 readers that cannot write, recovery of lost connections. Real databases, real processes, real kills."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.exc import DBAPIError
 from storage_tables import ALL, COUNTER, INSERT, children, counters, metadata
 
 from gateway.core.errors import Problem, ProblemCode
@@ -55,6 +57,37 @@ async def test_write_is_there_after_reopening(database_url: str, storage: Storag
     other = Storage(database_url)
     assert await other.read(texts) == ["kept"]
     await other.close()
+
+
+@pytest.mark.parametrize("place", ["first of its batch", "beside others"])
+async def test_unit_that_hides_a_database_error_is_never_answered_as_durable(
+    storage: Storage, place: str
+) -> None:
+    def unit(tx: Transaction) -> None:
+        tx.execute(INSERT, {"text": "hidden"})
+        with contextlib.suppress(DBAPIError):
+            tx.execute(text("SELECT no_such_function()"))
+
+    work = [storage.write(unit)]
+    if place == "beside others":
+        work.insert(0, note(storage, "other"))
+    *_, outcome = await asyncio.gather(*work, return_exceptions=True)
+    kept = "hidden" in await storage.read(texts)
+    assert kept == (outcome is None)
+    assert outcome is None or isinstance(outcome, Problem)
+    assert ("other" in await storage.read(texts)) == (place == "beside others")
+
+
+async def test_writer_syncs_every_commit(storage: Storage) -> None:
+    if storage.backend.name == "sqlite":
+        modes = await storage.write(
+            lambda tx: [
+                tx.execute(text(f"PRAGMA {name}")).scalar() for name in ("synchronous", "journal_mode")
+            ]
+        )
+        assert modes == [2, "wal"]  # 2: FULL
+    else:
+        assert await storage.write(lambda tx: tx.execute(text("SHOW synchronous_commit")).scalar()) == "on"
 
 
 async def test_failed_unit_takes_no_other_along(storage: Storage) -> None:
