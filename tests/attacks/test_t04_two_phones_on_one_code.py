@@ -41,3 +41,19 @@ async def test_a_second_phone_after_the_confirmation_ends_it_too(kit: GatewayKit
             await customer.enrol("749205")
         assert ended.value.reason == "contested"
     assert await kit.bindings() == []
+
+
+async def test_a_photograph_of_the_typed_code_stops_an_activation_until_it_ends(kit: GatewayKit) -> None:
+    """The limit that THREAT_MODEL.md admits: the screen's code is good for 20 s, the typed one for the activation's
+    life. It stops the activation, loudly, and wins nothing."""
+    activation, _ = await begin(kit)
+    code = await kit.code(activation)
+    customer = await kit.phone("Customer").begin_link(code["link"])
+    kit.clock.advance(290)
+    assert await refusal(kit.phone("Thief").begin_link(code["link"])) is ErrorCode.EXPIRED
+    assert (await kit.activation(activation))["state"] == "present"
+    assert await refusal(kit.phone("Thief").begin_typed(code["typed"])) is ErrorCode.ENDED
+    assert (await kit.activation(activation))["state"] == "contested"
+    with pytest.raises(ContactEnded):
+        await customer.wait_confirmed()
+    assert await kit.bindings() == []
