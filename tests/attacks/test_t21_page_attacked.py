@@ -223,3 +223,13 @@ async def test_a_forged_session_cookie_is_nobody(site: GatewayKit) -> None:
             assert '"customer": null' in text
     raw = b"GET /demo/api/notices HTTP/1.1\r\nHost: x\r\nCookie: demo_session=\xff\xfe\r\n\r\n"
     assert b" 401 " in (await shout(site, raw)).partition(b"\r\n")[0]
+
+
+async def test_a_stolen_page_token_serves_until_its_end_and_no_further(site: GatewayKit) -> None:
+    """The limit that THREAT_MODEL.md admits: nobody can revoke it, and 900 s are its life unless the bank says less."""
+    stolen = (await site.call("POST", "/api/v1/page-tokens", {"user": "claire"}, status=201))["page_token"]
+    site.clock.advance(899)
+    await site.call("GET", "/api/v1/bindings", token=stolen)
+    await site.call("GET", "/api/v1/audit", token=stolen, status=403)
+    site.clock.advance(2)
+    await site.call("GET", "/api/v1/bindings", token=stolen, status=401)
