@@ -6,9 +6,9 @@ with both. Product code never imports this package."""
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from statistics import median
-from typing import Literal
+from typing import Any, Literal
 
 Bench = Callable[[], Iterable["Measure"]]
 
@@ -44,7 +44,7 @@ class Bar:
 class Measure:
     """One figure. `bound` is the figure beside it from the same run, in the same unit, and `ratio` is value
     over bound; `meets` tells whether the value, or the ratio where `bar` says so, reaches `bar`. Those that do not
-    apply are None."""
+    apply are None. `extras` are further figures of the same case, such as a percentile."""
 
     bench: str
     case: str
@@ -54,6 +54,12 @@ class Measure:
     ratio: float | None
     bar: str | None
     meets: bool | None
+    extras: Mapping[str, Any] = field(default_factory=dict)
+
+    def line(self) -> dict[str, Any]:
+        """Return the figure as one flat object, extras last."""
+        figures = asdict(self)
+        return figures | figures.pop("extras")
 
 
 def register(name: str) -> Callable[[Bench], Bench]:

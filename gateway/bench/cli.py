@@ -7,7 +7,6 @@ import pkgutil
 import sys
 import traceback
 from collections.abc import Iterator
-from dataclasses import asdict
 
 import click
 
@@ -52,7 +51,7 @@ def bench(name: str, as_json: bool, strict: bool) -> None:  # noqa: FBT001 - cli
         try:
             for figure in BENCHES[each]():
                 missed |= figure.meets is False
-                click.echo(json.dumps(asdict(figure)) if as_json else _row(figure))
+                click.echo(json.dumps(figure.line()) if as_json else _row(figure))
         except Unavailable as missing:
             crashed = True
             click.echo(f"bench {each} cannot run: {missing}", err=True)

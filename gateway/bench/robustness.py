@@ -16,6 +16,8 @@ WEB = Path(__file__).parents[2] / "web"
 SCRIPT = WEB / "bench" / "robustness.mjs"
 SETUP = "run `make setup`"
 
+_FIELDS = frozenset({"bench", "case", "value", "unit", "bound", "ratio", "bar", "meets"})
+
 
 @register("robustness")
 def robustness() -> Iterator[Measure]:
@@ -49,7 +51,7 @@ def find_node() -> str:
 
 def parse_line(line: str) -> Measure:
     """Return the measure of one line of the script. Pictures that gave a wrong payload, the worst outcome, are
-    told in the case."""
+    told in the case; what the other benches have no field for goes to the extras."""
     figure = json.loads(line)
     wrong = figure.get("wrong", 0)
     return Measure(
@@ -61,4 +63,5 @@ def parse_line(line: str) -> Measure:
         ratio=figure["ratio"],
         bar=figure["bar"],
         meets=figure["meets"],
+        extras={name: value for name, value in figure.items() if name not in _FIELDS},
     )

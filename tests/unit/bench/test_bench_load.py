@@ -248,6 +248,7 @@ def test_lines_of_the_robustness_script() -> None:
         1.5,
         True,
     )
+    assert robustness.parse_line(json.dumps(line | {"p95": 31.5})).line()["p95"] == 31.5
     assert robustness.parse_line(json.dumps(line | {"wrong": 2, "meets": False})).case.endswith("2 WRONG")
 
 
