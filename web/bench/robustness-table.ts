@@ -61,6 +61,8 @@ export interface RowResult {
 export interface TableOptions {
   readonly wasmBinary: ArrayBuffer;
   readonly rows?: readonly string[];
+  /** Other frames for another number; 0 unless given. */
+  readonly seed?: number;
   readonly onMiss?: (miss: { row: string; level: number; index: number; frame: Frame; symbol: DrawnSymbol }) => void;
 }
 
@@ -79,7 +81,7 @@ export async function* measureRows(pairs: readonly SymbolPair[], options: TableO
       for (const [index, pair] of pairs.entries()) {
         frames++;
         for (const [form, symbol] of [pair.colour, pair.qr].entries()) {
-          const frame = takeFrame(symbol, conditions, new SeededRandom(seedOf(row, level, index)));
+          const frame = takeFrame(symbol, conditions, new SeededRandom(seedOf(row, level, index, options.seed)));
           const began = performance.now();
           const outcome = await reader.read(frame);
           (form === 0 ? times : qrTimes).push(performance.now() - began);
@@ -104,9 +106,9 @@ async function readByZxing(frame: Frame): Promise<Uint8Array | undefined> {
   return result?.bytes;
 }
 
-function seedOf(row: string, level: number, index: number): number {
+function seedOf(row: string, level: number, index: number, run = 0): number {
   let seed = 2166136261;
-  for (const unit of `${row}/${level}/${index}`) seed = Math.imul(seed ^ unit.charCodeAt(0), 16777619);
+  for (const unit of `${row}/${level}/${index}${run ? `/${run}` : ""}`) seed = Math.imul(seed ^ unit.charCodeAt(0), 16777619);
   return seed;
 }
 

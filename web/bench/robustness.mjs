@@ -3,7 +3,7 @@
  * `tessera bench robustness`. The symbols are drawn by the gateway's own encoder, in the Python of TESSERA_PYTHON (the
  * repository's .venv by default).
  *
- *   node bench/robustness.mjs [--payloads 6] [--rows size,blur] [--bytes 100,88] [--misses DIR] [--details]
+ *   node bench/robustness.mjs [--payloads 6] [--seed 0] [--rows size,blur] [--bytes 100,88] [--misses DIR] [--details]
  */
 import { Buffer } from "node:buffer";
 import { spawnSync } from "node:child_process";
@@ -20,6 +20,7 @@ const root = join(web, "..");
 const { values: options } = parseArgs({
   options: {
     payloads: { type: "string", default: "6" },
+    seed: { type: "string", default: "0" },
     rows: { type: "string" },
     bytes: { type: "string", default: "100,88" },
     misses: { type: "string" },
@@ -120,6 +121,8 @@ async function main() {
     const { measureRows, SeededRandom } = await loadTable(directory);
     const wasm = readFileSync(join(web, "node_modules/zxing-wasm/dist/reader/zxing_reader.wasm"));
     const wasmBinary = wasm.buffer.slice(wasm.byteOffset, wasm.byteOffset + wasm.byteLength);
+    const seed = Number(options.seed);
+    if (!Number.isInteger(seed) || seed < 0) throw new Error("--seed takes a whole number, 0 or more");
     const rows = options.rows?.split(",");
     const onMiss = ({ row, level, index, frame }) => {
       if (!options.misses) return;
@@ -128,9 +131,9 @@ async function main() {
     };
     const [times, qrTimes] = [[], []];
     for (const length of options.bytes.split(",").map(Number)) {
-      const random = new SeededRandom(length);
+      const random = new SeededRandom(length + 65_537 * seed);
       const pairs = drawPairs(Array.from({ length: Number(options.payloads) }, () => random.bytes(length)));
-      for await (const result of measureRows(pairs, { wasmBinary, onMiss, ...(rows ? { rows } : {}) })) {
+      for await (const result of measureRows(pairs, { wasmBinary, onMiss, seed, ...(rows ? { rows } : {}) })) {
         reportRow(result);
         times.push(...result.times);
         qrTimes.push(...result.qrTimes);
