@@ -1,6 +1,6 @@
 """The tenants' agreement keys S as the phone channels use them: which one is in force, its point, and ECDH with it.
-Points are remembered, so that a handshake asks the key store for its agreements alone; after a rotation the new key
-is found within a minute."""
+Points are remembered, so that a handshake asks the key store for its agreements alone; a key of a
+later generation, once the key store has one, is found within a minute."""
 
 from gateway.core.clock import Clock
 from gateway.keys.service import ensure_tenant_key
