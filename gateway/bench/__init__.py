@@ -58,8 +58,9 @@ class Measure:
 
     def line(self) -> dict[str, Any]:
         """Return the figure as one flat object, extras last."""
-        figures = asdict(self)
-        return figures | figures.pop("extras")
+        figures: dict[str, Any] = asdict(self)
+        extras: dict[str, Any] = figures.pop("extras")
+        return figures | extras
 
 
 def register(name: str) -> Callable[[Bench], Bench]:
