@@ -3,21 +3,21 @@ tasks. `gateway.serve` and the tests call `create_app`; what it opens is closed 
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from importlib.metadata import version
-from typing import Any
 
 import structlog
 from aiohttp import web
 
 from gateway import tables
 from gateway.audit.routes import routes as audit_routes
-from gateway.audit.service import AuditService, Checkpointer
+from gateway.audit.service import AuditRolledBack, AuditService, Checkpointer
 from gateway.capabilities import Capabilities, Ground, build_capabilities
 from gateway.core.clock import Clock
 from gateway.core.errors import Problem
 from gateway.core.secrets import RandomSource
+from gateway.core.supervisor import Supervisor, Work
 from gateway.http.auth import Authenticator
 from gateway.http.endpoint import EndpointParts
 from gateway.http.health import Health
@@ -60,9 +60,10 @@ async def create_app(
         idempotency = Idempotency(storage=installation.storage, clock=clock, random=random)
         metrics = Metrics()
         _add_gauges(metrics, installation, capabilities, streams)
-        health = Health(
-            checks=_checks(installation), metrics=metrics, metrics_token=settings.metrics_token, clock=clock
-        )
+        checkpointer, tasks = _checkpointer(installation), Supervisor()
+        checks = _checks(installation) | {"audit": checkpointer.check}
+        checks["tasks"] = partial(_check_all, (tasks, capabilities.tasks, installation.events.tasks))
+        health = Health(checks=checks, metrics=metrics, metrics_token=settings.metrics_token, clock=clock)
         app = build_app(
             _routes(installation, capabilities),
             ServerParts(
@@ -83,7 +84,7 @@ async def create_app(
         app[CAPABILITIES] = capabilities
         await stack.enter_async_context(installation.events.running())
         await stack.enter_async_context(capabilities.running())
-        await stack.enter_async_context(_tasks(installation, idempotency))
+        await stack.enter_async_context(_working(installation, idempotency, checkpointer, tasks))
 
         async def stop_streams(_: web.Application) -> None:
             health.is_stopping = True
@@ -151,6 +152,11 @@ def _checks(installation: Installation) -> dict[str, Callable[[], Awaitable[None
     return {"database": database, "migrations": migrations, "hsm": key_store}
 
 
+async def _check_all(supervisors: Iterable[Supervisor]) -> None:
+    for each in supervisors:
+        await each.check()
+
+
 def _add_gauges(
     metrics: Metrics, installation: Installation, capabilities: Capabilities, streams: EventStreams
 ) -> None:
@@ -159,8 +165,19 @@ def _add_gauges(
     metrics.gauge("tessera_writes_waiting", "Changes waiting.", lambda: installation.storage.writes_waiting)
 
 
+def _checkpointer(installation: Installation) -> Checkpointer:
+    return Checkpointer(
+        storage=installation.storage,
+        adapter=installation.adapter,
+        key_label=installation.keys.audit.label,
+        clock=installation.clock,
+    )
+
+
 @contextlib.asynccontextmanager
-async def _tasks(installation: Installation, idempotency: Idempotency) -> AsyncIterator[None]:
+async def _working(
+    installation: Installation, idempotency: Idempotency, checkpointer: Checkpointer, tasks: Supervisor
+) -> AsyncIterator[None]:
     """Run what works on its own: webhooks, audit checkpoints, forgetting."""
     sender = WebhookSender(
         storage=installation.storage,
@@ -174,29 +191,17 @@ async def _tasks(installation: Installation, idempotency: Idempotency) -> AsyncI
         attempts=installation.settings.webhook_attempts,
         failed_kept_s=installation.settings.retention_days * 86_400,
     )
-    checkpointer = Checkpointer(
-        storage=installation.storage,
-        adapter=installation.adapter,
-        key_label=installation.keys.audit.label,
-        clock=installation.clock,
-    )
-    works: tuple[Coroutine[Any, Any, None], ...] = (sender.run(), checkpointer.run(), _forget(idempotency))
-    tasks = [asyncio.create_task(work) for work in works]
-    for task in tasks:
-        task.add_done_callback(_note_end)
+    works: dict[str, Work] = {
+        "send webhooks": sender.run,
+        "sign the audit log": checkpointer.run,
+        "forget answers": partial(_forget, idempotency),
+    }
     try:
-        yield
+        async with tasks.running(works):
+            yield
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        with contextlib.suppress(HsmError, Problem):
+        with contextlib.suppress(HsmError, Problem, AuditRolledBack):
             await checkpointer.checkpoint()
-
-
-def _note_end(task: "asyncio.Task[None]") -> None:
-    if not task.cancelled() and task.exception() is not None:
-        _log.critical("a background task ended", exc_info=task.exception())
 
 
 async def _forget(idempotency: Idempotency) -> None:

@@ -4,7 +4,7 @@ that these capabilities never import one another. `gateway.app` calls `build_cap
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -23,6 +23,7 @@ from gateway.core.clock import Clock
 from gateway.core.errors import Problem
 from gateway.core.events import Journal
 from gateway.core.secrets import RandomSource
+from gateway.core.supervisor import Supervisor
 from gateway.devices.channel import ContactDesk, ResumeContact
 from gateway.devices.desk import BindingDesk
 from gateway.devices.live import LiveChannels
@@ -77,17 +78,16 @@ class Capabilities:
     page_tokens: PageTokens
     door: PhoneDoor
     routes: list[Route]
+    tasks: Supervisor = field(default_factory=Supervisor)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator["Capabilities"]:
         """Sweep what is past its end every few seconds; close the phones' sockets on exit."""
-        task = asyncio.create_task(self._sweep_forever())
-        try:
-            yield self
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-            await self.door.close()
+        async with self.tasks.running({"sweep activations": self._sweep_forever}):
+            try:
+                yield self
+            finally:
+                await self.door.close()
 
     async def _sweep_forever(self) -> None:
         while True:

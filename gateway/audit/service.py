@@ -2,16 +2,16 @@
 composition root runs one `Checkpointer` a process; several may work on one database. It never changes an entry."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
 
 from gateway.audit import store
-from gateway.audit.models import AuditEntry, Checkpoint, Finding
-from gateway.audit.verify import ChainCheck, Row
+from gateway.audit.models import GENESIS, AuditEntry, Checkpoint, Finding
+from gateway.audit.verify import UNSIGNED, ChainCheck, Row, check_signature
 from gateway.core.clock import Clock
-from gateway.core.errors import Problem
+from gateway.core.errors import Problem, ProblemCode
 from gateway.core.transaction import Transaction
 from gateway.keys.labels import KeyPurpose, parse_label
 from gateway.storage.engine import Storage
@@ -24,9 +24,26 @@ _ALL = 2**63 - 1
 _log = structlog.get_logger("audit")
 
 
+class AuditRolledBack(Exception):
+    """The log has lost what this process has seen in it: it was cut, or another was put in its place. Nothing more is
+    signed, since a signature would vouch for what is left."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Sight:
+    """The log as one look finds it. `seen` is the hash, now, of the entry that was the last at the look before."""
+
+    sequence: int
+    hash: bytes
+    signed: int
+    seen: bytes | None
+    checkpoints: list[Checkpoint]
+
+
 class Checkpointer:
     """Has the key store sign the head of the log: every `every` entries, and every `interval_s` seconds in which
-    anything was written. What was cut from the log after a checkpoint shows; before the first one it does not."""
+    anything was written. What was cut from the log after a checkpoint shows; before the first one it does not, unless
+    a process that had seen it still runs: it remembers the head of its last look, and signs no log that lacks it."""
 
     def __init__(
         self,
@@ -48,6 +65,9 @@ class Checkpointer:
         self._interval_s = interval_s
         self._every = every
         self._look_s = look_s
+        self._seen: tuple[int, bytes] = (0, GENESIS)
+        self._last: Checkpoint | None = None
+        self._is_rolled_back = False
 
     async def run(self) -> None:
         """Make checkpoints until cancelled. A failing key store or database is logged and tried again. Before it
@@ -56,20 +76,77 @@ class Checkpointer:
         while True:
             await asyncio.sleep(self._look_s)
             try:
-                sequence, _, signed = await self._storage.read(store.read_head)
+                sequence, _, signed = await self.look()
                 now = self._clock.now()
                 if sequence - signed >= self._every or (sequence > signed and now >= due):
                     await self.checkpoint()
                 if now >= due:
                     due = now + self._interval_s
+            except AuditRolledBack:
+                continue
             except (HsmError, Problem) as error:
                 _log.warning("audit checkpoint failed", error=type(error).__name__)
+
+    async def check(self) -> None:
+        """For /readyz. Raises Problem(UNAVAILABLE) once the log was found rolled back, until the process is started
+        anew, which an operator does when it is known why."""
+        if self._is_rolled_back:
+            raise Problem(
+                ProblemCode.UNAVAILABLE,
+                "the audit log lost entries that were there: see `tessera audit verify --known`",
+            )
+
+    async def look(self) -> tuple[int, bytes, int]:
+        """Return sequence and hash of the head, and the sequence of the last checkpoint, once they agree with what
+        this process saw before and with the key store's signatures. Raises `AuditRolledBack`, `HsmError`, `Problem`."""
+        try:
+            return await self._look()
+        except AuditRolledBack as found:
+            if not self._is_rolled_back:
+                _log.critical("the audit log was rolled back: nothing more is signed", found=str(found))
+            self._is_rolled_back = True
+            raise
+
+    async def _look(self) -> tuple[int, bytes, int]:
+        if self._is_rolled_back:
+            raise AuditRolledBack("found before")
+        sight = await self._storage.read(self._read_sight)
+        if sight.sequence < self._seen[0] or sight.seen != self._seen[1]:
+            raise AuditRolledBack("entries that were there are gone")
+        fresh = sight.checkpoints
+        if self._last is not None:
+            if not fresh or fresh[0] != self._last:
+                raise AuditRolledBack("a checkpoint that was there is gone")
+            fresh = fresh[1:]
+        newest = fresh[-1] if fresh else self._last
+        if (newest.sequence if newest is not None else 0) != sight.signed:
+            raise AuditRolledBack("the head names another checkpoint than the last")
+        if fresh:
+            await self._check_checkpoints(fresh)
+        self._seen, self._last = (sight.sequence, sight.hash), newest
+        return sight.sequence, sight.hash, sight.signed
+
+    def _read_sight(self, tx: Transaction) -> _Sight:
+        sequence, digest, signed = store.read_head(tx)
+        checkpoints = store.list_checkpoints(tx, None if self._last is None else self._last.sequence)
+        return _Sight(sequence, digest, signed, store.find_hash(tx, self._seen[0]), checkpoints)
+
+    async def _check_checkpoints(self, checkpoints: Sequence[Checkpoint]) -> None:
+        keys = await audit_public_keys(self._adapter)
+        for checkpoint in checkpoints:
+            try:
+                check_signature(checkpoint, keys)
+            except UNSIGNED as error:
+                raise AuditRolledBack("a checkpoint is not signed by the audit key") from error
+            at = checkpoint.sequence
+            if await self._storage.read(lambda tx, at=at: store.find_hash(tx, at)) != checkpoint.hash:  # type: ignore[misc]
+                raise AuditRolledBack("an entry is not the one that its checkpoint signed")
 
     async def checkpoint(self) -> Checkpoint | None:
         """Sign the head now. Returns None when nothing is new, or another process has just done it. Each checkpoint
         is logged as well: whoever ships the log away has what `tessera audit verify --known` takes. Raises
-        `HsmError`, `Problem`."""
-        sequence, digest, signed = await self._storage.read(store.read_head)
+        `AuditRolledBack`, `HsmError`, `Problem`."""
+        sequence, digest, signed = await self.look()
         if sequence == signed:
             return None
         made_at = to_millis(self._clock.now())
@@ -78,6 +155,7 @@ class Checkpointer:
         checkpoint = Checkpoint(sequence, signed, digest, made_at, self._key_label, signature)
         if not await self._storage.write(lambda tx: store.insert_checkpoint(tx, checkpoint)):
             return None
+        self._last = checkpoint
         _log.info("audit checkpoint", **checkpoint.fields())
         return checkpoint
 

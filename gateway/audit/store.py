@@ -19,6 +19,7 @@ from sqlalchemy import (
     bindparam,
     desc,
     event,
+    func,
     insert,
     select,
     text,
@@ -151,6 +152,20 @@ _MARK = (
     .values(checkpoint_sequence=bindparam("new_checkpoint"))
 )
 _INSERT_CHECKPOINT = insert(audit_checkpoints)
+_HASH_AT = select(audit_entries.c.hash).where(audit_entries.c.sequence == bindparam("at"))
+_CHECKPOINTS_FROM = (
+    select(
+        audit_checkpoints.c.sequence,
+        audit_checkpoints.c.previous,
+        audit_checkpoints.c.hash,
+        audit_checkpoints.c.made_at,
+        audit_checkpoints.c.key_label,
+        audit_checkpoints.c.signature,
+    )
+    .where(audit_checkpoints.c.sequence >= bindparam("start"))
+    .order_by(audit_checkpoints.c.sequence)
+)
+_NEWEST_CHECKPOINT = select(func.max(audit_checkpoints.c.sequence))
 
 
 class AuditChain:
@@ -225,6 +240,22 @@ def read_head(tx: Transaction) -> tuple[int, bytes, int]:
     """Return sequence and hash of the last entry, and the sequence of the last checkpoint; zeros for an empty log."""
     row = tx.execute(_READ_HEAD).one_or_none()
     return (row.sequence, bytes(row.hash), row.checkpoint_sequence) if row is not None else (0, GENESIS, 0)
+
+
+def find_hash(tx: Transaction, sequence: int) -> bytes | None:
+    """Return the hash of an entry; None when there is none. Entry 0 is what the first one follows."""
+    if sequence == 0:
+        return GENESIS
+    found = tx.execute(_HASH_AT, {"at": sequence}).scalar()
+    return None if found is None else bytes(found)
+
+
+def list_checkpoints(tx: Transaction, start: int | None) -> list[Checkpoint]:
+    """Return the checkpoints from the one at `start` on, or the newest alone."""
+    if start is None:
+        start = tx.execute(_NEWEST_CHECKPOINT).scalar() or 0
+    rows = tx.execute(_CHECKPOINTS_FROM, {"start": start})
+    return [Checkpoint(*tuple(row)) for row in rows]
 
 
 def insert_checkpoint(tx: Transaction, checkpoint: Checkpoint) -> bool:

@@ -18,7 +18,8 @@ from gateway.protocol.keys import verify
 
 MAX_FINDINGS = 1_000
 _MALFORMED = (struct.error, ValueError, TypeError, AttributeError, OverflowError)
-_UNSIGNED = (*_MALFORMED, SignatureInvalid, InvalidPoint)
+UNSIGNED = (*_MALFORMED, SignatureInvalid, InvalidPoint)
+"""What `check_signature` raises."""
 
 Row = tuple[Any, ...]
 """Values of a row as the database holds them, in the order of AuditEntry's or Checkpoint's fields."""
@@ -99,8 +100,8 @@ class ChainCheck:
         previous, self._last_checkpoint = self._last_checkpoint, row[0]
         try:
             checkpoint = Checkpoint(*row)
-            self._check_signature(checkpoint)
-        except _UNSIGNED:
+            check_signature(checkpoint, self._keys)
+        except UNSIGNED:
             self._find(FindingKind.CHECKPOINT_ALTERED, row[0])
             return
         if checkpoint.previous != previous:  # (5)
@@ -109,18 +110,11 @@ class ChainCheck:
 
     def _check_known(self, checkpoint: Checkpoint) -> None:
         try:
-            self._check_signature(checkpoint)
-        except _UNSIGNED:
+            check_signature(checkpoint, self._keys)
+        except UNSIGNED:
             self._find(FindingKind.CHECKPOINT_ALTERED, checkpoint.sequence)
             return
         self._compare(checkpoint)
-
-    def _check_signature(self, checkpoint: Checkpoint) -> None:
-        """(3) Raises one of _UNSIGNED."""
-        public = self._keys.get(checkpoint.key_label)
-        if public is None:
-            raise SignatureInvalid("signed by a key that is not an audit key of this key store")
-        verify(public, checkpoint.signature, checkpoint.signed_bytes())
 
     def _compare(self, checkpoint: Checkpoint) -> None:
         """(4) Compare with the entry last fed. When that entry is missing or doubtful, it has its finding already."""
@@ -134,6 +128,14 @@ class ChainCheck:
     def _find(self, kind: FindingKind, sequence: int, until: int | None = None) -> None:
         if len(self.findings) < MAX_FINDINGS:
             self.findings.append(Finding(kind, sequence, sequence if until is None else until))
+
+
+def check_signature(checkpoint: Checkpoint, audit_keys: Mapping[str, bytes]) -> None:
+    """(3) Raises one of UNSIGNED unless one of these keys (public points by label) signed the checkpoint."""
+    public = audit_keys.get(checkpoint.key_label)
+    if public is None:
+        raise SignatureInvalid("signed by a key that is not an audit key of this key store")
+    verify(public, checkpoint.signature, checkpoint.signed_bytes())
 
 
 def _compute(previous: bytes, row: Row) -> bytes:

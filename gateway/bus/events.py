@@ -14,6 +14,7 @@ import structlog
 from gateway.bus.store import PAGE, Event, newest_id, oldest_id, prune, read_after, read_topics_after
 from gateway.core.clock import Clock
 from gateway.core.errors import Problem
+from gateway.core.supervisor import Supervisor
 from gateway.storage.engine import Storage, Transaction
 from gateway.storage.schema import to_millis
 
@@ -57,6 +58,7 @@ class EventLog:
         self._shared = shared
         self._topics: dict[str, set[_Subscriber]] = defaultdict(set)
         self._listeners: list[Callable[[Event], None]] = []
+        self.tasks = Supervisor()
         self._wake = asyncio.Event()
         self._seen = 0
         self._closing = False
@@ -65,16 +67,14 @@ class EventLog:
     async def running(self) -> AsyncIterator["EventLog"]:
         """Keep the log alive: prune, and follow the table when it is shared. Ends all subscriptions on exit."""
         self._seen = await self._storage.read(newest_id)
-        tasks = [asyncio.create_task(self._prune_forever())]
+        works = {"prune events": self._prune_forever}
         if self._shared:
-            tasks.append(asyncio.create_task(self._follow_table()))
-        try:
-            yield self
-        finally:
-            self.close()
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            works["follow events"] = self._follow_table
+        async with self.tasks.running(works):
+            try:
+                yield self
+            finally:
+                self.close()
 
     def close(self) -> None:
         """End every subscription: their streams finish, and clients come back with the id they have."""

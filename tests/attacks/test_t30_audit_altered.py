@@ -226,3 +226,58 @@ def test_forged_entries_are_named(insider: Insider) -> None:
         "FROM audit_entries WHERE sequence = 8"
     )
     assert insider.verify() == [(FindingKind.FOREIGN, 9, 9)]
+
+
+async def test_the_gateway_signs_no_log_that_was_rolled_back(tmp_path: Path) -> None:
+    path = await write_story(tmp_path)
+    storage = Storage(f"sqlite:///{path}")
+    adapter = await SoftwareAdapter.open(default_store_uri(str(tmp_path)))
+    label = (await ensure_keys(adapter)).audit.label
+    checkpointer = service.Checkpointer(
+        storage=storage, adapter=adapter, key_label=label, clock=ManualClock()
+    )
+    await checkpointer.look()
+    attacker = Insider(path, tmp_path)
+    attacker.run("DELETE FROM audit_entries WHERE sequence > 2")
+    attacker.run("DELETE FROM audit_checkpoints")
+    attacker.run(
+        "UPDATE audit_head SET sequence = 2, checkpoint_sequence = 0, "
+        "hash = (SELECT hash FROM audit_entries WHERE sequence = 2)"
+    )
+    for _ in range(12):  # the log grows past what it was
+        await storage.write(told("phone:pin:prove", "bnd_1", {}))
+    for _ in range(2):
+        with pytest.raises(service.AuditRolledBack):
+            await checkpointer.checkpoint()
+    assert attacker.checkpoints() == []
+    attacker.connection.close()
+    await adapter.close()
+    await storage.close()
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_the_gateway_signs_nothing_after_a_checkpoint_that_is_not_its_own(
+    tmp_path: Path, restarted: bool
+) -> None:
+    path = await write_story(tmp_path)
+    storage = Storage(f"sqlite:///{path}")
+    adapter = await SoftwareAdapter.open(default_store_uri(str(tmp_path)))
+    label = (await ensure_keys(adapter)).audit.label
+    common = {"storage": storage, "adapter": adapter, "key_label": label, "clock": ManualClock()}
+    checkpointer = service.Checkpointer(**common)  # type: ignore[arg-type]
+    await checkpointer.look()
+    attacker = Insider(path, tmp_path)
+    attacker.run("UPDATE audit_entries SET data = '{}' WHERE sequence = 1")
+    attacker.chain_anew(1)
+    attacker.run(
+        "UPDATE audit_checkpoints SET hash = (SELECT hash FROM audit_entries WHERE sequence = ?)", SIGNED
+    )
+    if restarted:
+        checkpointer = service.Checkpointer(**common)  # type: ignore[arg-type]
+    before = len(attacker.checkpoints())
+    with pytest.raises(service.AuditRolledBack):
+        await checkpointer.checkpoint()
+    assert len(attacker.checkpoints()) == before
+    attacker.connection.close()
+    await adapter.close()
+    await storage.close()
