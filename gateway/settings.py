@@ -115,7 +115,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         ),
     ] = False
     webhook_timeout_s: Annotated[
-        int, _key("Seconds that a webhook's receiver has to answer.", ge=1, le=60)
+        int, _key("Seconds that a webhook's receiver has to answer.", ge=1, le=30)
     ] = 10
     webhook_attempts: Annotated[int, _key("Tries before a delivery is listed as failed.", ge=1, le=30)] = 9
     event_retention_s: Annotated[int, _key("How long an event stream can be taken up again.", ge=60)] = 86_400

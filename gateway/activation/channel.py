@@ -135,10 +135,13 @@ class FirstContact:
             desk.contacts.claim(admission, static_key=m1.phone_public, platform=m1.facts.platform)
         )
         # m2 is computed while the claim is being written, and sent once it is durable.
-        await asyncio.sleep(0)
-        answer = await self._answer(admission)
-        frame = await run_async(responder.write_m2(answer), agree)
-        claimed = await claim
+        try:
+            await asyncio.sleep(0)
+            answer = await self._answer(admission)
+            frame = await run_async(responder.write_m2(answer), agree)
+            claimed = await claim
+        finally:
+            claim.cancel()
         await socket.send(frame)
         return responder.session, m1, claimed
 

@@ -2,6 +2,7 @@
 let expire. Called by the routes and the sweep. A wrong device code always costs a try before it is answered, and no
 answer is given before the change is durable."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -229,9 +230,11 @@ class ActivationService:
     async def sweep(self) -> int:
         """Expire what is past its end, and erase old page tokens and what has been over for the retention's time.
         Returns how many expired."""
-        due = await self._storage.read(lambda tx: store.find_due(tx, self.now_ms()))
-        for activation_id in due:
-            await self.expire(activation_id)
+        expired, is_full = 0, True
+        while is_full:
+            due = await self._storage.read(lambda tx: store.find_due(tx, self.now_ms()))
+            await asyncio.gather(*map(self.expire, due))
+            expired, is_full = expired + len(due), len(due) == store.SWEEP_BATCH
         now_ms = self.now_ms()
 
         def tidy(tx: Transaction) -> None:
@@ -239,7 +242,7 @@ class ActivationService:
             store.prune(tx, now_ms - self.policy.retention_s * 1000)
 
         await self._storage.write(tidy)
-        return len(due)
+        return expired
 
     async def _change(
         self,

@@ -1,5 +1,6 @@
 """Webhook endpoints and deliveries: frozen data, states and the table of transitions."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -22,16 +23,29 @@ class DeliveryState(StrEnum):
     FAILED = "failed"
 
 
-TRANSITIONS: frozenset[tuple[DeliveryState, str, DeliveryState]] = frozenset(
-    {
-        (DeliveryState.PENDING, "claim", DeliveryState.SENDING),
-        (DeliveryState.SENDING, "claim", DeliveryState.SENDING),
-        (DeliveryState.SENDING, "accepted", DeliveryState.DELIVERED),
-        (DeliveryState.SENDING, "again", DeliveryState.PENDING),
-        (DeliveryState.SENDING, "give-up", DeliveryState.FAILED),
-        (DeliveryState.FAILED, "redeliver", DeliveryState.PENDING),
-    }
-)
+class DeliveryEvent(StrEnum):
+    """What moves a delivery."""
+
+    CLAIM = "claim"
+    ACCEPTED = "accepted"
+    AGAIN = "again"
+    GIVE_UP = "give-up"
+    REDELIVER = "redeliver"
+
+
+TRANSITIONS: Mapping[tuple[DeliveryState, DeliveryEvent], DeliveryState] = {
+    (DeliveryState.PENDING, DeliveryEvent.CLAIM): DeliveryState.SENDING,
+    (DeliveryState.SENDING, DeliveryEvent.CLAIM): DeliveryState.SENDING,
+    (DeliveryState.SENDING, DeliveryEvent.ACCEPTED): DeliveryState.DELIVERED,
+    (DeliveryState.SENDING, DeliveryEvent.AGAIN): DeliveryState.PENDING,
+    (DeliveryState.SENDING, DeliveryEvent.GIVE_UP): DeliveryState.FAILED,
+    (DeliveryState.FAILED, DeliveryEvent.REDELIVER): DeliveryState.PENDING,
+}
+
+
+def sources(event: DeliveryEvent) -> list[str]:
+    """Return the states that an event leads out of, as they are stored."""
+    return [state.value for state, moved_by in TRANSITIONS if moved_by is event]
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,9 @@ from gateway.webhooks.addresses import AddressRefused, PublicResolver, check_url
 from gateway.webhooks.models import (
     BACKOFF_SECONDS,
     CLAIM_SECONDS,
+    TRANSITIONS,
     Delivery,
+    DeliveryEvent,
     DeliveryState,
     Endpoint,
 )
@@ -104,20 +106,25 @@ class WebhookSender:
             if not claimed:
                 due = await self._storage.read(store.next_due)
                 return IDLE_SECONDS if due is None else min(IDLE_SECONDS, max(0.05, (due - now_ms) / 1000))
-            await asyncio.gather(*(self._send(http, delivery) for delivery in claimed))
+            async with asyncio.TaskGroup() as group:
+                for delivery in claimed:
+                    group.create_task(self._send(http, delivery))
 
     async def _prune(self, now_ms: int) -> None:
         if now_ms - self._pruned_ms < PRUNE_SECONDS * 1000:
             return
 
-        def unit(tx: Transaction) -> None:
-            for state, kept_s in (
-                (DeliveryState.DELIVERED, KEPT_SECONDS),
-                (DeliveryState.FAILED, self._failed_kept_s),
-            ):
+        def unit(tx: Transaction) -> int:
+            return sum(
                 store.prune(tx, state=state, before_ms=now_ms - kept_s * 1000)
+                for state, kept_s in (
+                    (DeliveryState.DELIVERED, KEPT_SECONDS),
+                    (DeliveryState.FAILED, self._failed_kept_s),
+                )
+            )
 
-        await self._storage.write(unit)
+        while await self._storage.write(unit):
+            pass
         self._pruned_ms = now_ms
 
     async def _claim(self, now_ms: int) -> Sequence[Delivery]:
@@ -178,12 +185,14 @@ class WebhookSender:
         attempts = delivery.attempts + 1
         now_ms = to_millis(self._clock.now())
         is_over = attempts >= self._attempts
+        next_ms = now_ms
         if error is None:
-            to, next_ms = DeliveryState.DELIVERED, now_ms
+            event = DeliveryEvent.ACCEPTED
         elif is_over:
-            to, next_ms = DeliveryState.FAILED, now_ms
+            event = DeliveryEvent.GIVE_UP
         else:
-            to, next_ms = DeliveryState.PENDING, now_ms + self._backoff_ms(attempts)
+            event, next_ms = DeliveryEvent.AGAIN, now_ms + self._backoff_ms(attempts)
+        to = TRANSITIONS[DeliveryState.SENDING, event]
 
         def unit(tx: Transaction) -> None:
             is_ours = store.settle(tx, delivery, to=to, attempts=attempts, next_ms=next_ms, error=error)

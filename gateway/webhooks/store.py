@@ -22,7 +22,9 @@ from sqlalchemy import (
 
 from gateway.core.transaction import Transaction
 from gateway.storage.schema import IdText, Millis, metadata
-from gateway.webhooks.models import Delivery, DeliveryState, Endpoint
+from gateway.webhooks.models import TRANSITIONS, Delivery, DeliveryEvent, DeliveryState, Endpoint, sources
+
+PRUNED_AT_ONCE = 500
 
 endpoints = Table(
     "webhook_endpoints",
@@ -54,7 +56,8 @@ deliveries = Table(
     Index(None, "endpoint_id"),
 )
 
-_OPEN = (DeliveryState.PENDING.value, DeliveryState.SENDING.value)
+_OPEN = sources(DeliveryEvent.CLAIM)
+_CLAIMED = TRANSITIONS[DeliveryState.PENDING, DeliveryEvent.CLAIM].value
 _e = endpoints.c
 _d = deliveries.c
 _of_tenant = select(endpoints).where(_e.tenant_id == bindparam("tenant")).order_by(_e.created_at, _e.id)
@@ -71,13 +74,13 @@ _next = select(func.min(_d.next_at)).where(_d.state.in_(_OPEN))
 _claim = (
     deliveries.update()
     .where(_d.id == bindparam("b_id"), _d.state == bindparam("b_state"), _d.next_at == bindparam("b_next"))
-    .values(state=DeliveryState.SENDING.value, next_at=bindparam("b_until"))
+    .values(state=_CLAIMED, next_at=bindparam("b_until"))
 )
 _settle = (
     deliveries.update()
     .where(
         _d.id == bindparam("b_id"),
-        _d.state == DeliveryState.SENDING.value,
+        _d.state == _CLAIMED,
         _d.next_at == bindparam("b_until"),
     )
     .values(
@@ -92,12 +95,21 @@ _redeliver = (
     .where(
         _d.id == bindparam("b_id"),
         _d.tenant_id == bindparam("b_tenant"),
-        _d.state == DeliveryState.FAILED.value,
+        _d.state.in_(sources(DeliveryEvent.REDELIVER)),
     )
-    .values(state=DeliveryState.PENDING.value, attempts=0, next_at=bindparam("b_now"))
+    .values(
+        state=TRANSITIONS[DeliveryState.FAILED, DeliveryEvent.REDELIVER].value,
+        attempts=0,
+        next_at=bindparam("b_now"),
+    )
 )
 _delivery = select(deliveries).where(_d.id == bindparam("id"), _d.tenant_id == bindparam("tenant"))
-_prune = deliveries.delete().where(_d.state == bindparam("b_state"), _d.created_at < bindparam("b_before"))
+_old = (
+    select(_d.id)
+    .where(_d.state == bindparam("state"), _d.created_at < bindparam("before"))
+    .limit(PRUNED_AT_ONCE)
+)
+_forget = deliveries.delete().where(_d.id.in_(bindparam("ids", expanding=True)))
 
 
 def _endpoint_of(row: Any) -> Endpoint:
@@ -157,7 +169,7 @@ def claim_due(tx: Transaction, *, now_ms: int, until_ms: int, most: int) -> list
             "b_until": until_ms,
         }
         if tx.execute(_claim, values).rowcount == 1:
-            fresh = {"state": DeliveryState.SENDING.value, "next_at": until_ms}
+            fresh = {"state": _CLAIMED, "next_at": until_ms}
             claimed.append(_delivery_of(dict(row) | fresh))
     return claimed
 
@@ -215,6 +227,9 @@ def find_deliveries(
     return [_delivery_of(row) for row in rows]
 
 
-def prune(tx: Transaction, *, state: DeliveryState, before_ms: int) -> None:
-    """Forget deliveries in a final state that were made before that moment."""
-    tx.execute(_prune, {"b_state": state.value, "b_before": before_ms})
+def prune(tx: Transaction, *, state: DeliveryState, before_ms: int) -> int:
+    """Forget a page of deliveries in a final state that were made before that moment, and return how many."""
+    found = tx.execute(_old, {"state": state.value, "before": before_ms}).scalars().all()
+    if found:
+        tx.execute(_forget, {"ids": found})
+    return len(found)

@@ -22,7 +22,7 @@ from gateway.demo.webhook import WebhookVerifier
 from gateway.storage.engine import Storage
 from gateway.storage.schema import metadata, to_millis
 from gateway.webhooks import store
-from gateway.webhooks.models import BACKOFF_SECONDS, TRANSITIONS, DeliveryState
+from gateway.webhooks.models import BACKOFF_SECONDS, DeliveryState
 from gateway.webhooks.sender import WebhookSender
 from gateway.webhooks.service import WebhookOutbox, WebhookService
 from hsm_adapters.errors import HsmUnavailable, UnwrapFailed
@@ -355,9 +355,3 @@ async def test_sender_ends_when_stopped_however_close_to_a_wake_up(bench: Bench,
     done, _ = await asyncio.wait([task], timeout=20)
     task.cancel()
     assert done
-
-
-def test_readme_draws_every_transition() -> None:
-    text = (Path(__file__).parents[2] / "gateway/webhooks/README.md").read_text()
-    for origin, event, target in TRANSITIONS:
-        assert origin.value in text and event in text and target.value in text
