@@ -10,9 +10,9 @@ import msgspec
 from aiohttp import web
 
 from gateway.core.errors import Problem
+from gateway.core.principals import digest_token
 from gateway.core.secrets import Secret, repr_without
 from gateway.demo import DemoBankConfig, create_demo_bank
-from gateway.http.auth import digest_token
 from gateway.installation import Installation
 from gateway.tenants.models import Scope
 

@@ -14,11 +14,12 @@ from gateway.core.clock import Clock
 from gateway.core.errors import Problem, ProblemCode
 from gateway.core.secrets import RandomSource
 from gateway.core.subjects import DeviceFacts
-from gateway.http.channel import ContactRefused, PhoneSocket, SocketClosed
+from gateway.http.channel import PhoneSocket, SocketClosed
 from gateway.http.secure_channel import SecureChannel
 from gateway.protocol import messages
 from gateway.protocol.code import Code2, seal_code2
 from gateway.protocol.errors import (
+    ContactRefused,
     ErrorCode,
     HandshakeFailed,
     InvalidPoint,

@@ -26,8 +26,7 @@ from gateway.core.events import Journal
 from gateway.core.ids import encode_id
 from gateway.core.subjects import BindingRef, DeviceFacts, NewPhone
 from gateway.core.transaction import Transaction
-from gateway.http.channel import ContactRefused
-from gateway.protocol.errors import ErrorCode
+from gateway.protocol.errors import ContactRefused, ErrorCode
 from gateway.protocol.frames import Hello
 from gateway.protocol.keys import TYPED_ROTATION, rotation_at
 from gateway.storage.engine import Storage

@@ -11,10 +11,9 @@ from gateway.core.clock import Clock
 from gateway.core.encoding import b64url_encode
 from gateway.core.events import AuditWord, Fact, Journal
 from gateway.core.ids import ID_BYTES, encode_id
+from gateway.core.principals import PagePrincipal, digest_token
 from gateway.core.secrets import RandomSource
 from gateway.core.transaction import Transaction
-from gateway.http.auth import digest_token
-from gateway.http.routing import PagePrincipal
 from gateway.storage.engine import Storage
 
 TOKEN_BYTES = 32

@@ -16,9 +16,10 @@ from gateway.core.encoding import b64url_encode
 from gateway.core.errors import Problem, ProblemCode
 from gateway.core.events import AuditWord
 from gateway.core.ids import decode_id
+from gateway.core.principals import PagePrincipal
 from gateway.core.subjects import activation_topic, user_topic
 from gateway.http.hosts import Hosts
-from gateway.http.routing import ApiRequest, Auth, PagePrincipal, Route
+from gateway.http.routing import ApiRequest, Auth, Route
 from gateway.protocol import crockford
 from gateway.protocol.errors import MalformedCode
 from gateway.protocol.keys import compress

@@ -21,9 +21,9 @@ from sqlalchemy import (
 )
 
 from gateway.activation.models import TRANSITIONS, Activation, ActivationEvent, ActivationState
+from gateway.core.principals import PagePrincipal
 from gateway.core.subjects import DeviceFacts
 from gateway.core.transaction import Transaction
-from gateway.http.routing import PagePrincipal
 from gateway.storage.schema import Digest, IdText, Millis, metadata
 
 SWEEP_BATCH = 100

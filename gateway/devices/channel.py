@@ -23,10 +23,11 @@ from gateway.devices.models import Binding, BindingEvent, BindingState, Turn
 from gateway.devices.open_channel import OpenChannels
 from gateway.devices.ports import GatewayKeys, PinBook, PinStatus, Sealing, Tenants
 from gateway.devices.service import DeviceService
-from gateway.http.channel import ContactRefused, PhoneSocket, SocketClosed
+from gateway.http.channel import PhoneSocket, SocketClosed
 from gateway.http.secure_channel import SecureChannel
 from gateway.protocol import messages
 from gateway.protocol.errors import (
+    ContactRefused,
     ErrorCode,
     HandshakeFailed,
     MalformedFrame,

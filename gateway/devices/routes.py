@@ -8,10 +8,11 @@ import msgspec
 from msgspec import Meta
 
 from gateway.core.errors import Problem, ProblemCode
+from gateway.core.principals import PagePrincipal
 from gateway.devices.models import BindingEvent, BindingState, SuspendedBy
 from gateway.devices.service import BindingFilter, BindingView, DeviceService
 from gateway.http.pages import PageParams, decode_cursor, next_cursor
-from gateway.http.routing import ApiRequest, Auth, PagePrincipal, Route
+from gateway.http.routing import ApiRequest, Auth, Route
 
 # `$` alone lets one line break through; \Z is no ECMA-262, which OpenAPI wants.
 _PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f]*$(?!\n)"

@@ -3,7 +3,6 @@
 asking the database again, and never past its own end; so a revoked key dies within that time on every node, even where
 somebody sets the clock back. A credential that was not good before is counted before the database is asked."""
 
-import hashlib
 import re
 from collections import OrderedDict
 from collections.abc import Callable
@@ -13,7 +12,8 @@ from typing import Protocol
 
 from gateway.core.clock import Clock
 from gateway.core.errors import Problem, ProblemCode
-from gateway.http.routing import ApiKeyPrincipal, Auth, PagePrincipal, Principal, Route
+from gateway.core.principals import ApiKeyPrincipal, PagePrincipal, Principal, digest_token
+from gateway.http.routing import Auth, Route
 
 BELIEVED_S = 5.0
 MAX_BELIEVED = 20_000
@@ -35,11 +35,6 @@ class PageTokens(Protocol):
     async def find_principal(self, digest: bytes) -> PagePrincipal | None:
         """Return whom the token speaks for; None when there is no such token or it is over."""
         ...
-
-
-def digest_token(token: str) -> bytes:
-    """Return what is stored of a bearer credential: SHA-256, 32 bytes. It holds 256 random bits, so no salt."""
-    return hashlib.sha256(token.encode("ascii")).digest()
 
 
 @dataclass(frozen=True, slots=True)

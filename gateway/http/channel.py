@@ -13,7 +13,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from gateway.core.errors import Problem
 from gateway.http.hosts import Hosts
 from gateway.http.places import PLACE
-from gateway.protocol.errors import ErrorCode, MalformedFrame, UnsupportedSuite
+from gateway.protocol.errors import ContactRefused, ErrorCode, MalformedFrame, UnsupportedSuite
 from gateway.protocol.frames import MAX_FRAME, SUBPROTOCOL, Hello, Kind, error_frame, parse_hello
 from hsm_adapters.errors import HsmError
 
@@ -27,14 +27,6 @@ _log = structlog.get_logger("phone-channel")
 
 class SocketClosed(Exception):
     """The phone has gone, or spoke something else than binary frames."""
-
-
-class ContactRefused(Exception):
-    """The contact ends with an error frame of this code."""
-
-    def __init__(self, code: ErrorCode) -> None:
-        super().__init__(code.value)
-        self.code = code
 
 
 class PhoneSocket:

@@ -14,12 +14,13 @@ import structlog
 from aiohttp import web
 
 from gateway.core.errors import Problem, ProblemCode
+from gateway.core.principals import ApiKeyPrincipal, Principal
 from gateway.http.auth import Authenticator, authorize
 from gateway.http.edge import ANSWER_HEADERS, LOGGED, REQUEST_ID
 from gateway.http.idempotency import Answer, Claim, Idempotency
 from gateway.http.limits import RateLimiter, caller_at
 from gateway.http.problems import problem_response
-from gateway.http.routing import ApiKeyPrincipal, ApiRequest, Auth, Principal, Route
+from gateway.http.routing import ApiRequest, Auth, Route
 from gateway.settings import RateLimit
 
 MAX_DEPTH = 16

@@ -11,6 +11,7 @@ import msgspec
 from aiohttp import web
 
 from gateway.core.errors import Problem, ProblemCode
+from gateway.core.principals import ApiKeyPrincipal, Principal
 
 
 class Auth(Enum):
@@ -20,40 +21,6 @@ class Auth(Enum):
     PAGE_TOKEN = "page-token"  # noqa: S105 - the name of a kind
     EITHER = "either"
     PUBLIC = "public"
-
-
-@dataclass(frozen=True, slots=True)
-class ApiKeyPrincipal:
-    """A bank's back end, by its API key."""
-
-    tenant_id: str
-    key_id: str
-    scopes: frozenset[str]
-
-    @property
-    def limit_key(self) -> str:
-        """What its rate limits count on."""
-        return self.key_id
-
-
-@dataclass(frozen=True, slots=True)
-class PagePrincipal:
-    """A page in a customer's browser, by its page token: for one activation, or for one user's phones."""
-
-    tenant_id: str
-    token_id: str
-    activation_id: str | None
-    user: str | None
-    expires_at: int
-    """Unix milliseconds."""
-
-    @property
-    def limit_key(self) -> str:
-        """What its rate limits count on."""
-        return self.token_id
-
-
-Principal = ApiKeyPrincipal | PagePrincipal
 
 
 @dataclass(slots=True)

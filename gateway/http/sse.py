@@ -11,7 +11,8 @@ from aiohttp import web
 
 from gateway.core.clock import Clock
 from gateway.core.errors import Problem, ProblemCode
-from gateway.http.routing import ApiRequest, PagePrincipal
+from gateway.core.principals import PagePrincipal
+from gateway.http.routing import ApiRequest
 
 HEARTBEAT_S = 15.0
 RETRY_MS = 2_000

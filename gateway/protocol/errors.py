@@ -106,3 +106,11 @@ class WeakPin(ProtocolError):
     def __init__(self, reason: str) -> None:
         super().__init__(f"weak PIN: {reason}")
         self.reason = reason
+
+
+class ContactRefused(Exception):
+    """The contact ends with an error frame of this code."""
+
+    def __init__(self, code: ErrorCode) -> None:
+        super().__init__(code.value)
+        self.code = code

@@ -9,10 +9,9 @@ from gateway.core.encoding import b64url_encode
 from gateway.core.errors import Problem, ProblemCode
 from gateway.core.events import AuditWord, Fact, Journal
 from gateway.core.ids import ID_BYTES, encode_id
+from gateway.core.principals import ApiKeyPrincipal, digest_token
 from gateway.core.secrets import RandomSource, Secret
 from gateway.core.transaction import Transaction
-from gateway.http.auth import digest_token
-from gateway.http.routing import ApiKeyPrincipal
 from gateway.storage.engine import Storage
 from gateway.storage.schema import to_millis
 from gateway.tenants import store

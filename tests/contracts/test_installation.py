@@ -12,8 +12,8 @@ from aiohttp import web
 from gateway.core.clock import ManualClock, SystemClock
 from gateway.core.errors import Problem, ProblemCode
 from gateway.core.events import AuditWord, Fact
+from gateway.core.principals import digest_token
 from gateway.core.secrets import system_random
-from gateway.http.auth import digest_token
 from gateway.http.idempotency import LEASE_S, Answer, Claim, Idempotency
 from gateway.installation import Installation, open_installation
 from gateway.settings import Settings

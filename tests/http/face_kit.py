@@ -19,16 +19,17 @@ from gateway.bus.events import EventLog
 from gateway.core.clock import ManualClock
 from gateway.core.errors import Problem, ProblemCode
 from gateway.core.events import Fact
+from gateway.core.principals import ApiKeyPrincipal, PagePrincipal, digest_token
 from gateway.core.secrets import system_random
 from gateway.core.transaction import Transaction
-from gateway.http.auth import Authenticator, digest_token
+from gateway.http.auth import Authenticator
 from gateway.http.endpoint import EndpointParts
 from gateway.http.health import Check, Health
 from gateway.http.idempotency import Idempotency
 from gateway.http.limits import RateLimiter
 from gateway.http.metrics import Metrics
 from gateway.http.pages import PageParams, decode_cursor, next_cursor
-from gateway.http.routing import ApiKeyPrincipal, ApiRequest, Auth, PagePrincipal, Route
+from gateway.http.routing import ApiRequest, Auth, Route
 from gateway.http.server import ServerParts, build_app
 from gateway.http.sse import EventStreams
 from gateway.http.wire import GatewayRunner

@@ -15,8 +15,7 @@ from gateway.bus.journal import RecordingJournal
 from gateway.bus.store import prune
 from gateway.core.clock import ManualClock
 from gateway.core.events import AuditWord, Fact
-from gateway.http.auth import digest_token
-from gateway.http.routing import PagePrincipal
+from gateway.core.principals import PagePrincipal, digest_token
 from gateway.http.sse import MAX_STREAMS_A_CALLER, EventStreams
 
 TOPIC = "topic:1"

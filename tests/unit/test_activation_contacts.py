@@ -19,10 +19,9 @@ from gateway.core.errors import Problem, ProblemCode
 from gateway.core.secrets import system_random
 from gateway.core.subjects import BindingRef, DeviceFacts, NewPhone
 from gateway.core.transaction import Transaction
-from gateway.http.channel import ContactRefused
 from gateway.http.secure_channel import SecureChannel
 from gateway.protocol import messages
-from gateway.protocol.errors import ErrorCode
+from gateway.protocol.errors import ContactRefused, ErrorCode
 from gateway.protocol.frames import Hello, Kind, Suite
 from gateway.protocol.keys import TYPED_ROTATION, device_code
 

@@ -23,8 +23,8 @@ from gateway.activation.secrets import device_code_cell
 from gateway.activation.service import ActivationService, StartOrder
 from gateway.core.errors import Problem, ProblemCode
 from gateway.core.events import AuditWord
+from gateway.core.principals import digest_token
 from gateway.core.secrets import system_random
-from gateway.http.auth import digest_token
 from gateway.protocol.keys import device_code
 
 CODE_KEY = bytes(range(32))
