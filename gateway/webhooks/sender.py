@@ -7,7 +7,8 @@ import base64
 import contextlib
 import hashlib
 import hmac
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 import aiohttp
 import structlog
@@ -34,7 +35,10 @@ from gateway.webhooks.models import (
 from gateway.webhooks.service import Sealer, WebhookOutbox
 from hsm_adapters.errors import HsmError, HsmUnavailable
 
-BATCH = 20
+BATCH = 40
+"""Deliveries under way at once."""
+EACH = 4
+"""Of these to one endpoint: one that is silent must hold up no other bank."""
 IDLE_SECONDS = 30.0
 KEPT_SECONDS = 7 * 86_400
 PRUNE_SECONDS = 3_600
@@ -77,6 +81,7 @@ class WebhookSender:
         self._is_inside_allowed = is_inside_allowed
         self._timeout_s = timeout_s
         self._attempts = attempts
+        self._sending: dict[asyncio.Task[None], str] = {}
         self._wake = asyncio.Event()
         outbox.on_wake = self._wake.set
 
@@ -86,29 +91,49 @@ class WebhookSender:
         connector = aiohttp.TCPConnector(resolver=resolver, limit=BATCH, ttl_dns_cache=0, use_dns_cache=False)
         timeout = aiohttp.ClientTimeout(total=self._timeout_s)
         async with aiohttp.ClientSession(connector=connector, timeout=timeout) as http:
-            while True:
-                self._wake.clear()
-                wait = IDLE_SECONDS
-                try:
-                    wait = await self._send_due(http)
-                except Exception as error:
-                    _log.warning("webhook sender waits", error=type(error).__name__)
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(wait):
-                        await self._wake.wait()
+            try:
+                while True:
+                    self._wake.clear()
+                    wait = IDLE_SECONDS
+                    try:
+                        wait = await self._begin_due(http)
+                    except Exception as error:
+                        _log.warning("webhook sender waits", error=type(error).__name__)
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(wait):
+                            await self._wake.wait()
+            finally:
+                await self._stop()
 
-    async def _send_due(self, http: aiohttp.ClientSession) -> float:
-        """Send everything that is due; return the seconds until more is."""
+    async def _begin_due(self, http: aiohttp.ClientSession) -> float:
+        """Begin to send what is due as far as there are places, of which an endpoint has a few; return the seconds
+        until there is more to begin. Every end of a sending wakes the sender."""
         await self._prune(to_millis(self._clock.now()))
-        while True:
+        while len(self._sending) < BATCH:
             now_ms = to_millis(self._clock.now())
-            claimed = await self._claim(now_ms)
+            busy = Counter(self._sending.values())
+            claimed = await self._claim(now_ms, busy)
             if not claimed:
-                due = await self._storage.read(store.next_due)
+                full = [endpoint for endpoint, count in busy.items() if count >= EACH]
+                due = await self._storage.read(lambda tx: store.next_due(tx, full))  # noqa: B023
                 return IDLE_SECONDS if due is None else min(IDLE_SECONDS, max(0.05, (due - now_ms) / 1000))
-            async with asyncio.TaskGroup() as group:
-                for delivery in claimed:
-                    group.create_task(self._send(http, delivery))
+            for delivery in claimed:
+                task = asyncio.create_task(self._send(http, delivery))
+                self._sending[task] = delivery.endpoint_id
+                task.add_done_callback(self._end)
+        return IDLE_SECONDS
+
+    def _end(self, task: "asyncio.Task[None]") -> None:
+        del self._sending[task]
+        self._wake.set()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # The claim runs out, and the delivery is due again.
+            _log.warning("webhook sending failed", error=type(error).__name__)
+
+    async def _stop(self) -> None:
+        for task in (stopping := list(self._sending)):
+            task.cancel()
+        await asyncio.gather(*stopping, return_exceptions=True)
 
     async def _prune(self, now_ms: int) -> None:
         if now_ms - self._pruned_ms < PRUNE_SECONDS * 1000:
@@ -127,13 +152,15 @@ class WebhookSender:
             pass
         self._pruned_ms = now_ms
 
-    async def _claim(self, now_ms: int) -> Sequence[Delivery]:
-        if await self._storage.read(lambda tx: (store.next_due(tx) or now_ms + 1) > now_ms):
+    async def _claim(self, now_ms: int, busy: Mapping[str, int]) -> Sequence[Delivery]:
+        full = [endpoint for endpoint, count in busy.items() if count >= EACH]
+        if await self._storage.read(lambda tx: (store.next_due(tx, full) or now_ms + 1) > now_ms):
             return ()
+        most = BATCH - len(self._sending)
 
         def unit(tx: Transaction) -> Sequence[Delivery]:
             until = now_ms + CLAIM_SECONDS * 1000
-            return store.claim_due(tx, now_ms=now_ms, until_ms=until, most=BATCH)
+            return store.claim_due(tx, now_ms=now_ms, until_ms=until, most=most, each=EACH, busy=busy)
 
         return await self._storage.write(unit)
 

@@ -2,7 +2,8 @@
 sender claims them by compare-and-set, so that two nodes never send one at the same time."""
 
 import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -60,17 +61,18 @@ _OPEN = sources(DeliveryEvent.CLAIM)
 _CLAIMED = TRANSITIONS[DeliveryState.PENDING, DeliveryEvent.CLAIM].value
 _e = endpoints.c
 _d = deliveries.c
+_is_free = _d.endpoint_id.not_in(bindparam("full", expanding=True))
 _of_tenant = select(endpoints).where(_e.tenant_id == bindparam("tenant")).order_by(_e.created_at, _e.id)
 _endpoint = select(endpoints).where(_e.id == bindparam("id"), _e.tenant_id == bindparam("tenant"))
 _delete_endpoint = endpoints.delete().where(_e.id == bindparam("b_id"), _e.tenant_id == bindparam("b_tenant"))
 _delete_open = deliveries.delete().where(_d.endpoint_id == bindparam("b_id"), _d.state.in_(_OPEN))
 _due = (
     select(deliveries)
-    .where(_d.state.in_(_OPEN), _d.next_at <= bindparam("now"))
+    .where(_d.state.in_(_OPEN), _d.next_at <= bindparam("now"), _is_free)
     .order_by(_d.next_at)
     .limit(bindparam("most"))
 )
-_next = select(func.min(_d.next_at)).where(_d.state.in_(_OPEN))
+_next = select(func.min(_d.next_at)).where(_d.state.in_(_OPEN), _is_free)
 _claim = (
     deliveries.update()
     .where(_d.id == bindparam("b_id"), _d.state == bindparam("b_state"), _d.next_at == bindparam("b_next"))
@@ -158,10 +160,17 @@ def insert_deliveries(tx: Transaction, rows: Sequence[Delivery]) -> None:
     )
 
 
-def claim_due(tx: Transaction, *, now_ms: int, until_ms: int, most: int) -> list[Delivery]:
-    """Claim at most `most` due deliveries until `until_ms`, those of a node that died among them."""
-    claimed = []
-    for row in tx.execute(_due, {"now": now_ms, "most": most}).mappings().all():
+def claim_due(
+    tx: Transaction, *, now_ms: int, until_ms: int, most: int, each: int, busy: Mapping[str, int]
+) -> list[Delivery]:
+    """Claim at most `most` due deliveries until `until_ms`, those of a node that died among them, and of each endpoint
+    at most `each` with those that it is `busy` with."""
+    claimed: list[Delivery] = []
+    counts = Counter(busy)
+    full = [endpoint for endpoint, count in counts.items() if count >= each]
+    for row in tx.execute(_due, {"now": now_ms, "most": most, "full": full}).mappings().all():
+        if counts[row["endpoint_id"]] >= each:
+            continue
         values = {
             "b_id": row["id"],
             "b_state": row["state"],
@@ -171,12 +180,13 @@ def claim_due(tx: Transaction, *, now_ms: int, until_ms: int, most: int) -> list
         if tx.execute(_claim, values).rowcount == 1:
             fresh = {"state": _CLAIMED, "next_at": until_ms}
             claimed.append(_delivery_of(dict(row) | fresh))
+            counts[row["endpoint_id"]] += 1
     return claimed
 
 
-def next_due(tx: Transaction) -> int | None:
-    """Return when the next delivery is due (Unix milliseconds), or None."""
-    due = tx.execute(_next).scalar()
+def next_due(tx: Transaction, full: Collection[str]) -> int | None:
+    """Return when the next delivery is due (Unix milliseconds), those to the endpoints `full` left out, or None."""
+    due = tx.execute(_next, {"full": list(full)}).scalar()
     return None if due is None else int(due)
 
 

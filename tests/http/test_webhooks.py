@@ -23,7 +23,7 @@ from gateway.storage.engine import Storage
 from gateway.storage.schema import metadata, to_millis
 from gateway.webhooks import store
 from gateway.webhooks.models import BACKOFF_SECONDS, DeliveryState
-from gateway.webhooks.sender import WebhookSender
+from gateway.webhooks.sender import BATCH, EACH, WebhookSender
 from gateway.webhooks.service import WebhookOutbox, WebhookService
 from hsm_adapters.errors import HsmUnavailable, UnwrapFailed
 
@@ -63,6 +63,11 @@ class Receiver:
     def __init__(self) -> None:
         self.got: list[tuple[dict[str, str], bytes]] = []
         self.answers: list[int] = []
+        self.silence = asyncio.Event()
+
+    async def keep_silent(self, _: web.Request) -> web.Response:
+        await self.silence.wait()
+        return web.Response(status=204)
 
     async def receive(self, request: web.Request) -> web.Response:
         self.got.append((dict(request.headers), await request.read()))
@@ -127,6 +132,7 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     receiver = Receiver()
     app = web.Application()
     app.router.add_post("/in", receiver.receive)
+    app.router.add_post("/silent", receiver.keep_silent)
     app.router.add_route("*", "/elsewhere", receiver.receive)
     server = TestServer(app)
     await server.start_server()
@@ -174,7 +180,7 @@ async def test_failed_attempts_are_repeated_with_growing_waits_under_one_id(
                 return await bench.states() == [(DeliveryState.PENDING, attempt)]
 
             await bench.until(tried)
-        due = await bench.storage.read(store.next_due)
+        due = await bench.storage.read(lambda tx: store.next_due(tx, ()))
         assert due is not None
         wait = due / 1000 - bench.clock.now()
         assert 0.79 * BACKOFF_SECONDS[attempt - 1] <= wait <= 1.21 * BACKOFF_SECONDS[attempt - 1]
@@ -298,12 +304,32 @@ async def test_failed_deliveries_are_kept_for_thirty_days(bench: Bench) -> None:
         await bench.until(forgotten)
 
 
+async def test_a_receiver_that_is_silent_holds_up_nobody_else(bench: Bench) -> None:
+    silent, _ = await bench.service.create(
+        tenant_id=TENANT, url=bench.url.replace("/in", "/silent"), events=("binding.removed",)
+    )
+    await bench.service.create(tenant_id=TENANT, url=bench.url, events=("activation.active",))
+    for _ in range(3 * BATCH):
+        await bench.tell("binding.removed")
+    await bench.tell("activation.active")
+
+    async def told() -> bool:
+        return len(bench.receiver.got) == 1
+
+    async with bench.sending():
+        await bench.until(told)
+        states = await bench.service.deliveries(tenant_id=TENANT, state=None, before=None, limit=200)
+        asked = [row for row in states if row.endpoint_id == silent.id and row.state is DeliveryState.SENDING]
+        assert 0 < len(asked) <= EACH
+        bench.receiver.silence.set()
+
+
 async def test_claim_of_a_node_that_died_is_taken_up_by_another(bench: Bench) -> None:
     await bench.service.create(tenant_id=TENANT, url=bench.url, events=())
     await bench.tell()
     now = to_millis(bench.clock.now())
     claim = lambda at: bench.storage.write(  # noqa: E731
-        lambda tx: store.claim_due(tx, now_ms=at, until_ms=at + 60_000, most=5)
+        lambda tx: store.claim_due(tx, now_ms=at, until_ms=at + 60_000, most=5, each=5, busy={})
     )
     assert len(await claim(now)) == 1
     assert await claim(now + 59_000) == []
@@ -317,7 +343,9 @@ async def test_two_nodes_never_claim_the_same_delivery(bench: Bench) -> None:
     now = to_millis(bench.clock.now())
     claims = await asyncio.gather(
         *(
-            bench.storage.write(lambda tx: store.claim_due(tx, now_ms=now, until_ms=now + 60_000, most=20))
+            bench.storage.write(
+                lambda tx: store.claim_due(tx, now_ms=now, until_ms=now + 60_000, most=20, each=20, busy={})
+            )
             for _ in range(4)
         )
     )
