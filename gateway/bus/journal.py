@@ -9,7 +9,7 @@ import msgspec
 from gateway.bus.events import EventLog
 from gateway.bus.store import insert_event
 from gateway.core.clock import Clock
-from gateway.core.events import AuditWord, Fact
+from gateway.core.events import AuditWord, Fact, WebhookEvent
 from gateway.core.transaction import Transaction
 from gateway.storage.schema import to_millis
 
@@ -58,7 +58,8 @@ class RecordingJournal:
         self._clock = clock
 
     def record(self, tx: Transaction, fact: Fact) -> None:
-        """Write the fact. Raises ValueError for a word that is not an AuditWord."""
+        """Write the fact. Raises ValueError for a word that is not an AuditWord, or an event for the bank that is no
+        WebhookEvent."""
         word = AuditWord(fact.word)
         at_ms = to_millis(self._clock.now())
         self._audit(
@@ -69,8 +70,8 @@ class RecordingJournal:
         if fact.topics:
             self._append_events(tx, fact, at_ms)
         if fact.webhook and self._outbox is not None:
-            outbox = self._outbox
-            if outbox.enqueue(tx, tenant_id=fact.tenant_id, kind=fact.event, data=fact.data, at_ms=at_ms):
+            outbox, kind = self._outbox, WebhookEvent(fact.event)
+            if outbox.enqueue(tx, tenant_id=fact.tenant_id, kind=kind.value, data=fact.data, at_ms=at_ms):
                 tx.on_commit(outbox.wake)
 
     def _append_events(self, tx: Transaction, fact: Fact, at_ms: int) -> None:

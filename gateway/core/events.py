@@ -56,6 +56,23 @@ class AuditWord(StrEnum):
     GATEWAY_WEBHOOK_FAIL = "gateway:webhook:fail"
 
 
+class WebhookEvent(StrEnum):
+    """What the bank is told by webhook. Another type cannot be sent, nor asked for."""
+
+    ACTIVATION_PRESENT = "activation.present"
+    ACTIVATION_CODE_WRONG = "activation.code-wrong"
+    ACTIVATION_CONFIRMED = "activation.confirmed"
+    ACTIVATION_ACTIVE = "activation.active"
+    ACTIVATION_ENDED = "activation.ended"
+    BINDING_ACTIVE = "binding.active"
+    BINDING_RENAMED = "binding.renamed"
+    BINDING_SUSPENDED = "binding.suspended"
+    BINDING_RESUMED = "binding.resumed"
+    BINDING_REMOVED = "binding.removed"
+    BINDING_PIN_BLOCKED = "binding.pin-blocked"
+    BINDING_PIN_UNBLOCKED = "binding.pin-unblocked"
+
+
 @dataclass(frozen=True, slots=True)
 class Fact:
     """Something that has become true. `word` is an AuditWord; `subject` the id of the thing; `data` holds

@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from gateway.core.errors import ProblemCode
+from gateway.core.events import WebhookEvent
 from gateway.core.secrets import repr_without
 from gateway.http.pages import PageParams, decode_cursor, next_cursor
 from gateway.http.routing import ApiRequest, Route
@@ -14,14 +15,13 @@ from gateway.webhooks.models import Delivery, DeliveryState, Endpoint
 from gateway.webhooks.service import WebhookService
 
 _LIST = "webhook-deliveries"
-EventType = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[a-z.-]+$(?!\n)")]
 
 
 class NewEndpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where to send, and which event types (none named: all)."""
 
     url: Annotated[str, Meta(max_length=2048, description="https in production.")]
-    events: Annotated[list[EventType], Meta(max_length=32)] = []
+    events: Annotated[list[WebhookEvent], Meta(max_length=32)] = []
 
 
 class EndpointView(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -100,7 +100,7 @@ def routes(service: WebhookService) -> list[Route]:
     async def create(request: ApiRequest) -> EndpointView:
         wish: NewEndpoint = request.body
         endpoint, secret = await service.create(
-            tenant_id=request.tenant_id, url=wish.url, events=tuple(wish.events)
+            tenant_id=request.tenant_id, url=wish.url, events=tuple(event.value for event in wish.events)
         )
         return _endpoint(endpoint, secret.reveal().decode("ascii"))
 

@@ -21,7 +21,7 @@ async def test_a_text_ends_where_it_ends(tmp_path: Path) -> None:
             ("POST", "page-tokens", {"user": "user-1"}, "user"),
             ("POST", f"activations/{activation}/confirm", {"code": "1234 5678"}, "code"),
             ("PATCH", "bindings/bnd_AAAAAAAAAAAAAAAAAAAAAA", {"name": "Phone"}, "name"),
-            ("POST", "webhooks", {"url": "http://127.0.0.1:9/", "events": ["binding.added"]}, "events"),
+            ("POST", "webhooks", {"url": "http://127.0.0.1:9/", "events": ["binding.active"]}, "events"),
         )
         for method, path, body, member in wishes:
             broken = {**body, member: [body[member][0] + "\n"] if member == "events" else body[member] + "\n"}

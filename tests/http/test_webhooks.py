@@ -16,7 +16,7 @@ from sqlalchemy import bindparam
 
 from gateway.core.clock import ManualClock
 from gateway.core.errors import Problem, ProblemCode
-from gateway.core.events import Fact
+from gateway.core.events import Fact, WebhookEvent
 from gateway.core.transaction import Transaction
 from gateway.demo.webhook import WebhookVerifier
 from gateway.storage.engine import Storage
@@ -383,3 +383,11 @@ async def test_sender_ends_when_stopped_however_close_to_a_wake_up(bench: Bench,
     done, _ = await asyncio.wait([task], timeout=20)
     task.cancel()
     assert done
+
+
+def test_readme_lists_what_is_told() -> None:
+    text = (Path(__file__).parents[2] / "gateway/webhooks/README.md").read_text()
+    listed = {
+        word for row in text.splitlines() if row.startswith("| `") for word in row.split("|")[1].split(", ")
+    }
+    assert {word.strip(" `") for word in listed} == set(WebhookEvent)
