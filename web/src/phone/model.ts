@@ -206,7 +206,7 @@ export class PhoneModel {
     try {
       const code = parseFragment(fragment, this.host);
       if (code.kind === "code2") {
-        if (this.flow?.step !== "code2") throw new PhoneClientError("code-invalid");
+        if (this.flow?.step !== "code2") throw new PhoneClientError("code2-elsewhere");
         void this.flow.code2(code);
       } else {
         this.startContact(code);

@@ -78,7 +78,7 @@ export class DetailScreen extends ScreenElement {
         ? html`<button type="button" class="quiet danger" ?disabled=${this.busy} @click=${this.onRemove}>${icons.bin(22)} ${text.remove}</button>`
         : html`<button type="button" class="big wide danger" ?disabled=${this.busy} @click=${this.onForget}>${text.forget}</button>`}
       <ts-confirm id="remove" .heading=${text.removeTitle(binding.tenant)} .text=${text.removeText} .yes=${text.removeYes} .no=${common[this.speech].cancel}></ts-confirm>
-      <ts-confirm id="erase" .heading=${text.removeTitle(binding.tenant)} .text=${text.removeHere} .yes=${text.removeHereYes} .no=${common[this.speech].cancel}></ts-confirm>
+      <ts-confirm id="erase" .heading=${text.removeTitle(binding.tenant)} .text=${state === "suspended" ? text.removeSuspended : text.removeHere} .yes=${text.removeHereYes} .no=${common[this.speech].cancel}></ts-confirm>
     </div>`;
   }
 

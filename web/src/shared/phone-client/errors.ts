@@ -41,6 +41,7 @@ const NEXT_STEPS = {
   // confirming and the PIN
   "code2-invalid": "scan-again", // not a code 2, or a typed one with a mistake
   "code2-wrong": "scan-again", // a code 2 of another phone, or of a connection that was since taken up again
+  "code2-elsewhere": "scan-again", // a code 2 that came by a link, not by the scan of the activation that waits for it
   "code2-missing": "scan-again", // choosePin before code 2 was given, or again after a reconnection
   "not-confirmed": "wait", // choosePin before the device code was typed on the bank's page
   "pin-format": "type-again", // wrong number of digits; details.digits
