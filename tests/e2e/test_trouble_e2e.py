@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 
 import pytest
+from camera import write_film
 from gateway_process import GatewayProcess
 from people import Desktop, Phone
 from playwright.sync_api import WebSocketRoute, expect
@@ -248,6 +249,28 @@ def test_reload_in_the_middle_carries_on(
     phone.page.reload()
     expect(desktop.page.get_by_text("The phone shows new digits")).to_be_visible(timeout=20_000)
     desktop.type_device_code(phone.device_code())
+    phone.choose_pin()
+    expect(desktop.heading("ready")).to_be_visible(timeout=20_000)
+    phone.finish()
+
+
+def test_phone_that_comes_anew_in_two_steps_finds_its_own_second_code(
+    slow_turning: GatewayProcess, make_desktop: MakeDesktop, make_phone: MakePhone
+) -> None:
+    desktop, phone = make_desktop("en"), make_phone("en")
+    desktop.log_in(slow_turning.address)
+    phone.open(slow_turning.address)
+    desktop.add_phone(two_step=True)
+    phone.scan(desktop.photograph(wait_for_turn=False))
+    desktop.type_device_code(phone.bind_to_code())
+    phone.button("code2 scan").wait_for(timeout=20_000)
+    expect(desktop.page.locator("[data-kind=code2] svg")).to_be_visible()
+    with desktop.page.expect_response(lambda response: "/code?form=" in response.url, timeout=20_000):
+        phone.page.reload()
+    phone.button("code2 scan").wait_for(timeout=20_000)
+    expect(desktop.page.locator("[data-kind=code2] svg")).to_be_visible()
+    write_film(phone.film, desktop.photograph(wait_for_turn=False))
+    phone.button("code2 scan").click()
     phone.choose_pin()
     expect(desktop.heading("ready")).to_be_visible(timeout=20_000)
     phone.finish()

@@ -206,6 +206,11 @@ export class ActivationSession implements ReactiveController {
         device: deviceOf(data) ?? now.device,
         tries_left: typeof left === "number" ? left : now.tries_left,
       });
+      // Each contact has a second code of its own: the one on the screen is of no use to the phone that came anew.
+      if (now.state === "confirmed" && now.two_step) {
+        this.code = null;
+        void this.#turn();
+      }
     }
     if (type === "activation.code-wrong" && typeof data["left"] === "number") {
       this.#take({ ...now, tries_left: data["left"] });
