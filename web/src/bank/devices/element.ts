@@ -22,6 +22,7 @@ export class TesseraDevices extends LitElement {
     _editing: { state: true },
     _asking: { state: true },
     _failure: { state: true },
+    _refusal: { state: true },
     _said: { state: true },
     _busy: { state: true },
   };
@@ -106,7 +107,10 @@ export class TesseraDevices extends LitElement {
   declare _items: readonly Binding[] | null;
   declare _editing: string | null;
   declare _asking: { readonly act: Act; readonly binding: Binding } | null;
+  /** Why the list cannot be read, until it can. */
   declare _failure: unknown;
+  /** Why the last change was not made, until the next one or until it is dismissed. */
+  declare _refusal: unknown;
   declare _said: string;
   declare _busy: boolean;
 
@@ -117,7 +121,7 @@ export class TesseraDevices extends LitElement {
   constructor() {
     super();
     this.token = this.gateway = this._said = "";
-    this._items = this._editing = this._asking = this._failure = null;
+    this._items = this._editing = this._asking = this._failure = this._refusal = null;
     this._busy = false;
   }
 
@@ -173,6 +177,10 @@ export class TesseraDevices extends LitElement {
 
   #fail(error: unknown): void {
     this._failure = error;
+    this.#tellError(error);
+  }
+
+  #tellError(error: unknown): void {
     this.#tell("tessera-error", { code: error instanceof ApiError ? error.code : "internal" });
   }
 
@@ -183,13 +191,15 @@ export class TesseraDevices extends LitElement {
   async #change(step: Act | "rename", binding: Binding, call: (client: GatewayClient) => Promise<unknown>, name: string): Promise<void> {
     if (this.#client === null || this._busy) return;
     this._busy = true;
+    this._refusal = null;
     try {
       await call(this.#client);
       this._said = messages[langOf(this)][`done_${step}`](name);
       this.#tell("tessera-step", { step, binding: binding.id });
       await this.#read();
     } catch (error) {
-      this.#fail(error);
+      this._refusal = error;
+      this.#tellError(error);
       void this.#read();
     }
     this._busy = false;
@@ -198,9 +208,10 @@ export class TesseraDevices extends LitElement {
   override render(): TemplateResult {
     const lang = langOf(this);
     const words = messages[lang];
-    return html`<section part="frame" class="stack" lang=${lang} aria-label=${words.title}>
+    return html`<section part="frame" class="stack" tabindex="-1" lang=${lang} aria-label=${words.title}>
       <div aria-live="polite" class="sr">${this._said}</div>
-      ${this._failure === null ? nothing : this.#failed(words, lang)} ${this.#content(words, lang)} ${this.#dialog(words)}
+      ${this._failure === null ? nothing : this.#failed(words, lang)} ${this._refusal === null ? nothing : this.#refused(words, lang)}
+      ${this.#content(words, lang)} ${this.#dialog(words)}
     </section>`;
   }
 
@@ -228,6 +239,17 @@ export class TesseraDevices extends LitElement {
       <div>
         <strong>${title}</strong><span>${nextStep}</span>
         <button class="secondary" part="button" @click=${this.#onRetry}>${words.retry}</button>
+      </div>
+    </div>`;
+  }
+
+  #refused(words: Words, lang: Lang): TemplateResult {
+    const { title, nextStep } = explain(this._refusal, lang, "act");
+    return html`<div class="notice bad" role="alert" data-refusal>
+      ${icons.warn()}
+      <div>
+        <strong>${words.notDone} ${title}</strong><span>${nextStep}</span>
+        <button class="secondary" part="button" @click=${this.#onDismiss}>${words.dismiss}</button>
       </div>
     </div>`;
   }
@@ -329,6 +351,11 @@ export class TesseraDevices extends LitElement {
 
   readonly #onEscape = (event: KeyboardEvent): void => {
     if (event.key === "Escape") this._editing = null;
+  };
+
+  readonly #onDismiss = (): void => {
+    this._refusal = null;
+    this.renderRoot.querySelector("section")?.focus();
   };
 
   readonly #onRetry = (): void => {

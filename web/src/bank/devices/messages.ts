@@ -33,6 +33,8 @@ export const messages = defineMessages({
     done_resume: (name: string) => `${name} is active again.`,
     done_remove: (name: string) => `${name} was removed.`,
     done_rename: (name: string) => `The phone is now called ${name}.`,
+    notDone: "The change was not made.",
+    dismiss: "Close",
     retry: "Try again",
   },
   fr: {
@@ -66,6 +68,8 @@ export const messages = defineMessages({
     done_resume: (name: string) => `${name} est de nouveau actif.`,
     done_remove: (name: string) => `${name} a été supprimé.`,
     done_rename: (name: string) => `Le téléphone s’appelle désormais ${name}.`,
+    notDone: "Le changement n’a pas été fait.",
+    dismiss: "Fermer",
     retry: "Réessayer",
   },
 });

@@ -54,6 +54,7 @@ const messages = defineMessages({
   en: {
     offline: "There is no connection",
     offlineNext: "Check your network. We try again by ourselves.",
+    offlineAct: "As far as we know, nothing was sent. Check your network, then try again.",
     timeout: "The answer takes too long",
     timeoutNext: "Check your network, then try again.",
     unauthenticated: "Your time on this page is over",
@@ -80,7 +81,8 @@ const messages = defineMessages({
   },
   fr: {
     offline: "Pas de connexion",
-    offlineNext: "Vérifiez votre réseau. Nous réessayons de nous-mêmes.",
+    offlineNext: "Vérifiez votre réseau. Nouvelle tentative automatique.",
+    offlineAct: "À notre connaissance, rien n’a été envoyé. Vérifiez votre réseau, puis réessayez.",
     timeout: "La réponse tarde trop",
     timeoutNext: "Vérifiez votre réseau, puis réessayez.",
     unauthenticated: "Votre temps sur cette page est écoulé",
@@ -125,11 +127,15 @@ const BY_CODE: Readonly<Record<string, readonly [TextKey, TextKey]>> = {
   "invalid-request": ["invalid", "invalidNext"],
 };
 
+/** What failed: a `view`, which pages read again by themselves, or an `act` of the person, which they never repeat. */
+export type Attempt = "view" | "act";
+
 /** Returns what to tell the person about any thrown value: what happened, and what to do next. */
-export function explain(error: unknown, lang: Lang): Explanation {
+export function explain(error: unknown, lang: Lang, attempt: Attempt = "view"): Explanation {
   const words = messages[lang];
   const [title, next] = (error instanceof ApiError ? BY_CODE[error.code] : undefined) ?? (["internal", "internalNext"] as const);
   const serverFault = error instanceof ApiError && error.status >= 500 && error.requestId !== null;
   const reference = serverFault ? ` ${words.reference(error.requestId)}` : "";
-  return { title: words[title], nextStep: words[next] + reference };
+  const step = attempt === "act" && next === "offlineNext" ? "offlineAct" : next;
+  return { title: words[title], nextStep: words[step] + reference };
 }
