@@ -27,6 +27,7 @@ def find_problems(settings: Settings, *, is_lan: bool = False) -> list[ConfigPro
     on purpose (`serve --lan`)."""
     return [
         *_check_host(settings),
+        *check_lan(settings),
         *_check_origins(settings),
         *_check_tls(settings),
         *_check_data(settings),
@@ -54,6 +55,15 @@ def _check_host(settings: Settings) -> Iterator[ConfigProblem]:
     if settings.place_header is not None and not settings.trusted_proxies:
         step = "Set trusted_proxies to the proxy that writes this header."
         yield ConfigProblem("place_header", "no proxy is trusted to write it", step)
+
+
+def check_lan(settings: Settings) -> Iterator[ConfigProblem]:
+    """Find an address for `serve --lan` that is none."""
+    try:
+        ipaddress.IPv4Address(settings.lan_address or "0.0.0.0")  # noqa: S104 - nothing listens there
+    except ValueError:
+        step = "Write it like 192.168.1.7, or leave it out."
+        yield ConfigProblem("lan_address", "this is not an IPv4 address", step)
 
 
 def _check_origins(settings: Settings) -> Iterator[ConfigProblem]:

@@ -2,6 +2,7 @@
 Commands are imported when they are called, so that one whose extra is not installed stops no other."""
 
 import asyncio
+import errno
 import importlib
 import os
 from collections.abc import Awaitable, Callable
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from gateway import logs
 from gateway.core.clock import SystemClock
@@ -34,6 +35,10 @@ class _Commands(click.Group):
         # Help must be there for whoever has yet to mend the settings.
         ctx.meta["tessera.help"] = not {"-h", "--help"}.isdisjoint(args)
         return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        inner = super().invoke
+        return _guarded(lambda: inner(ctx))
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted({*super().list_commands(ctx), *_MOUNTED, "tenant", "api-key"})
@@ -95,7 +100,7 @@ def serve_command(settings: Settings, demo: bool, lan: bool) -> None:  # noqa: F
     if demo:
         settings = msgspec.structs.replace(settings, demo=True)
     logs.configure(level=settings.log_level, clock=SystemClock())
-    _guarded(lambda: serve(settings, is_lan=lan))
+    serve(settings, is_lan=lan)
 
 
 @main.command("migrate")
@@ -104,7 +109,7 @@ def migrate_command(settings: Settings) -> None:
     """Bring the database to this version's schema."""
     from gateway.storage.migrate import migrate
 
-    before, after = _guarded(lambda: migrate(settings.resolved_database_url))
+    before, after = migrate(settings.resolved_database_url)
     click.echo(f"schema {after}" if before == after else f"schema {before or 'none'} -> {after}")
 
 
@@ -137,7 +142,7 @@ def _tenant_command(ctx: click.Context, name: str) -> click.Command:
             async with open_installation(settings, clock=clock, random=system_random) as installation:
                 return await work(installation)
 
-        return _guarded(lambda: asyncio.run(with_installation()))
+        return asyncio.run(with_installation())
 
     if name == "tenant":
         return cli.tenant_group(run)
@@ -161,9 +166,18 @@ def _guarded(work: Callable[[], Any]) -> Any:
         raise click.ClickException(f"{error} [{error.kind.code}]") from error
     except HsmError as error:
         raise click.ClickException(f"{error} [{error.code}]") from error
+    except ArgumentError:
+        step = "use sqlite:///FILE or postgresql://HOST/NAME"
+        raise click.ClickException(f"database_url is not the URL of a database: {step}") from None
     except SQLAlchemyError as error:
         cause = type(getattr(error, "orig", error)).__name__
         raise click.ClickException(f"the database does not answer ({cause}): check database_url") from error
+    except OSError as error:
+        if error.errno == errno.EPIPE:  # click ends quietly when nobody reads any more
+            raise
+        place = "" if error.filename is None else f": {error.filename}"
+        step = "check the paths in the settings (`data` above all) and who may write there"
+        raise click.ClickException(f"{error.strerror or type(error).__name__}{place}; {step}") from error
 
 
 def _refusal(error: ConfigError) -> click.ClickException:

@@ -11,11 +11,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from gateway.core.clock import Clock
+from gateway.settings import ConfigError, ConfigProblem
 
 CA_DAYS = 365
 LEAF_DAYS = 30
@@ -86,8 +88,13 @@ def _authority(folder: Path, now: datetime) -> tuple[ec.EllipticCurvePrivateKey,
     """Return the folder's authority; make it when there is none, or it ends before a new certificate would."""
     cert_path, key_path = folder / "dev-ca.crt", folder / "dev-ca.key"
     if cert_path.exists() and key_path.exists():
-        ca = x509.load_pem_x509_certificate(cert_path.read_bytes())
-        loaded = serialization.load_pem_private_key(key_path.read_bytes(), password=None)
+        try:
+            ca = x509.load_pem_x509_certificate(cert_path.read_bytes())
+            loaded = serialization.load_pem_private_key(key_path.read_bytes(), password=None)
+        except (ValueError, TypeError, UnsupportedAlgorithm):
+            problem = f"{cert_path} or {key_path.name} beside it is damaged"
+            step = "Delete both: a new authority is made, which the phones have to trust anew."
+            raise ConfigError([ConfigProblem("data", problem, step)]) from None
         if isinstance(loaded, ec.EllipticCurvePrivateKey) and ca.not_valid_after_utc > now + timedelta(
             days=LEAF_DAYS
         ):

@@ -3,6 +3,7 @@ loopback unless told otherwise (`--lan`: on the network too), and starts nothing
 
 import asyncio
 import contextlib
+import errno
 import gc
 import signal
 import socket
@@ -18,7 +19,7 @@ import uvloop
 from aiohttp import web
 
 from gateway.app import create_app
-from gateway.checks import find_problems
+from gateway.checks import check_lan, find_problems
 from gateway.codes import Form, render, to_terminal
 from gateway.core.clock import Clock, SystemClock
 from gateway.core.secrets import system_random
@@ -56,6 +57,8 @@ def _prepare_lan(settings: Settings, clock: Clock) -> DevelopmentTls | None:
     if settings.production or settings.tls_cert is not None:
         step = "Use tls_cert and tls_key, or a proxy."
         raise ConfigError([ConfigProblem("production", "--lan is for development", step)])
+    if problems := list(check_lan(settings)):
+        raise ConfigError(problems)
     address = settings.lan_address or lan_address()
     if address is None:
         click.echo("This machine is on no network: serving this computer alone.", err=True)
@@ -116,9 +119,11 @@ def _bind(host: str, port: int) -> socket.socket:
     except OSError as error:
         bound.close()
         problem = f"cannot listen on {host} port {port} ({error.strerror})"
-        raise ConfigError(
-            [ConfigProblem("listen_port", problem, "Stop what listens there, or set another port.")]
-        ) from None
+        if error.errno in (errno.EADDRINUSE, errno.EACCES):
+            found = ConfigProblem("listen_port", problem, "Stop what listens there, or set another port.")
+        else:
+            found = ConfigProblem("listen_host", problem, "Set it to an address of this machine.")
+        raise ConfigError([found]) from None
     bound.setblocking(False)  # noqa: FBT003 - the standard library's signature
     return bound
 

@@ -86,7 +86,12 @@ def api_key_group(run: Run, now_ms: Callable[[], int]) -> click.Group:
     @click.option("--tenant", required=True, help="Tenant id.")
     def list_all(tenant: str) -> None:
         """List a tenant's keys, with their last use (to the minute)."""
-        rows: list[ApiKey] = run(lambda desk: desk.api_keys.list(tenant))
+
+        async def keys(desk: Desk) -> list[ApiKey]:
+            await desk.tenants.find(tenant)
+            return await desk.api_keys.list(tenant)
+
+        rows: list[ApiKey] = run(keys)
         now = now_ms()
         _table(
             ("id", "name", "state", "scopes", "created", "expires", "last used"),

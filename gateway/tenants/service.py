@@ -153,7 +153,7 @@ class ApiKeyService:
 
 
 def _check_name(name: str) -> None:
-    if not 1 <= len(name) <= MAX_NAME or not name.isprintable():
+    if not name.strip() or len(name) > MAX_NAME or not name.isprintable():
         raise Problem(ProblemCode.INVALID_REQUEST, f"a name has 1 to {MAX_NAME} printable characters")
 
 

@@ -6,10 +6,12 @@ import stat
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
 from cryptography import x509
 
 from gateway.core.clock import ManualClock, SystemClock
 from gateway.lan import CA_DAYS, lan_address, load_tls, make_tls
+from gateway.settings import ConfigError
 
 ADDRESS = "192.0.2.7"
 
@@ -86,3 +88,11 @@ def test_operators_own_certificate_is_loaded(tmp_path: Path) -> None:
 def test_lan_address_is_not_loopback() -> None:
     address = lan_address()
     assert address is None or not ipaddress.ip_address(address).is_loopback
+
+
+@pytest.mark.parametrize("name", ["dev-ca.crt", "dev-ca.key"])
+def test_damaged_authority_is_named(tmp_path: Path, name: str) -> None:
+    make_tls(tmp_path, address=ADDRESS, clock=SystemClock())
+    (tmp_path / name).write_bytes(b"no PEM")
+    with pytest.raises(ConfigError, match=r"dev-ca\.crt.*damaged.*Delete both"):
+        make_tls(tmp_path, address=ADDRESS, clock=SystemClock())
