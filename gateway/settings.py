@@ -3,6 +3,7 @@ composition root and the command line read it; services take the values they nee
 the key and the next step, and never repeat a value, since a database URL may hold a password."""
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +19,10 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 SuiteName = Literal["hybrid", "classical"]
 PREFIX = "TESSERA_"
 MILLION = 1_000_000
+_OTHERS = ("CONFIG", "PYTHON")
+_KUBERNETES = re.compile(
+    r"(?:.*_)?(?:SERVICE_HOST|SERVICE_PORT(?:_.*)?|PORT_[0-9]+_(?:TCP|UDP|SCTP)(?:_.*)?)"
+)
 
 
 class RateLimit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -182,9 +187,10 @@ def load(path: Path | None, environment: Mapping[str, str] | None = None, **over
     """Read the file (if any), then the environment, then `overrides` (what the command line says; None is not said).
     Raises ConfigError with every key that cannot be read."""
     values: dict[str, Any] = _read_file(path) if path is not None else {}
-    values |= _read_environment(os.environ if environment is None else environment)
+    variables = os.environ if environment is None else environment
+    values |= _read_environment(variables)
     values |= {key: value for key, value in overrides.items() if value is not None}
-    problems: list[ConfigProblem] = []
+    problems = _unknown_names(variables, key_store=str(values.get("hsm")))
     types = {f.name: f.type for f in msgspec.structs.fields(Settings)}
     for key, value in values.items():
         if key not in types:
@@ -198,6 +204,9 @@ def load(path: Path | None, environment: Mapping[str, str] | None = None, **over
                     key, _without_value(str(error)), "Correct it; see `tessera check-config --keys`."
                 )
             )
+        if key == "limits" and isinstance(value, dict) and not value.keys() <= DEFAULT_LIMITS.keys():
+            step = f"The limits are: {', '.join(DEFAULT_LIMITS)}."
+            problems.append(ConfigProblem("limits", "there is no limit by one of these names", step))
     if problems:
         raise ConfigError(problems)
     if "public_host" not in values and "listen_port" in values:
@@ -250,6 +259,23 @@ def _read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     if problems:
         raise ConfigError(problems)
     return values
+
+
+def _unknown_names(environment: Mapping[str, str], *, key_store: str) -> list[ConfigProblem]:
+    """Find TESSERA_* variables that nothing reads: a misspelt one would leave its default in force, unsaid. The
+    key store's secret, `tessera phone` and Kubernetes, for a service called tessera, have names of their own."""
+    known = {info.name.upper() for info in msgspec.structs.fields(Settings)} | set(_OTHERS)
+    known |= {name.removeprefix(PREFIX) for name in re.findall(r"env:(\w+)", key_store)}
+    problems = []
+    for name, value in sorted(environment.items()):
+        short = name.removeprefix(PREFIX)
+        if not name.startswith(PREFIX) or short in known or short.startswith("PHONE_"):
+            continue
+        if _KUBERNETES.fullmatch(short) or (short.endswith("PORT") and "://" in value):
+            continue
+        step = "Correct its name, or unset it; see `tessera check-config --keys`."
+        problems.append(ConfigProblem(name, "nothing reads this variable", step))
+    return problems
 
 
 def _without_value(message: str) -> str:

@@ -91,6 +91,8 @@ def test_tenant_and_key_from_making_to_revoking(call: Call) -> None:
         (("api-key", "revoke", "key_nothing"), "no such key"),
         (("api-key", "create", "--tenant", "ten_x", "--name", "n", "--scope", "*"), "no such tenant"),
         (("tenant", "create", ""), "1 to 64"),
+        (("tenant", "create", "   "), "1 to 64"),
+        (("api-key", "list", "--tenant", "typo"), "no such tenant"),
         (("api-key", "create", "--tenant", "ten_x", "--name", "n", "--scope", "all"), "'all' is not one of"),
     ],
 )
@@ -113,6 +115,31 @@ def test_unreachable_database_is_said_in_a_sentence_without_the_password(call: C
     assert result.exit_code == 1
     assert "database_url" in result.output
     assert "telling-password" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variable", "value", "said"),
+    [
+        (("migrate",), "DATA", "/dev/null/x", "Not a directory: /dev/null/x"),
+        (("keys", "init"), "DATA", "/dev/null/x", "/dev/null/x"),
+        (("tenant", "list"), "DATA", "/dev/null/x", "/dev/null/x"),
+        (("audit", "verify"), "DATABASE_URL", "nonsense", "sqlite:///FILE"),
+        (("serve", "--lan"), "LAN_ADDRESS", "nonsense", "not an IPv4 address"),
+        (("check-config",), "LAN_ADDRESS", "nonsense", "not an IPv4 address"),
+        (("check-config",), "PRODUCTON", "true", "nothing reads this variable"),
+        (("serve",), "PRODUCTON", "true", "nothing reads this variable"),
+        (("serve",), "LISTEN_HOST", "192.0.2.1", "listen_host: cannot listen"),
+    ],
+)
+def test_bad_settings_end_in_a_sentence(
+    call: Call, arguments: tuple[str, ...], variable: str, value: str, said: str
+) -> None:
+    if arguments == ("audit", "verify"):
+        assert call("keys", "init").exit_code == 0
+    result = call(*arguments, env={f"TESSERA_{variable}": value})
+    assert result.exit_code == 1, result.output
+    assert isinstance(result.exception, SystemExit), result.exception
+    assert said in result.output
 
 
 def test_check_config_lists_keys_and_problems(call: Call, tmp_path: Path) -> None:

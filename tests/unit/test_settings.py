@@ -71,7 +71,8 @@ def test_environment_has_every_type() -> None:
         ("LOG_LEVEL", "secret-value"),
         ("SUITES", "hybrid,secret-value"),
         ("LIMITS", "{secret-value"),
-        ("LIMITS", '{"x":{"quota":0,"window_s":1}}'),
+        ("LIMITS", '{"guess":{"quota":0,"window_s":1}}'),
+        ("LIMITS", '{"secret-value":{"quota":1,"window_s":1}}'),
         ("PIN_DIGITS", "3"),
     ],
 )
@@ -81,6 +82,33 @@ def test_wrong_value_is_named_and_not_repeated(variable: str, value: str) -> Non
     assert keys_of(list(caught.value.problems)) == {variable.lower()}
     assert "secret-value" not in str(caught.value)
     assert all(problem.next_step for problem in caught.value.problems)
+
+
+@pytest.mark.parametrize("name", ["TESSERA_PRODUCTON", "TESSERA_", "TESSERA_PORT", "TESSERA_production"])
+def test_variable_that_nothing_reads_is_refused(name: str) -> None:
+    """A misspelt `production` would serve as a development gateway, and nobody would be told."""
+    with pytest.raises(ConfigError) as caught:
+        load(None, {name: "secret-value"})
+    assert keys_of(list(caught.value.problems)) == {name}
+    assert "secret-value" not in str(caught.value)
+
+
+def test_variables_of_others_are_left_alone(tmp_path: Path) -> None:
+    theirs = {
+        "TESSERA_CONFIG": "x.toml",
+        "TESSERA_PYTHON": "/usr/bin/python3",
+        "TESSERA_PHONE_STORE": "x",
+        "TESSERA_PASSPHRASE": "x",
+        "TESSERA_PORT": "tcp://10.0.0.1:8080",
+        "TESSERA_SERVICE_HOST": "10.0.0.1",
+        "TESSERA_GATEWAY_SERVICE_PORT_HTTP": "8080",
+        "TESSERA_PORT_8080_TCP_ADDR": "10.0.0.1",
+    }
+    hsm = "software:file=/k/keys?passphrase-source=env:TESSERA_PASSPHRASE"
+    assert load(None, theirs | {"TESSERA_HSM": hsm}).hsm == hsm
+    file = tmp_path / "tessera.toml"
+    file.write_text(f'hsm = "{hsm}"\n')
+    assert load(file, theirs).hsm == hsm
 
 
 @pytest.mark.parametrize(
@@ -140,6 +168,8 @@ def test_every_key_says_what_it_is_for() -> None:
         ({"trusted_proxies": ["10.0.0.0/8"]}, "trusted_proxies"),
         ({"place_header": "X-Place"}, "place_header"),
         ({"place_header": "X Place:", "trusted_proxies": ["10.0.0.1"]}, "place_header"),
+        ({"lan_address": "nonsense"}, "lan_address"),
+        ({"lan_address": "fe80::1"}, "lan_address"),
         ({"tls_cert": "/nowhere/cert.pem"}, "tls_cert"),
         ({"database_url": "mysql://x/y"}, "database_url"),
         ({"database_url": "not a url"}, "database_url"),
