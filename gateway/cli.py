@@ -82,9 +82,11 @@ def main(ctx: click.Context, config: Path | None) -> None:
       6. tessera serve
     """
     ctx.meta["tessera.config"] = config
+    logs.configure(level="warning", clock=SystemClock())
     if ctx.invoked_subcommand in _WITHOUT_SETTINGS or ctx.meta["tessera.help"]:
         return
-    ctx.obj = _load(config)
+    settings = ctx.obj = _load(config)
+    logs.configure(level=settings.log_level, clock=SystemClock())
 
 
 @main.command("serve")
@@ -99,7 +101,6 @@ def serve_command(settings: Settings, demo: bool, lan: bool) -> None:  # noqa: F
 
     if demo:
         settings = msgspec.structs.replace(settings, demo=True)
-    logs.configure(level=settings.log_level, clock=SystemClock())
     serve(settings, is_lan=lan)
 
 

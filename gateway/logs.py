@@ -42,7 +42,6 @@ _encode = msgspec.json.Encoder(enc_hook=repr).encode
 
 def configure(*, level: str, clock: Clock, stream: BinaryIO | None = None) -> None:
     """Send structlog and the standard library's logging to `stream` (default: standard error)."""
-    target = stream or sys.stderr.buffer
 
     def stamp(_: object, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         event["level"] = method
@@ -52,7 +51,7 @@ def configure(*, level: str, clock: Clock, stream: BinaryIO | None = None) -> No
     structlog.configure(
         processors=[stamp, redact, trace, render],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
-        logger_factory=_LineLoggerFactory(target),
+        logger_factory=_LineLoggerFactory(stream),
         cache_logger_on_first_use=True,
     )
     root = logging.getLogger()
@@ -102,14 +101,15 @@ def render(_: object, __: str, event: MutableMapping[str, Any]) -> bytes:
 
 
 class _LineLogger:
-    """Writes finished lines."""
+    """Writes finished lines; without a stream to whatever standard error is at the time."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: BinaryIO | None) -> None:
         self._stream = stream
 
     def msg(self, line: bytes) -> None:
-        self._stream.write(line + b"\n")
-        self._stream.flush()
+        stream = self._stream or sys.stderr.buffer
+        stream.write(line + b"\n")
+        stream.flush()
 
     debug = info = warning = error = critical = exception = msg
 
@@ -117,7 +117,7 @@ class _LineLogger:
 class _LineLoggerFactory:
     """Gives every logger the same stream."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: BinaryIO | None) -> None:
         self._logger = _LineLogger(stream)
 
     def __call__(self, *_: object) -> _LineLogger:

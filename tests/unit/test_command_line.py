@@ -142,6 +142,26 @@ def test_bad_settings_end_in_a_sentence(
     assert said in result.output
 
 
+def test_what_is_logged_stays_out_of_the_output(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    import json
+
+    import structlog
+
+    from gateway.audit import cli as audit_cli
+
+    assert call("tenant", "create", "Banque du Nord").exit_code == 0
+    verify = audit_cli.verify_log
+
+    def loud(*arguments: Any, **more: Any) -> Any:
+        structlog.get_logger("loud").warning("a warning on the way")
+        return verify(*arguments, **more)
+
+    monkeypatch.setattr(audit_cli, "verify_log", loud)
+    result = call("audit", "verify", "--json")
+    assert json.loads(result.stdout)["whole"] is True
+    assert json.loads(result.stderr)["event"] == "a warning on the way"
+
+
 def test_check_config_lists_keys_and_problems(call: Call, tmp_path: Path) -> None:
     assert call("check-config").output.strip() == "The settings are good."
     keys = call("check-config", "--keys").output
