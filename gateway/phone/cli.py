@@ -17,7 +17,7 @@ from gateway.phone.conversation import is_refused
 from gateway.phone.errors import BindingNotFound, CodeTwoNeeded, GatewayRefused
 from gateway.phone.models import Binding
 from gateway.phone.options import Failure, Options, Refused, run, sentence
-from gateway.phone.prompts import ask, ask_code2, ask_new_pin, ask_pin, read_picture
+from gateway.phone.prompts import YES, Teller, agree, ask, ask_code2, ask_new_pin, ask_pin, read_picture
 from gateway.phone.store import FileStore
 from gateway.protocol.code import read_link, read_scan
 from gateway.protocol.errors import ErrorCode, ProtocolError
@@ -68,9 +68,10 @@ def phone(context: click.Context, /, **options: Any) -> None:
       1. Start one on the bank's page, and save the picture of its code.
       2. tessera phone --host bank.example scan code.png
          (or: link -, or: typed -, which ask for the other forms of the code)
-      3. Type the eight digits that appear here on the bank's page.
-      4. With two-step confirmation, give the second code that the page then shows.
-      5. Choose a PIN. The phone is bound: see `tessera phone list`.
+      3. See which bank and customer it is for, and agree.
+      4. Type the eight digits that then appear here on the bank's page.
+      5. With two-step confirmation, give the second code that the page then shows.
+      6. Choose a PIN. The phone is bound: see `tessera phone list`.
 
     Keys rest in one encrypted file. Exit status: 0 done, 1 error, 2 wrong usage, 3 no connection,
     4 refused or ended by the bank, 5 PIN wrong or blocked.
@@ -80,37 +81,29 @@ def phone(context: click.Context, /, **options: Any) -> None:
     context.obj = Options(**options)
 
 
-class Teller:
-    """Prints what happens while the contact waits."""
+Begin = Callable[[PhoneClient, Teller], Awaitable[FirstContact]]
 
-    def device_code(self, code: str, tries: int) -> None:
-        """Show the code to type on the bank's page."""
-        click.echo(f"\nType this code on the bank's page:  {code[:4]} {code[4:]}\n")
-
-    def wrong_code(self, left: int) -> None:
-        """Tell of a wrong code."""
-        click.echo(
-            f"A wrong code was typed on the bank's page. {left} {'try' if left == 1 else 'tries'} left."
-        )
-
-    def reconnecting(self) -> None:
-        """Tell of a lost connection."""
-        click.echo("The connection is lost. Connecting again…")
-
-
-Begin = Callable[[PhoneClient], Awaitable[FirstContact]]
+yes_option = click.option("--yes", is_flag=True, help="Bind without being asked, for scripts.")
 
 
 def activate(linked_host: str | None, begin: Begin) -> None:
     """Run a whole activation: everything after the code was read."""
-    options: Options = click.get_current_context().obj
+    context = click.get_current_context()
+    options: Options = context.obj
+    teller = Teller()
 
     async def work(store: FileStore) -> None:
         host = await _choose_host(options, linked_host, store)
         async with options.client(host, store) as client:
             click.echo(f"Contacting {host}…")
-            contact = await begin(client)
+            contact = await begin(client, teller)
             try:
+                if not await agree(contact.answer, is_asked=not context.params["yes"]):
+                    await contact.cancel()
+                    raise Refused(
+                        "Nothing was bound, and the activation is over. Call your bank if it was not you."
+                    )
+                teller.agree()
                 await _finish(contact, host)
             except (asyncio.CancelledError, click.Abort):
                 await contact.cancel()
@@ -133,19 +126,17 @@ async def _choose_host(options: Options, linked: str | None, store: FileStore) -
         answer = await ask(
             f"This code leads to {linked}. Is that your bank? [y/N]", default="n", show_default=False
         )
-        if answer.strip().lower() not in ("y", "yes", "o", "oui"):
+        if answer.strip().lower() not in YES:
             raise Failure("Nothing was sent.")
     return linked
 
 
 async def _finish(contact: FirstContact, host: str) -> None:
-    answer = contact.answer
-    click.echo(f"{answer.tenant} answers, for: {answer.label}")
     await contact.wait_confirmed()
     click.echo("The code was confirmed.")
     if contact.needs_code2:
         await ask_code2(contact, host=host)
-    pin = await ask_new_pin(digits=answer.pin.digits)
+    pin = await ask_new_pin(digits=contact.answer.pin.digits)
     while True:
         try:
             channel = await contact.enrol(pin)
@@ -160,16 +151,18 @@ async def _finish(contact: FirstContact, host: str) -> None:
 
 @phone.command()
 @click.argument("image", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-def scan(image: Path) -> None:
+@yes_option
+def scan(image: Path, **_options: Any) -> None:
     """Bind this phone with the code in a picture, colour or QR."""
     scanned = read_picture(image)
     linked, _ = _or_fail(lambda: read_scan(scanned))
-    activate(linked, lambda client: client.begin_scanned(scanned, listener=Teller()))
+    activate(linked, lambda client, teller: client.begin_scanned(scanned, listener=teller))
 
 
 @phone.command()
 @click.argument("url")
-def link(url: str) -> None:
+@yes_option
+def link(url: str, **_options: Any) -> None:
     """Bind this phone with the link that a QR code holds.
 
     The link is a secret: give - to be asked for it, or to pipe it in, so that it stays out of the shell's history
@@ -177,7 +170,7 @@ def link(url: str) -> None:
     """
     read = _given(url, "Link")
     linked, _ = _or_fail(lambda: read_link(read))
-    activate(linked, lambda client: client.begin_link(read, listener=Teller()))
+    activate(linked, lambda client, teller: client.begin_link(read, listener=teller))
 
 
 @phone.command()
@@ -186,7 +179,8 @@ def link(url: str) -> None:
     "--gateway-key",
     help="The bank's public key S (33 bytes in hex), instead of the one that this phone knows.",
 )
-def typed(code: str, gateway_key: str | None) -> None:
+@yes_option
+def typed(code: str, gateway_key: str | None, **_options: Any) -> None:
     """Bind this phone with the code of 20 characters. Needs --host.
 
     The code is a secret: give - to be asked for it, or to pipe it in, so that it stays out of the shell's history
@@ -197,7 +191,7 @@ def typed(code: str, gateway_key: str | None) -> None:
     except ValueError:
         raise click.BadParameter("not hexadecimal", param_hint="--gateway-key") from None
     read = _given(code, "Code")
-    activate(None, lambda client: client.begin_typed(read, gateway_public=pinned, listener=Teller()))
+    activate(None, lambda client, teller: client.begin_typed(read, gateway_public=pinned, listener=teller))
 
 
 def _given(argument: str, name: str) -> str:

@@ -12,6 +12,7 @@ from gateway.phone.contact import FirstContact
 from gateway.phone.errors import PinIsBlocked, PinIsWrong
 from gateway.protocol.code import read_link, read_own_scan
 from gateway.protocol.errors import MalformedCode, MistypedCode, ProtocolError
+from gateway.protocol.messages import FirstAnswer
 from gateway.protocol.pin import WeakReason, weakness
 
 _WEAK = {
@@ -23,6 +24,9 @@ _WEAK = {
     WeakReason.DATE: "This reads as a date, and dates are easily guessed. Choose another PIN.",
     WeakReason.COMMON: "Many people choose this one. Choose another PIN.",
 }
+
+
+YES = ("y", "yes", "o", "oui")
 
 
 async def ask(text: str, **options: Any) -> str:
@@ -47,6 +51,56 @@ async def ask_new_pin(*, digits: int) -> str:
             return pin
         else:
             click.echo("The two were not the same.")
+
+
+class Teller:
+    """Prints what happens while the contact waits. The device code is shown to a person who has agreed, and not before:
+    whoever types it binds this phone."""
+
+    def __init__(self) -> None:
+        self._has_agreed = False
+        self._held: str | None = None
+
+    def agree(self) -> None:
+        """Show the device code from now on."""
+        self._has_agreed = True
+        if self._held is not None:
+            self._show(self._held)
+
+    def device_code(self, code: str, tries: int) -> None:
+        """Show the code to type on the bank's page."""
+        if self._has_agreed:
+            self._show(code)
+        self._held = code
+
+    def _show(self, code: str) -> None:
+        click.echo(f"\nType this code on the bank's page:  {code[:4]} {code[4:]}\n")
+
+    def wrong_code(self, left: int) -> None:
+        """Tell of a wrong code."""
+        click.echo(
+            f"A wrong code was typed on the bank's page. {left} {'try' if left == 1 else 'tries'} left."
+        )
+
+    def reconnecting(self) -> None:
+        """Tell of a lost connection."""
+        click.echo("The connection is lost. Connecting again…")
+
+
+async def agree(answer: FirstAnswer, *, is_asked: bool) -> bool:
+    """Say who answers and what will happen; return whether this phone is to be bound to it."""
+    click.echo(f"\n  Bank      {answer.tenant}\n  Customer  {answer.label}\n\nWhat will happen:")
+    steps = ["Eight digits appear here.", "You type them on the bank's page."]
+    if answer.two_step:
+        steps.append("The bank's page shows a second code, which you give here.")
+    steps.append(f"You choose a PIN of {answer.pin.digits} digits here.")
+    for number, step in enumerate(steps, start=1):
+        click.echo(f"  {number}. {step}")
+    if not is_asked:
+        return True
+    click.echo("\nGo on only if you began this yourself on your bank's page, and it is your name.")
+    typed = await ask("Bind this phone? [y/N]", default="n", show_default=False)
+    return typed.strip().lower() in YES
 
 
 async def ask_code2(contact: FirstContact, *, host: str) -> None:

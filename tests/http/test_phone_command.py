@@ -105,7 +105,7 @@ async def test_a_phone_s_life(place: tuple[GatewayKit, Phone], tmp_path: Path, f
     link = (await kit.code(activation))["link"]
     picture = tmp_path / "code.png"
     picture.write_bytes(codes.to_png(codes.render(read_link(link)[1], form=form, text=link), scale=8))
-    terminal = await phone.run("scan", str(picture))
+    terminal = await phone.run("scan", "--yes", str(picture))
     await type_device_code(kit, terminal, activation)
     await terminal.until("was confirmed")
     if (await kit.activation(activation))["two_step"]:
@@ -132,7 +132,7 @@ async def test_a_phone_s_life(place: tuple[GatewayKit, Phone], tmp_path: Path, f
 async def test_typed_codes_in_two_steps(place: tuple[GatewayKit, Phone]) -> None:
     kit, phone = place
     activation = (await kit.begin())["activation"]["id"]
-    terminal = await phone.run("typed", (await kit.code(activation))["typed"].lower())
+    terminal = await phone.run("typed", "--yes", (await kit.code(activation))["typed"].lower())
     await type_device_code(kit, terminal, activation)
     await terminal.until("Second code")
     second = await kit.code(activation)
@@ -142,10 +142,30 @@ async def test_typed_codes_in_two_steps(place: tuple[GatewayKit, Phone]) -> None
     assert (await kit.activation(activation))["state"] == "active"
 
 
+@pytest.mark.parametrize("says", ["y", "n"])
+async def test_nobody_learns_the_digits_before_agreeing(place: tuple[GatewayKit, Phone], says: str) -> None:
+    kit, phone = place
+    activation = (await kit.begin(two_step=False))["activation"]["id"]
+    terminal = await phone.run("link", (await kit.code(activation))["link"])
+    await terminal.until("Bind this phone")
+    before = terminal.printed
+    assert "Banque du Nord" in before and "1. Eight digits appear here." in before
+    assert "Type this code" not in before
+    terminal.type(says)
+    if says == "y":
+        await type_device_code(kit, terminal, activation)
+        terminal.type(PIN, PIN)
+        assert "This phone is bound" in await terminal.end()
+    else:
+        printed = await terminal.end(4)
+        assert "Nothing was bound" in printed and "Type this code" not in printed
+        assert (await kit.activation(activation))["state"] == "cancelled"
+
+
 async def test_a_cancelled_activation_ends_the_command(place: tuple[GatewayKit, Phone]) -> None:
     kit, phone = place
     activation = (await kit.begin())["activation"]["id"]
-    terminal = await phone.run("link", (await kit.code(activation))["link"])
+    terminal = await phone.run("link", "--yes", (await kit.code(activation))["link"])
     await terminal.until("Type this code")
     await kit.call("POST", f"/api/v1/activations/{activation}/cancel")
     assert "cancelled" in await terminal.end(4)
@@ -154,7 +174,7 @@ async def test_a_cancelled_activation_ends_the_command(place: tuple[GatewayKit, 
 async def test_a_command_that_is_given_up_cancels_the_activation(place: tuple[GatewayKit, Phone]) -> None:
     kit, phone = place
     activation = (await kit.begin())["activation"]["id"]
-    terminal = await phone.run("link", (await kit.code(activation))["link"])
+    terminal = await phone.run("link", "--yes", (await kit.code(activation))["link"])
     await type_device_code(kit, terminal, activation)
     await terminal.until("Choose a PIN")
     assert terminal.process.stdin is not None
@@ -168,7 +188,7 @@ async def test_the_gateway_s_refusals_have_their_status(place: tuple[GatewayKit,
     activation = (await kit.begin())["activation"]["id"]
     link = (await kit.code(activation))["link"]
     await kit.call("POST", f"/api/v1/activations/{activation}/cancel")
-    printed = await (await phone.run("link", link)).end(4)
+    printed = await (await phone.run("link", "--yes", link)).end(4)
     assert "This activation has ended" in printed
-    printed = await (await phone.run("typed", "00000-00000-00000-00009")).end(1)
+    printed = await (await phone.run("typed", "--yes", "00000-00000-00000-00009")).end(1)
     assert "wrong" in printed

@@ -72,6 +72,8 @@ class Town:
         ]
         if host:
             options += ["--host", self.gateway.host]
+        if arguments[0] in ("scan", "link", "typed"):
+            arguments = (arguments[0], "--yes", *arguments[1:])
         return CliRunner().invoke(phone, [*options, *arguments], input=answers)
 
     def link(self) -> str:
@@ -91,7 +93,7 @@ def test_a_phone_s_life(town: Town) -> None:
     town.customer(wrong_first=True)
     bound = town.run("link", town.link(), answers=f"123456\n{PIN}\n999999\n{PIN}\n{PIN}\n")
     assert bound.exit_code == 0, bound.output
-    assert "Example Bank answers, for: Account 1" in bound.output
+    assert "Bank      Example Bank\n  Customer  Account 1" in bound.output
     code = town.gateway.code or ""
     assert f"{code[:4]} {code[4:]}" in bound.output
     assert "A wrong code was typed on the bank's page. 2 tries left." in bound.output
@@ -262,7 +264,7 @@ def test_passphrase_file_and_a_wrong_one(town: Town, tmp_path: Path) -> None:
     base = ["--store", store, "--insecure-http", "--host", town.gateway.host]
     town.customer()
     bound = CliRunner().invoke(
-        phone, [*base, "--passphrase-file", str(right), "link", town.link()], input=f"{PIN}\n{PIN}\n"
+        phone, [*base, "--passphrase-file", str(right), "link", "--yes", town.link()], input=f"{PIN}\n{PIN}\n"
     )
     assert bound.exit_code == 0, bound.output
     refused = CliRunner().invoke(phone, [*base, "--passphrase-file", str(wrong), "list"])
