@@ -12,8 +12,14 @@ _REFUSALS: dict[ErrorCode, str] = {
     ErrorCode.REFUSED: "The bank could not verify this contact. Try again, with the code that is on the screen now.",
     ErrorCode.SUITE: "The bank asks for another protocol. Update this client.",
     ErrorCode.PLATFORM: "The bank does not allow this kind of phone.",
-    ErrorCode.SUSPENDED: "The bank has suspended this phone. Ask the bank.",
+    ErrorCode.SUSPENDED: "This phone is suspended. Resume it on the bank's page, or ask the bank.",
     ErrorCode.BUSY: "The bank is busy. Try again in a minute.",
+}
+_ENDS = {
+    "device-code": "wrong codes were typed on the bank's page",
+    "expired": "its time is over",
+    "cancelled": "it was cancelled",
+    "contested": "another phone used the same code",
 }
 _PASSING_PROBLEMS = ("rate-limited", "unavailable")
 
@@ -55,7 +61,7 @@ class GatewayRefused(PhoneError):
     code = "gateway-refused"
 
     def __init__(self, error: ErrorCode) -> None:
-        super().__init__(f"the gateway refused: {error.value}")
+        super().__init__("the bank refused this")
         self.error = error
         self.next_step = _REFUSALS[error]
 
@@ -80,7 +86,7 @@ class ContactEnded(PhoneError):
     next_step = "Begin again on the bank's page."
 
     def __init__(self, reason: str) -> None:
-        super().__init__(f"the activation has ended: {reason}")
+        super().__init__(f"the activation has ended: {_ENDS.get(reason, reason)}")
         self.reason = reason
 
 
