@@ -52,7 +52,9 @@ class Supervisor:
             try:
                 await work()
                 _log.critical("a background task ended", task=name)
-            except Exception:
+            except (Exception, asyncio.CancelledError):
+                if (task := asyncio.current_task()) is not None and task.cancelling():
+                    raise  # stopped; any other cancellation came out of the work itself
                 _log.critical("a background task failed", task=name, exc_info=True)
             finally:
                 settled.cancel()

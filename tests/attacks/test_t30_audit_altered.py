@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from gateway_kit import GatewayKit
 from sqlalchemy import create_engine, text
 
 from gateway.audit import service, store
@@ -253,6 +254,28 @@ async def test_the_gateway_signs_no_log_that_was_rolled_back(tmp_path: Path) -> 
     attacker.connection.close()
     await adapter.close()
     await storage.close()
+
+
+async def test_a_running_gateway_is_not_ready_once_its_log_lost_what_no_checkpoint_covers(
+    tmp_path: Path,
+) -> None:
+    async with GatewayKit.running(tmp_path) as kit:
+        for _ in range(3):
+            await kit.begin()
+        await asyncio.sleep(1.5)  # the gateway looks once a second
+        assert (await kit.call("GET", "/readyz"))["checks"]["audit"] == "ok"
+        path = kit.settings.resolved_database_url.removeprefix("sqlite:///")
+        attacker = Insider(Path(path), tmp_path)
+        attacker.run("DELETE FROM audit_entries WHERE sequence > 2")
+        attacker.run(
+            "UPDATE audit_head SET sequence = 2, hash = (SELECT hash FROM audit_entries WHERE sequence = 2)"
+        )
+        attacker.connection.close()
+        async with asyncio.timeout(20):
+            while (await kit.call("GET", "/readyz", status=None))["checks"]["audit"] == "ok":
+                await asyncio.sleep(0.2)
+                kit.clock.advance(1)
+        await kit.call("GET", "/readyz", status=503)
 
 
 @pytest.mark.parametrize("restarted", [False, True])

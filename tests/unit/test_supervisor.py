@@ -41,11 +41,14 @@ async def test_a_task_that_fails_is_begun_again_and_readiness_says_so_until_it_r
     assert len(begun) == 3
 
 
-async def test_a_task_that_returns_is_begun_again_too() -> None:
+@pytest.mark.parametrize("is_cancelled_inside", [False, True])
+async def test_a_task_that_ends_is_begun_again_too(is_cancelled_inside: bool) -> None:
     begun: list[int] = []
 
     async def work() -> None:
         begun.append(1)
+        if is_cancelled_inside:
+            raise asyncio.CancelledError
 
     async with Supervisor(first_pause_s=0.01).running({"follow": work}):
         await until_begun(begun, 2)
