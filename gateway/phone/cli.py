@@ -27,6 +27,13 @@ _NAME_LENGTH = 64
 _FORGOTTEN = "The bank does not know this phone any more."
 
 
+def _checked_name(_: click.Context, __: click.Parameter, name: str) -> str:
+    name = name.strip()
+    if not 1 <= len(name) <= _NAME_LENGTH or not name.isprintable():
+        raise click.BadParameter(f"a name has 1 to {_NAME_LENGTH} printable characters")
+    return name
+
+
 @click.group("phone")
 @click.option(
     "--store",
@@ -56,9 +63,19 @@ _FORGOTTEN = "The bank does not know this phone any more."
     help="Certificate to trust, in PEM form, for development.",
 )
 @click.option(
-    "--name", default="Command line", show_default=True, help="How the bank's page shows this phone."
+    "--name",
+    default="Command line",
+    show_default=True,
+    callback=_checked_name,
+    help="How the bank's page shows this phone.",
 )
-@click.option("--lang", type=click.Choice(["en", "fr"]), default="en", show_default=True)
+@click.option(
+    "--lang",
+    type=click.Choice(["en", "fr"]),
+    default="en",
+    show_default=True,
+    help="Language that the bank is told this phone speaks.",
+)
 @click.pass_context
 def phone(context: click.Context, /, **options: Any) -> None:
     """Be a phone: bind it to an account, and use it.
@@ -330,13 +347,10 @@ def pin_change(binding: str | None) -> None:
 
 
 @phone.command()
-@click.argument("name")
+@click.argument("name", callback=_checked_name)
 @_binding
 def rename(name: str, binding: str | None) -> None:
     """Give this phone another NAME on the bank's page."""
-    name = name.strip()
-    if not 1 <= len(name) <= _NAME_LENGTH or not name.isprintable():
-        raise click.BadParameter(f"a name has 1 to {_NAME_LENGTH} printable characters", param_hint="NAME")
 
     async def work(channel: Channel) -> None:
         click.echo(f"This phone is now called: {await channel.rename(name)}")

@@ -3,7 +3,9 @@
 from typing import get_args
 
 import pytest
+from click.testing import CliRunner
 
+from gateway.phone.cli import phone
 from gateway.phone.errors import ContactEnded, GatewayRefused
 from gateway.protocol.errors import ErrorCode
 from gateway.protocol.messages import EndReason
@@ -28,3 +30,10 @@ def test_a_suspended_phone_may_be_resumed_by_the_customer_or_by_the_bank() -> No
     step = GatewayRefused(ErrorCode.SUSPENDED).next_step
     assert "Resume it on the bank's page" in step
     assert "ask the bank" in step
+
+
+@pytest.mark.parametrize("name", ["", "  ", "x" * 65, "two\nlines"])
+def test_a_name_that_no_page_could_show_is_wrong_usage(name: str) -> None:
+    result = CliRunner().invoke(phone, ["--name", name, "list"])
+    assert result.exit_code == 2
+    assert "1 to 64 printable characters" in result.output
