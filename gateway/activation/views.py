@@ -14,7 +14,7 @@ from gateway.core.secrets import repr_without
 from gateway.core.subjects import DeviceFacts
 
 # `$` alone lets one line break through; \Z is no ECMA-262, which OpenAPI wants.
-_PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f]*$(?!\n)"
+_PRINTABLE = r"^(?=.*\S)[^\x00-\x1f\x7f-\x9f]*$(?!\n)"
 User = Annotated[
     str,
     Meta(

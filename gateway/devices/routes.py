@@ -15,7 +15,7 @@ from gateway.http.pages import PageParams, decode_cursor, next_cursor
 from gateway.http.routing import ApiRequest, Auth, Route
 
 # `$` alone lets one line break through; \Z is no ECMA-262, which OpenAPI wants.
-_PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f]*$(?!\n)"
+_PRINTABLE = r"^(?=.*\S)[^\x00-\x1f\x7f-\x9f]*$(?!\n)"
 _LIST = "bindings"
 _READ, _WRITE = "bindings:read", "bindings:write"
 _PROBLEMS = (ProblemCode.NOT_FOUND, ProblemCode.CONFLICT)

@@ -361,19 +361,36 @@ def rename(name: str, binding: str | None) -> None:
 @phone.command()
 @_binding
 @click.option("--yes", is_flag=True, help="Don't ask.")
-def remove(binding: str | None, yes: bool) -> None:  # noqa: FBT001 - click hands flags over so
+@click.option(
+    "--here-only",
+    is_flag=True,
+    help="Erase the keys here without asking the bank, which lists the phone until it is removed there: for a phone "
+    "that is suspended, or a bank out of reach.",
+)
+def remove(binding: str | None, yes: bool, here_only: bool) -> None:  # noqa: FBT001 - click hands flags over so
     """End a binding at both ends, and erase its keys here."""
+
+    async def erase_here(store: FileStore) -> None:
+        chosen = _choose(store.bindings(), binding)
+        text = f"Erase the keys of {chosen.label} at {chosen.tenant} here? The bank keeps its list. [y/N]"
+        if not yes and (await ask(text, default="n", show_default=False)).lower() not in YES:
+            raise Failure("Nothing was changed.")
+        store.drop_binding(chosen.binding_id)
+        click.echo("Erased here. Remove the phone on the bank's page too.")
+
+    if here_only:
+        return run(erase_here)
 
     async def work(channel: Channel) -> None:
         text = f"Remove {channel.binding.label} at {channel.binding.tenant}? [y/N]"
-        if not yes and (await ask(text, default="n", show_default=False)).lower() not in ("y", "yes"):
+        if not yes and (await ask(text, default="n", show_default=False)).lower() not in YES:
             raise Failure("Nothing was changed.")
         await channel.remove()
         click.echo("Removed.")
 
     async def erase(store: FileStore, kept: Binding) -> None:
         text = f"{_FORGOTTEN} Erase the keys for {kept.label} at {kept.tenant} here? [y/N]"
-        if not yes and (await ask(text, default="n", show_default=False)).lower() not in ("y", "yes"):
+        if not yes and (await ask(text, default="n", show_default=False)).lower() not in YES:
             raise Failure("Nothing was changed.")
         store.drop_binding(kept.binding_id)
         store.drop_pending(kept.activation_id)

@@ -26,4 +26,5 @@ async def test_a_text_ends_where_it_ends(tmp_path: Path) -> None:
         for method, path, body, member in wishes:
             broken = {**body, member: [body[member][0] + "\n"] if member == "events" else body[member] + "\n"}
             assert not await is_taken(method, path, broken), (path, member)
+            assert not await is_taken(method, path, {**body, member: "  "}), (path, member)
             assert await is_taken(method, path, body), (path, member)

@@ -29,6 +29,10 @@ def database_url(tmp_path: Path) -> str:
     url = f"sqlite:///{tmp_path}/audit.db"
     engine = create_engine(url)
     metadata.create_all(engine, tables=TABLES)
+    with (
+        engine.connect() as connection
+    ):  # as `tessera migrate` does: two that change it at once lock each other out
+        connection.exec_driver_sql("PRAGMA journal_mode=WAL")
     engine.dispose()
     return url
 

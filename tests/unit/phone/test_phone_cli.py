@@ -286,3 +286,13 @@ def test_help_teaches() -> None:
         assert word in text
     for command in ("scan", "link", "typed", "list", "open", "rename", "remove"):
         assert CliRunner().invoke(phone, [command, "--help"]).exit_code == 0
+
+
+@pytest.mark.parametrize("says", ["y", "n"])
+def test_keys_are_erased_here_alone_when_asked(town: Town, says: str) -> None:
+    town.customer()
+    assert town.run("link", town.link(), answers=f"{PIN}\n{PIN}\n").exit_code == 0
+    result = town.run("remove", "--here-only", answers=f"{says}\n")
+    assert ("Erased here" in result.output) is (says == "y")
+    listed = town.run("list").output
+    assert ("bound to nothing" in listed) is (says == "y")
