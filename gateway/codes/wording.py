@@ -10,16 +10,16 @@ LANGUAGES: Final[tuple[Language, ...]] = ("fr", "en")
 
 _TEXTS: Final[dict[CodeKind, dict[Language, str]]] = {
     "activation": {
-        "fr": "Code d'activation à scanner avec le téléphone à associer. "
-        "Sans appareil photo, saisissez sur le téléphone le code écrit sous l'image.",
+        "fr": "Code d’activation à scanner avec le téléphone à associer. "
+        "Sans appareil photo, saisissez sur le téléphone le code donné sous « Je ne peux pas scanner ».",
         "en": "Activation code to scan with the phone being added. "
-        "Without a camera, type the code written below the image on the phone.",
+        "Without a camera, type on the phone the code given under “I cannot scan”.",
     },
     "code2": {
-        "fr": "Second code à scanner avec le même téléphone pour terminer l'association. "
-        "Sans appareil photo, saisissez sur le téléphone le code écrit sous l'image.",
+        "fr": "Second code à scanner avec le même téléphone pour terminer l’association. "
+        "Sans appareil photo, saisissez sur le téléphone le code donné sous « Je ne peux pas scanner ».",
         "en": "Second code to scan with the same phone to finish adding it. "
-        "Without a camera, type the code written below the image on the phone.",
+        "Without a camera, type on the phone the code given under “I cannot scan”.",
     },
 }
 

@@ -41,6 +41,7 @@ export class TesseraActivation extends LitElement implements SessionHost {
   readonly #session = new ActivationSession(this);
   #drawn: { readonly svg: string; readonly lang: Lang; readonly image: SVGElement | null } | null = null;
   #focusNext = false;
+  #isRestarted = false;
 
   constructor() {
     super();
@@ -58,13 +59,17 @@ export class TesseraActivation extends LitElement implements SessionHost {
   override updated(): void {
     if (!this.#focusNext) return;
     this.#focusNext = false;
-    const target = this.renderRoot.querySelector<HTMLElement>("[data-focus]");
-    if (document.activeElement === document.body || document.activeElement === this) target?.focus();
+    // Taken only when it was in here or nowhere: never from the bank's own fields.
+    let at = document.activeElement;
+    while (at?.shadowRoot?.activeElement) at = at.shadowRoot.activeElement;
+    const isOurs = at === null || this.renderRoot.contains(at) || at.contains(this);
+    if (isOurs) this.renderRoot.querySelector<HTMLElement>("[data-focus]")?.focus();
   }
 
   onStep(state: ActivationState, activation: Activation): void {
     this._digits = this._error = "";
-    this.#focusNext = state !== "waiting";
+    this.#focusNext = state !== "waiting" || this.#isRestarted;
+    this.#isRestarted = false;
     this.#tell("tessera-step", { step: state });
     if (state === "active") this.#tell("tessera-active", { binding: activation.binding });
     if (isEnded(state)) this.#tell("tessera-ended", { reason: activation.ended_reason ?? state });
@@ -161,7 +166,7 @@ export class TesseraActivation extends LitElement implements SessionHost {
     return html`<div class="split">
       <div class="stack">${this.#symbol(words, lang)}${this.#meter(words.timeLeft(left))}</div>
       <div class="stack">
-        <h2>${words.scanTitle}</h2>
+        <h2 tabindex="-1" data-focus>${words.scanTitle}</h2>
         <ol class="how">
           <li><span>${words[`scan1_${this.#session.form}`]}</span></li>
           <li><span>${words.scan2}</span></li>
@@ -175,7 +180,7 @@ export class TesseraActivation extends LitElement implements SessionHost {
             <p class="typed" data-typed>${code?.typed ?? "…"}</p>
             <p class="soft small">${words.typedHelp}</p>
             <p>${words.sameDeviceHelp}</p>
-            <a class="button secondary" part="button" href=${code?.link ?? nothing} data-link>${icons.phone(20)} ${words.sameDevice}</a>
+            <a class="button secondary" part="button" href=${code?.link ?? nothing} target="_blank" rel="noopener" data-link>${icons.phone(20)} ${words.sameDevice}</a>
           </div>
         </details>
       </div>
@@ -252,6 +257,7 @@ export class TesseraActivation extends LitElement implements SessionHost {
       ${this.#symbol(words, lang)}
       <div class="stack">
         <h2 tabindex="-1" data-focus>${words.code2Title}</h2>
+        ${this.#session.phoneAway ? this.#notice("warn", words.away) : nothing}
         <p>${words.code2Lead}</p>
         <details>
           <summary>${icons.keyboard(20)} ${words.otherWays}</summary>
@@ -260,7 +266,7 @@ export class TesseraActivation extends LitElement implements SessionHost {
             <p class="typed" data-typed>${this.#session.code?.typed ?? "…"}</p>
           </div>
         </details>
-        <p class="notice">${icons.lock()}<span>${words.pinTitle}. ${words.pinLead}</span></p>
+        <p class="notice">${icons.lock()}<span>${words.code2Next} ${words.pinLead}</span></p>
       </div>
     </div>`;
   }
@@ -296,12 +302,14 @@ export class TesseraActivation extends LitElement implements SessionHost {
     const field = event.target as HTMLInputElement;
     this._digits = field.value.replace(/\D/g, "").slice(0, DIGITS);
     this._error = "";
+    this.#session.wrongLeft = null;
     field.value = groupText(this._digits, [4, 4]);
   };
 
   readonly #onSubmit = (event: Event): void => {
     event.preventDefault();
     if (this._digits.length !== DIGITS) {
+      this.#session.wrongLeft = null;
       this._error = messages[langOf(this)].codeShort;
       return;
     }
@@ -316,6 +324,7 @@ export class TesseraActivation extends LitElement implements SessionHost {
   };
 
   readonly #onRestart = (): void => {
+    this.#isRestarted = true;
     this.#tell("tessera-restart", {});
   };
 }

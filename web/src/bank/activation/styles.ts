@@ -9,6 +9,9 @@ export const styles = css`
     border-radius: var(--ts-radius);
     padding: var(--ts-space-5);
   }
+  h2[tabindex="-1"]:focus-visible {
+    outline: none; /* a heading takes focus when its step begins; it is no control */
+  }
   .steps {
     display: flex;
     gap: var(--ts-space-2);

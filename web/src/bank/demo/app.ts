@@ -13,12 +13,22 @@ import { styles } from "./styles.js";
 type View = "accounts" | "devices" | "add";
 const VIEWS: Readonly<Record<string, View>> = { "#/accounts": "accounts", "#/devices": "devices", "#/devices/add": "add" };
 const NOTICES_EVERY_MS = 4_000;
+const BANK = "Banque des Halles";
 const UNDERWAY = "demo.activation";
 
-/** Returns the activation that this tab was in when it was reloaded, or null. */
-function underway(): Started | null {
+/** Ends of an activation that no reloading mends. */
+const FINAL = new Set(["unauthenticated", "not-found", "activation-ended"]);
+
+interface Underway {
+  readonly user: string;
+  readonly started: Started;
+}
+
+/** Returns the activation that this customer was in when the tab was reloaded, or null. */
+function underway(user: string): Started | null {
   const kept = sessionStorage.getItem(UNDERWAY);
-  return kept === null ? null : (JSON.parse(kept) as Started);
+  const found = kept === null ? null : (JSON.parse(kept) as Partial<Underway>);
+  return found?.user === user ? (found.started ?? null) : null;
 }
 
 export class DemoBank extends LitElement {
@@ -46,6 +56,9 @@ export class DemoBank extends LitElement {
   readonly #language = new LangController(this);
   readonly #api = new BankApi();
   #timer: ReturnType<typeof setInterval> | undefined;
+  /** Counts the customers' visits: what was asked for in one is no answer for the next. */
+  #visit = 0;
+  #focusHeading = false;
 
   constructor() {
     super();
@@ -58,17 +71,45 @@ export class DemoBank extends LitElement {
 
   override connectedCallback(): void {
     super.connectedCallback();
-    globalThis.addEventListener("hashchange", this.#onRoute);
+    globalThis.addEventListener("hashchange", this.#onHash);
     this.#timer = setInterval(() => void this.#readNotices(), NOTICES_EVERY_MS);
+    this.#open();
+  }
+
+  override updated(): void {
+    const heading = this.renderRoot.querySelector("h1");
+    if (heading === null) return;
+    document.title = `${heading.textContent} – ${BANK}`;
+    if (this.#focusHeading) heading.focus();
+    this.#focusHeading = false;
+  }
+
+  #open(): void {
+    this._problem = null;
     void this.#guard(async () => {
-      this._session = await this.#api.session();
+      this.#enter(await this.#api.session());
       this.#onRoute();
     });
   }
 
+  /** Takes up a session; what belonged to another customer, or to none any more, is forgotten here and nowhere else. */
+  #enter(session: SessionView | null): void {
+    const before = this._session?.customer?.user;
+    const user = session?.customer?.user;
+    if (user === undefined || (before !== undefined && before !== user)) this.#forget();
+    this._session = session;
+  }
+
+  #forget(): void {
+    this.#visit++;
+    this._token = "";
+    this._notices = [];
+    this.#leave();
+  }
+
   override disconnectedCallback(): void {
     super.disconnectedCallback();
-    globalThis.removeEventListener("hashchange", this.#onRoute);
+    globalThis.removeEventListener("hashchange", this.#onHash);
     clearInterval(this.#timer);
   }
 
@@ -78,9 +119,18 @@ export class DemoBank extends LitElement {
     } catch (error) {
       const status = error instanceof BankError ? error.status : 0;
       this._problem = status === 401 || status === 403 ? "expired" : "failed";
-      if (this._problem === "expired") this._session = await this.#api.session().catch(() => null);
+      if (this._problem === "expired") {
+        this.#forget();
+        this.#enter(await this.#api.session().catch(() => null));
+      }
     }
   }
+
+  readonly #onHash = (): void => {
+    this.#focusHeading = true;
+    this.#onRoute();
+    this.requestUpdate();
+  };
 
   readonly #onRoute = (): void => {
     this._view = VIEWS[location.hash] ?? "accounts";
@@ -93,23 +143,31 @@ export class DemoBank extends LitElement {
     }
     if (this._view !== "add") this.#leave();
     else if (this._started === null) {
-      this._started = underway();
+      this._started = underway(customer.user);
       if (this._started === null) void this.#start();
     }
   };
 
   async #renewToken(): Promise<void> {
     await this.#guard(async () => {
-      this._token = await this.#api.pageToken();
+      const visit = this.#visit;
+      const token = await this.#api.pageToken();
+      if (visit === this.#visit) this._token = token;
     });
   }
 
+  /** Starts an activation; the one before stays on the screen until then, so that the focus has a place to be. */
   async #start(): Promise<void> {
-    this.#leave();
+    sessionStorage.removeItem(UNDERWAY);
+    this._problem = null;
     await this.#guard(async () => {
+      const visit = this.#visit;
       const suite = this._classical ? "classical" : "hybrid";
-      this._started = await this.#api.startActivation({ two_step: this._twoStep, suite });
-      sessionStorage.setItem(UNDERWAY, JSON.stringify(this._started));
+      const started = await this.#api.startActivation({ two_step: this._twoStep, suite });
+      const user = this._session?.customer?.user;
+      if (visit !== this.#visit || this._view !== "add" || user === undefined) return;
+      this._started = started;
+      sessionStorage.setItem(UNDERWAY, JSON.stringify({ user, started } satisfies Underway));
     });
   }
 
@@ -120,8 +178,10 @@ export class DemoBank extends LitElement {
 
   async #readNotices(): Promise<void> {
     if (this._view !== "devices" || (this._session?.customer ?? null) === null || document.visibilityState === "hidden") return;
+    const visit = this.#visit;
     try {
-      this._notices = await this.#api.notices();
+      const notices = await this.#api.notices();
+      if (visit === this.#visit) this._notices = notices;
     } catch {
       // the next turn of the clock tries again
     }
@@ -134,27 +194,48 @@ export class DemoBank extends LitElement {
       <header>
         <a class="skip button" href="#content" @click=${this.#onSkip}>${words.skip}</a>
         <div class="bar">
-          <div class="brand">${icons.bank(30)} Banque des Halles</div>
+          <div class="brand">${icons.bank(30)} ${BANK}</div>
           ${(this._session?.customer ?? null) === null ? nothing : this.#menu(words)} ${this.#languages(words, lang)}
         </div>
       </header>
       <main id="content" tabindex="-1">
         ${this._problem === null || this._problem === "wrong"
           ? nothing
-          : html`<p class="notice bad" role="alert">${icons.warn()}<span>${words[this._problem]}</span></p>`}
+          : this.#trouble(words, this._problem)}
         ${this.#page(words, lang)}
       </main>
       <footer>${words.demo}</footer>
     `;
   }
 
-  #page(words: Words, lang: Lang): TemplateResult {
-    if (this._session === null) return html`<span class="spinner" role="status"></span>`;
+  #trouble(words: Words, problem: "failed" | "expired"): TemplateResult {
+    return html`<div class="notice bad" role="alert">
+      ${icons.warn()}
+      <div>
+        <span>${words[problem]}</span>
+        ${this.#isStuck() ? html`<button class="secondary" @click=${this.#onAgain}>${icons.refresh(20)} ${words.retry}</button>` : nothing}
+      </div>
+    </div>`;
+  }
+
+  /** Whether the page waits for something that failed to come, and that nothing else will fetch. */
+  #isStuck(): boolean {
+    if (this._session === null) return true;
+    if (this._session.customer === null) return false;
+    return (this._view === "add" && this._started === null) || (this._view === "devices" && this._token === "");
+  }
+
+  #waiting(words: Words): TemplateResult | typeof nothing {
+    return this._problem === null ? html`<span class="spinner" role="status" aria-label=${words.loading}></span>` : nothing;
+  }
+
+  #page(words: Words, lang: Lang): TemplateResult | typeof nothing {
+    if (this._session === null) return this.#waiting(words);
     if (this._session.customer === null) return this.#login(words, this._session);
     if (this._view === "devices") return this.#devices(words, lang);
     if (this._view === "add") return this.#add(words, lang);
     const { name, accounts } = this._session.customer;
-    return html`<h1>${words.hello(name)}</h1>
+    return html`<h1 tabindex="-1">${words.hello(name)}</h1>
       <ul class="accounts">
         ${accounts.map((account) => this.#account(words, lang, account))}
       </ul>`;
@@ -186,7 +267,7 @@ export class DemoBank extends LitElement {
 
   #login(words: Words, session: Extract<SessionView, { customer: null }>): TemplateResult {
     return html`<form class="card stack login" @submit=${this.#onLogin}>
-      <h1>${words.loginTitle}</h1>
+      <h1 tabindex="-1">${words.loginTitle}</h1>
       <p class="soft">${words.loginLead}</p>
       <fieldset class="choices">
         <legend>${words.customer}</legend>
@@ -216,12 +297,14 @@ export class DemoBank extends LitElement {
   #devices(words: Words, lang: Lang): TemplateResult {
     return html`<div class="heading">
         <div>
-          <h1>${words.devices}</h1>
+          <h1 tabindex="-1">${words.devices}</h1>
           <p class="soft">${words.devicesLead}</p>
         </div>
         <a class="button" href="#/devices/add">${icons.add()} ${words.add}</a>
       </div>
-      <tessera-devices lang=${lang} token=${this._token} @tessera-error=${this.#onDevicesError}></tessera-devices>
+      ${this._token === ""
+        ? this.#waiting(words)
+        : html`<tessera-devices lang=${lang} token=${this._token} @tessera-error=${this.#onDevicesError}></tessera-devices>`}
       <section class="card stack">
         <h2>${words.noticesTitle}</h2>
         ${this._notices.length === 0 ? html`<p class="soft">${words.noticesNone}</p>` : this.#noticeList(words, lang)}
@@ -256,9 +339,9 @@ export class DemoBank extends LitElement {
 
   #add(words: Words, lang: Lang): TemplateResult {
     return html`<a class="button secondary above" href="#/devices">${icons.back()} ${words.back}</a>
-      <h1>${words.addTitle}</h1>
+      <h1 tabindex="-1">${words.addTitle}</h1>
       ${this._started === null
-        ? html`<span class="spinner" role="status"></span>`
+        ? this.#waiting(words)
         : html`<tessera-activation
             lang=${lang}
             activation=${this._started.activation.id}
@@ -266,7 +349,7 @@ export class DemoBank extends LitElement {
             @tessera-restart=${this.#onRestart}
             @tessera-active=${this.#onOver}
             @tessera-ended=${this.#onOver}
-            @tessera-error=${this.#onOver}
+            @tessera-error=${this.#onActivationError}
           ></tessera-activation>`}`;
   }
 
@@ -276,6 +359,15 @@ export class DemoBank extends LitElement {
 
   readonly #onOver = (): void => {
     sessionStorage.removeItem(UNDERWAY);
+  };
+
+  readonly #onActivationError = (event: CustomEvent<{ readonly code: string }>): void => {
+    if (FINAL.has(event.detail.code)) this.#onOver();
+  };
+
+  readonly #onAgain = (): void => {
+    if (this._session === null) this.#open();
+    else this.#onRoute();
   };
 
   /** The token's quarter of an hour is over: the bank hands the page another one, as long as its session lasts. */
@@ -298,7 +390,8 @@ export class DemoBank extends LitElement {
     this._problem = null;
     void (async () => {
       try {
-        this._session = await this.#api.login(text("user"), text("password"));
+        this.#enter(await this.#api.login(text("user"), text("password")));
+        this.#focusHeading = true;
         this.#onRoute();
       } catch (error) {
         this._problem = error instanceof BankError && error.status === 401 ? "wrong" : "failed";
@@ -310,9 +403,10 @@ export class DemoBank extends LitElement {
     void this.#guard(async () => {
       await this.#api.logout();
       location.hash = "";
-      this.#leave();
-      this._notices = [];
-      this._session = await this.#api.session();
+      this.#forget();
+      const session = await this.#api.session();
+      this.#focusHeading = true;
+      this.#enter(session);
     });
   };
 }

@@ -58,6 +58,10 @@ export class TesseraDevices extends LitElement {
       .name h3 {
         overflow-wrap: anywhere;
       }
+      section:focus-visible,
+      h3:focus-visible {
+        outline: none; /* they take focus when its place goes; they are no controls */
+      }
       .facts {
         display: flex;
         flex-wrap: wrap;
@@ -145,6 +149,13 @@ export class TesseraDevices extends LitElement {
     const dialog = this.renderRoot.querySelector("dialog");
     if (this._asking !== null) dialog?.showModal();
     else if (changed.get("_asking") !== undefined) this.#return?.focus();
+  }
+
+  /** Puts the focus, whose place is gone, on that row's name or button; with the row gone too, on the whole list. */
+  async #focusRow(id: string, what: "h3" | "[data-rename]"): Promise<void> {
+    await this.updateComplete;
+    const row = this.renderRoot.querySelector(`[data-binding="${CSS.escape(id)}"]`);
+    (row?.querySelector<HTMLElement>(what) ?? this.renderRoot.querySelector("section"))?.focus();
   }
 
   #start(): void {
@@ -283,8 +294,8 @@ export class TesseraDevices extends LitElement {
 
   #name(words: Words, binding: Binding, active: boolean): TemplateResult {
     return html`<div class="name">
-      <h3>${binding.name}</h3>
-      <button class="quiet" part="button" aria-label=${words.rename(binding.name)} title=${words.rename(binding.name)} @click=${() => {
+      <h3 tabindex="-1">${binding.name}</h3>
+      <button class="quiet" part="button" data-rename aria-label=${words.rename(binding.name)} title=${words.rename(binding.name)} @click=${() => {
         this._editing = binding.id;
         void this.updateComplete.then(() => this.renderRoot.querySelector<HTMLInputElement>("#name")?.select());
       }}>${icons.edit(18)}</button>
@@ -334,23 +345,35 @@ export class TesseraDevices extends LitElement {
     this._asking = null;
     if (asked === null) return;
     const { act, binding } = asked;
-    void this.#change(act, binding, (client) => client[act](binding.id), binding.name);
+    this.#return = null;
+    void this.#focusRow(binding.id, "h3");
+    void this.#change(act, binding, (client) => client[act](binding.id), binding.name).then(async () => {
+      await this.updateComplete;
+      const isGone = this._items?.every((item) => item.id !== binding.id) ?? false;
+      if (isGone) await this.#focusRow(binding.id, "h3");
+    });
   };
 
   #onRename(event: Event, binding: Binding): void {
     event.preventDefault();
     const name = this.renderRoot.querySelector<HTMLInputElement>("#name")?.value.trim() ?? "";
-    this._editing = null;
+    this.#stopEditing();
     if (name === "" || name === binding.name) return;
     void this.#change("rename", binding, (client) => client.rename(binding.id, name), name);
   }
 
-  readonly #onCancelEdit = (): void => {
+  #stopEditing(): void {
+    const edited = this._editing;
     this._editing = null;
+    if (edited !== null) void this.#focusRow(edited, "[data-rename]");
+  }
+
+  readonly #onCancelEdit = (): void => {
+    this.#stopEditing();
   };
 
   readonly #onEscape = (event: KeyboardEvent): void => {
-    if (event.key === "Escape") this._editing = null;
+    if (event.key === "Escape") this.#stopEditing();
   };
 
   readonly #onDismiss = (): void => {
