@@ -128,7 +128,7 @@ async def test_each_webhook_is_sent_by_one_node(nodes: list[Node]) -> None:
         )
         for node in nodes
     ]
-    fact = Fact(tenant.id, AuditWord.BANK_WEBHOOK_CREATE, "s", {}, event="x.told", webhook=True)
+    fact = Fact(tenant.id, AuditWord.BANK_WEBHOOK_CREATE, "s", {}, event="binding.active", webhook=True)
     for _ in range(30):
         await asyncio.gather(
             *(node.storage.write(lambda tx, n=node: n.journal.record(tx, fact)) for node in nodes)
