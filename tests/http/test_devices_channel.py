@@ -1,66 +1,32 @@
-"""Bound phones over real sockets: the ratchet with every answer lost, copies of a phone found out, the PIN, and what
+"""Bound phones over real sockets: the ratchet with every answer lost, copies of a phone found out, and what
 the bank and the customer change while a channel is open."""
 
 import asyncio
-import copy
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from gateway_kit import PIN, Cut, GatewayKit
+from devices_kit import bind, change, copy_of, reopen
+from gateway_kit import Cut, GatewayKit
 
 from gateway.devices.channel import ResumeContact
 from gateway.devices.desk import BindingDesk
-from gateway.phone.channel import Channel
-from gateway.phone.client import PhoneClient
 from gateway.phone.errors import (
     BindingGone,
     CloneSuspected,
     ConnectionLost,
     GatewayProblem,
     GatewayRefused,
-    PinIsBlocked,
-    PinIsWrong,
 )
-from gateway.phone.store import MemoryStore
 from gateway.protocol.errors import ErrorCode, HandshakeFailed
-
-OTHER_PIN = "830564"
 
 
 @pytest.fixture
 async def kit(tmp_path: Path) -> AsyncIterator[GatewayKit]:
     async with GatewayKit.running(tmp_path) as running:
         yield running
-
-
-async def bind(kit: GatewayKit, phone: PhoneClient, **wish: Any) -> tuple[str, Channel]:
-    """Bind a phone; return the binding's id and its open channel."""
-    activation = (await kit.begin(**wish))["activation"]["id"]
-    contact = await phone.begin_link((await kit.code(activation))["link"])
-    await kit.confirm(activation, contact.device_code)
-    await contact.wait_confirmed()
-    channel = await contact.enrol(PIN)
-    return (await kit.activation(activation))["binding"], channel
-
-
-async def change(kit: GatewayKit, binding: str, step: str) -> None:
-    """Suspend or remove a binding as the bank does."""
-    path = f"/api/v1/bindings/{binding}"
-    await (kit.call("DELETE", path) if step == "remove" else kit.call("POST", f"{path}/{step}", {}))
-
-
-def copy_of(phone: PhoneClient) -> MemoryStore:
-    """Return a copy of a phone's storage."""
-    return copy.deepcopy(phone.store)  # type: ignore[return-value]
-
-
-async def reopen(phone: PhoneClient, channel: Channel) -> Channel:
-    """Close the channel and open another."""
-    await channel.close()
-    return await phone.open(channel.binding.binding_id)
 
 
 async def test_ratchet_turns_at_every_contact(kit: GatewayKit) -> None:
@@ -178,69 +144,6 @@ async def test_classical_binding_is_never_due(kit: GatewayKit) -> None:
     phone.store.put_binding(msgspec.structs.replace(held, hybrid_due=2**32))
     channel = await reopen(phone, channel)
     assert channel.binding.hybrid_due == 2**32 - 1
-
-
-async def test_wrong_pins_block_longer_and_longer(kit: GatewayKit) -> None:
-    phone = kit.phone()
-    binding, channel = await bind(kit, phone)
-    for block_s in (300, 600, None):
-        for left in (4, 3, 2, 1, 0):
-            with pytest.raises(PinIsWrong) as wrong:
-                await channel.prove_pin(OTHER_PIN)
-            assert wrong.value.left == left
-        until = None if block_s is None else int(kit.clock.now()) + block_s
-        assert wrong.value.until == until
-        with pytest.raises(PinIsBlocked) as blocked:
-            await channel.prove_pin(PIN)
-        assert blocked.value.until == until
-        shown = (await kit.call("GET", f"/api/v1/bindings/{binding}"))["pin"]
-        assert shown["blocked"]
-        channel = await reopen(phone, channel)
-        assert channel.pin is not None
-        assert (channel.pin.left, channel.pin.blocked_until) == (0, until)
-        kit.clock.advance(block_s or 86_400 * 365)
-    with pytest.raises(PinIsBlocked):
-        await channel.prove_pin(PIN)
-    unblocked = await kit.call("POST", f"/api/v1/bindings/{binding}/unblock-pin", {})
-    assert unblocked["pin"] == {"blocked": False, "blocked_until": None}
-    await channel.prove_pin(PIN)
-
-
-async def test_right_pin_restores_the_tries_even_at_the_last(kit: GatewayKit) -> None:
-    phone = kit.phone()
-    _, channel = await bind(kit, phone)
-    for _ in range(3):
-        for _ in range(4):
-            with pytest.raises(PinIsWrong):
-                await channel.prove_pin(OTHER_PIN)
-        await channel.prove_pin(PIN)
-    channel = await reopen(phone, channel)
-    assert channel.pin is not None
-    assert channel.pin.left == 5
-
-
-async def test_evaluation_costs_a_try_though_it_is_never_proved(kit: GatewayKit) -> None:
-    phone = kit.phone()
-    _, channel = await bind(kit, phone)
-    for _ in range(5):
-        await channel._evaluate(PIN)
-        channel = await reopen(phone, channel)
-    with pytest.raises(PinIsBlocked):
-        await channel.prove_pin(PIN)
-
-
-async def test_pin_is_changed(kit: GatewayKit) -> None:
-    phone = kit.phone()
-    _, channel = await bind(kit, phone)
-    with pytest.raises(PinIsWrong):
-        await channel.change_pin(OTHER_PIN, OTHER_PIN)
-    await channel.change_pin(PIN, OTHER_PIN)
-    await channel.prove_pin(OTHER_PIN)
-    with pytest.raises(PinIsWrong):
-        await channel.prove_pin(PIN)
-    await kit.restart()
-    channel = await reopen(phone, channel)
-    await channel.prove_pin(OTHER_PIN)
 
 
 async def test_three_messages_out_of_turn_close_the_socket(kit: GatewayKit) -> None:
