@@ -30,6 +30,9 @@ MAX_QUEUE = 10_000
 READERS = 3
 RETRIES = 5
 RETRY_PAUSE_S = 0.01
+COMPANY_S, COMPANY_LASTS = 0.008, 3
+"""How far apart batches begin while units come in company. A lone unit is never held up; where many customers are
+served at once, each commit, with its writes to the disk and its change of threads, then serves more of them."""
 
 _UNANSWERED = partial(Problem, ProblemCode.UNAVAILABLE, "the database does not answer")
 
@@ -157,12 +160,16 @@ class Storage:
     def _write_loop(self) -> None:
         connection: Connection | None = None
         carried: _Job | None = None
+        until, company = 0.0, 0
         while True:
+            if (rest := until - time.monotonic()) > 0:
+                time.sleep(rest)
             first = carried or self._writes.get()
             carried = None
             if first is None:
                 break
             batch: list[_Job] = []
+            began = time.monotonic()
             try:
                 connection = self._begin(connection, read_only=False)
                 carried = self._fill(connection, first, batch)
@@ -174,6 +181,8 @@ class Storage:
                 self._fail(batch or [first])
                 continue
             self._deliver(batch)
+            company = COMPANY_LASTS if len(batch) > 1 else max(company - 1, 0)
+            until = began + COMPANY_S if company else 0.0
         _discard(connection)
 
     def _begin(self, connection: Connection | None, *, read_only: bool) -> Connection:

@@ -17,6 +17,7 @@ from storage_tables import ALL, COUNTER, INSERT, children, counters, metadata
 
 from gateway.core.errors import Problem, ProblemCode
 from gateway.core.transaction import Transaction
+from gateway.storage import engine
 from gateway.storage.engine import MAX_BATCH, Storage
 
 WORKER = Path(__file__).with_name("storage_worker.py")
@@ -114,6 +115,27 @@ async def test_concurrent_units_share_commits(storage: Storage, monkeypatch: pyt
     commits = statements.sent.count("COMMIT")
     assert units / MAX_BATCH <= commits < units / 4
     assert statements.sent.count("SAVEPOINT unit") + commits == units, "the first unit of a batch needs none"
+
+
+async def test_units_in_company_wait_for_those_that_come_a_little_later(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "COMPANY_S", 1.0)
+    await asyncio.gather(*(note(storage, f"at once {n}") for n in range(8)))
+    statements = Statements(storage, monkeypatch)
+    async with asyncio.TaskGroup() as group:
+        for number in range(5):
+            group.create_task(note(storage, f"later {number}"))
+            await asyncio.sleep(0.01)
+    assert statements.sent.count("COMMIT") == 1
+    assert len(await storage.read(texts)) == 13
+
+
+async def test_lone_unit_is_not_held_up(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "COMPANY_S", 3_600.0)
+    for number in range(5):
+        await note(storage, f"n{number}")
+    assert len(await storage.read(texts)) == 5
 
 
 async def test_on_commit_runs_after_the_commit_and_before_the_answer(
