@@ -8,6 +8,7 @@ from html import escape
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from gateway.codes.model import QUIET_ZONE, Form, Rgb, Symbol
@@ -21,17 +22,17 @@ _ANSI_RESET = "\x1b[0m"
 
 def to_svg(symbol: Symbol, *, title: str) -> str:
     """Return an SVG document: one user unit a module, a white ground with the quiet zone, one path a colour
-    with a rectangle for each run of equal modules in a row. `title` is the text alternative."""
+    with a stroke along the middle of each run of equal modules in a row. `title` is the text alternative."""
     side = symbol.size + 2 * QUIET_ZONE
     paths = "".join(
-        f'<path fill="{_hex(colour)}" d="{data}"/>'
+        f'<path stroke="{_hex(colour)}" d="{data}"/>'
         for colour, data in zip(symbol.palette[:-1], _paths(symbol), strict=True)
         if data
     )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {side} {side}" '
         f'shape-rendering="crispEdges" role="img"><title>{escape(title)}</title>'
-        f'<path fill="#fff" d="M0 0h{side}v{side}H0z"/>{paths}</svg>'
+        f'<path fill="#fff" d="M0 0h{side}v{side}H0z"/><g transform="translate(0 .5)">{paths}</g></svg>'
     )
 
 
@@ -67,28 +68,37 @@ def _hex(colour: Rgb) -> str:
 
 def _paths(symbol: Symbol) -> list[str]:
     """Path data of each colour but the last (white), which the ground already shows."""
-    white = len(symbol.palette) - 1
+    white, size = len(symbol.palette) - 1, symbol.size
     # A white column at the right ends every row's last run, so rows need no care of their own.
-    flat = np.pad(symbol.modules, ((0, 0), (0, 1)), constant_values=white).ravel()
-    starts = np.flatnonzero(np.diff(flat, prepend=white))
-    lengths = np.diff(starts, append=len(flat))
+    ended = np.full((size, size + 1), white, np.uint8)
+    ended[:, :-1] = symbol.modules
+    flat = ended.ravel()
+    starts = np.flatnonzero(np.concatenate((flat[:1] != white, flat[1:] != flat[:-1])))
+    ends = np.append(starts[1:], len(flat))
     colours = flat[starts]
-    by_colour = np.argsort(colours, kind="stable")
-    bounds = np.searchsorted(colours[by_colour], np.arange(white + 1))
+    by_colour = colours.argsort(kind="stable")
+    bounds = colours[by_colour].searchsorted(np.arange(white + 1))
     by_colour = by_colour[: bounds[-1]]
-    moves, strokes = _path_words(symbol.size)
-    words: list[str] = [""] * (2 * len(by_colour))
-    words[::2] = map(moves.__getitem__, starts[by_colour].tolist())
-    words[1::2] = map(strokes.__getitem__, lengths[by_colour].tolist())
-    ends = (2 * bounds).tolist()
-    return ["".join(words[start:end]) for start, end in pairwise(ends)]
+    moves, strokes = _path_words(size)
+    words = np.empty(len(by_colour), [("move", moves.dtype), ("stroke", strokes.dtype)])
+    words["move"] = moves[starts[by_colour]]
+    words["stroke"] = strokes[(ends - starts)[by_colour]]
+    text, width = words.tobytes().decode("ascii"), words.itemsize
+    return [text[width * start : width * end].rstrip() for start, end in pairwise(bounds.tolist())]
 
 
 @cache
-def _path_words(size: int) -> tuple[list[str], list[str]]:
+def _path_words(size: int) -> tuple[NDArray[np.bytes_], NDArray[np.bytes_]]:
     """Return the move to each module of a symbol that many modules wide, row by row with one more column, and the
-    stroke around a run of each length. At most forty sizes are ever drawn."""
+    stroke along a run of each length. Spaces fill them up to one length, so that path data is put together as an array.
+    At most forty sizes are ever drawn."""
     moves = [
         f"M{column + QUIET_ZONE} {row + QUIET_ZONE}" for row in range(size) for column in range(size + 1)
     ]
-    return moves, [f"h{length}v1h-{length}z" for length in range(size + 2)]
+    strokes = [f"h{length}" for length in range(size + 2)]
+    return _filled(moves), _filled(strokes)
+
+
+def _filled(words: list[str]) -> NDArray[np.bytes_]:
+    width = max(map(len, words))
+    return np.array([word.ljust(width) for word in words], np.bytes_)

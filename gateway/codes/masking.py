@@ -12,7 +12,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-_FINDER = (1, 0, 1, 1, 1, 0, 1)
+_FINDER = 7
+"""Modules of the pattern dark, light, three dark, light, dark."""
 _LIGHT = 4
 
 
@@ -30,6 +31,8 @@ class _Places:
     """The first module of everything as long as a finder."""
     firsts: int
     """The first module of each line."""
+    rows: int
+    """Every module once: those of the rows."""
 
 
 @cache
@@ -46,8 +49,9 @@ def _places(count: int, size: int) -> _Places:
         width=width,
         pairs=set_of(size - 1, size, columns=size),
         squares=set_of(size - 1, size - 1, columns=0),
-        finders=set_of(size - len(_FINDER) + 1, size, columns=size),
+        finders=set_of(size - _FINDER + 1, size, columns=size),
         firsts=set_of(1, size, columns=size),
+        rows=set_of(size, size, columns=0),
     )
 
 
@@ -62,23 +66,14 @@ def penalties(matrices: NDArray[np.uint8]) -> list[int]:
     dark = int.from_bytes(packed, "little")
     same = ~(dark ^ dark >> 1) & places.pairs
     fives, starts = _runs(same)
-    found = (fives, starts, _squares(dark, same, places), _finders(dark, places))
-    each = [_split(hits, count, len(packed)) for hits in found]
-    rows = len(packed) // count // 2
-    balances = (
-        _balance(int.from_bytes(packed[start : start + rows]).bit_count(), size * size)
-        for start in range(0, len(packed), 2 * rows)
-    )
+    counted = (fives, starts, _squares(dark, same, places), _finders(dark, places), dark & places.rows)
+    hits = b"".join(each.to_bytes(len(packed), "little") for each in counted)
+    bits = np.bitwise_count(np.frombuffer(hits, np.uint8)).reshape(len(counted), count, -1)
+    area = size * size
     return [
-        five + 2 * start + 3 * square + 40 * finder + balance
-        for five, start, square, finder, balance in zip(*each, balances, strict=True)
+        five + 2 * start + 3 * square + 40 * finder + abs(2 * darks - area) * 10 // area * 10
+        for five, start, square, finder, darks in bits.sum(axis=2, dtype=np.int64).T.tolist()
     ]
-
-
-def _split(hits: int, count: int, length: int) -> list[int]:
-    """How many bits each candidate has."""
-    packed, part = hits.to_bytes(length, "little"), length // count
-    return [int.from_bytes(packed[at : at + part]).bit_count() for at in range(0, length, part)]
 
 
 def _runs(same: int) -> tuple[int, int]:
@@ -95,16 +90,10 @@ def _squares(dark: int, same: int, places: _Places) -> int:
 
 
 def _finders(dark: int, places: _Places) -> int:
-    hits = places.finders
-    for offset, wanted in enumerate(_FINDER):
-        part = dark >> offset
-        hits &= part if wanted else ~part
-    before, after = places.firsts, 0
-    for distance in range(_LIGHT):
-        before |= dark << 1 + distance
-        after |= dark >> len(_FINDER) + distance
+    second = dark >> 1
+    middle = (dark & second & dark >> 2) >> 2
+    hits = places.finders & dark & ~second & middle & ~(second >> 4) & dark >> 6
+    pairs = dark | dark << 1
+    fours = pairs | pairs << 2  # dark within _LIGHT modules
+    before, after = places.firsts | fours << 1, fours >> _FINDER + _LIGHT - 1
     return hits & ~(before & after)
-
-
-def _balance(dark: int, area: int) -> int:
-    return abs(dark * 2 - area) * 10 // area * 10
