@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Column, Index, String, Table, Text, bindparam, delete, func, select
+from sqlalchemy import Column, Index, String, Table, Text, bindparam, delete, select
 
 from gateway.storage.engine import Transaction
 from gateway.storage.schema import IdText, Millis, growing_key, metadata
@@ -47,14 +47,20 @@ _COLUMNS = (
     events.c.created_at,
 )
 _AFTER = select(*_COLUMNS).where(events.c.id > bindparam("after")).order_by(events.c.id).limit(PAGE)
+_AFTER_IN_TOPIC = (
+    select(*_COLUMNS)
+    .where(events.c.id > bindparam("after"), events.c.topic == bindparam("topic"))
+    .order_by(events.c.id)
+    .limit(PAGE)
+)
 _AFTER_IN_TOPICS = (
     select(*_COLUMNS)
     .where(events.c.id > bindparam("after"), events.c.topic.in_(bindparam("topics", expanding=True)))
     .order_by(events.c.id)
     .limit(PAGE)
 )
-_NEWEST = select(func.max(events.c.id))
-_OLDEST = select(func.min(events.c.id))
+_NEWEST = select(events.c.id).order_by(events.c.id.desc()).limit(1)
+_OLDEST = select(events.c.id).order_by(events.c.id).limit(1)
 _EARLIEST = select(events.c.id, events.c.created_at).order_by(events.c.id).limit(PAGE)
 _DELETE = delete(events).where(events.c.id.in_(bindparam("ids", expanding=True)))
 
@@ -72,7 +78,11 @@ def read_after(tx: Transaction, after_id: int) -> list[Event]:
 
 def read_topics_after(tx: Transaction, topics: Sequence[str], after_id: int) -> list[Event]:
     """Return at most PAGE events of these topics past an id, in order."""
-    return [_event(row) for row in tx.execute(_AFTER_IN_TOPICS, {"after": after_id, "topics": list(topics)})]
+    if len(topics) == 1:  # most streams have one, and a statement of one form can be prepared
+        rows = tx.execute(_AFTER_IN_TOPIC, {"after": after_id, "topic": topics[0]})
+    else:
+        rows = tx.execute(_AFTER_IN_TOPICS, {"after": after_id, "topics": list(topics)})
+    return [_event(row) for row in rows]
 
 
 def newest_id(tx: Transaction) -> int:
