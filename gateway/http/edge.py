@@ -3,6 +3,7 @@ fails, including what no route matches. One middleware, because each costs time 
 pattern, never the path or the query, which may hold identifiers of customers."""
 
 import ipaddress
+import itertools
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -55,6 +56,9 @@ class Edge:
         self._trusted_proxies = trusted_proxies
         self._metrics = metrics
         self._own_pages = own_pages
+        # Request ids tell requests apart in logs and keep nothing secret: this run's name and a number.
+        self._run = secrets.token_hex(4)
+        self._numbers = itertools.count()
         self._headers: Mapping[str, str] = {
             "X-Content-Type-Options": "nosniff",
             "Referrer-Policy": "no-referrer",
@@ -85,7 +89,7 @@ class Edge:
     async def middleware(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
         """Answer, count, log."""
         started = time.perf_counter()
-        request_id = request[REQUEST_ID] = secrets.token_hex(8)
+        request_id = request[REQUEST_ID] = f"{self._run}{next(self._numbers):08x}"
         if self._trusted_proxies and request.remote in self._trusted_proxies:
             request = self._believe_proxy(request)
         elif (place := place_of_address(request.remote)) is not None:

@@ -95,25 +95,25 @@ class EventStreams:
     async def _pump(
         self, response: web.StreamResponse, events: AsyncIterator[StreamEvent], seconds_left: float | None
     ) -> None:
-        """Write events and heartbeats. The wait for the next event outlives a heartbeat: it is one task."""
-        following: asyncio.Task[StreamEvent | None] | None = None
+        """Write events, and heartbeats between them."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds_left) as limit:
+                beating = asyncio.create_task(self._beat(response, limit))
+                try:
+                    async for event in events:
+                        await response.write(format_event(event))
+                finally:
+                    beating.cancel()
+
+    async def _beat(self, response: web.StreamResponse, limit: asyncio.Timeout) -> None:
+        """Write heartbeats until cancelled; the first that does not come through ends the stream, which may have
+        nothing to tell for hours."""
         try:
-            async with asyncio.timeout(seconds_left):
-                while True:
-                    following = following or asyncio.create_task(_next(events))
-                    await asyncio.wait({following}, timeout=self._heartbeat_s)
-                    if not following.done():
-                        await response.write(b":\n\n")
-                        continue
-                    event, following = following.result(), None
-                    if event is None:
-                        return
-                    await response.write(format_event(event))
-        except TimeoutError:
-            return
-        finally:
-            if following is not None:
-                await _end(following)
+            while True:
+                await asyncio.sleep(self._heartbeat_s)
+                await response.write(b":\n\n")
+        except ConnectionError:
+            limit.reschedule(0)
 
 
 def parse_last_event_id(header: str | None) -> int | None:
@@ -128,22 +128,3 @@ def parse_last_event_id(header: str | None) -> int | None:
 def format_event(event: StreamEvent) -> bytes:
     """Return one event in the stream's form. Data is JSON on one line."""
     return f"id: {event.id}\nevent: {event.type}\ndata: {event.data}\n\n".encode()
-
-
-async def _next(events: AsyncIterator[StreamEvent]) -> StreamEvent | None:
-    return await anext(events, None)
-
-
-async def _end(task: "asyncio.Task[StreamEvent | None]") -> None:
-    """Cancel a task and see it end. Raises CancelledError when the caller itself is cancelled meanwhile, only then."""
-    task.cancel()
-    own: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.wait({task})
-        except asyncio.CancelledError as error:
-            own = error
-    if not task.cancelled():
-        task.exception()  # seen: its end is all that matters here
-    if own is not None:
-        raise own

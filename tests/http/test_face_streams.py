@@ -211,13 +211,14 @@ async def test_id_of_a_newer_copy_of_the_database_is_told_by_a_reset(face: Face)
 
 
 async def test_cancelling_a_stream_is_not_swallowed_while_its_wait_is_ended() -> None:
-    started, may_end = asyncio.Event(), asyncio.Event()
+    started, ending, may_end = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def events(*_: Any) -> AsyncIterator[Any]:
         try:
             started.set()
             await asyncio.Event().wait()
         finally:
+            ending.set()
             await may_end.wait()
         yield None
 
@@ -228,12 +229,25 @@ async def test_cancelling_a_stream_is_not_swallowed_while_its_wait_is_ended() ->
     streams = EventStreams(subscribe=events, clock=ManualClock(), max_streams=1, heartbeat_s=0.01)
     pumping = asyncio.create_task(streams._pump(Response(), events(), None))  # type: ignore[arg-type]
     await started.wait()
-    await asyncio.sleep(0.05)  # the heartbeat has failed; its wait for the next event is being ended
+    await ending.wait()  # the heartbeat has failed; the wait for the next event is being ended
     pumping.cancel()
     await asyncio.sleep(0)
     may_end.set()
     with pytest.raises(asyncio.CancelledError):
         await pumping
+
+
+async def test_stream_that_nobody_hears_ends_by_its_heartbeat_though_there_is_nothing_to_tell() -> None:
+    async def events(*_: Any) -> AsyncIterator[Any]:
+        await asyncio.Event().wait()
+        yield None
+
+    class Response:
+        async def write(self, _: bytes) -> None:
+            raise ConnectionResetError
+
+    streams = EventStreams(subscribe=events, clock=ManualClock(), max_streams=1, heartbeat_s=0.01)
+    await streams._pump(Response(), events(), None)  # type: ignore[arg-type]
 
 
 async def test_fact_of_a_failed_unit_is_never_told(face: Face) -> None:
