@@ -9,7 +9,9 @@ checked again inside its transaction, since the bank, the clock or a second phon
 """
 
 import contextlib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
 
 from gateway.activation import facts, store
 from gateway.activation.models import (

@@ -1,8 +1,11 @@
 """An activation: the minutes between the code on the screen and a bound phone, as data, with its states and the table
 of their changes. The services call the functions here; nothing reads a clock or a database."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
+from msgspec.structs import replace
 
 from gateway.core.subjects import DeviceFacts
 
@@ -88,8 +91,7 @@ class ActivationPolicy:
     suites: tuple[str, ...] = ("hybrid", "classical")
 
 
-@dataclass(frozen=True, slots=True)
-class Activation:
+class Activation(msgspec.Struct, frozen=True, kw_only=True):
     """One activation. Times are Unix milliseconds, `expires_at` on a whole second. `seed` (sealed, 32 bytes) gives
     every rotation's key, the typed code and the commit nonce; it is gone once the activation is over, as is
     `locator`, which finds a typed code. `phone_static` (s_D, 65 bytes) and `phone_rotation` are those of the claim,

@@ -4,7 +4,9 @@ answer is given before the change is durable."""
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from gateway.activation import facts, store
 from gateway.activation.models import (
@@ -272,7 +274,7 @@ class ActivationService:
         **members: int | bytes | None,
     ) -> Activation | None:
         try:
-            moved = move(replace(activation, **members), event)  # type: ignore[arg-type]
+            moved = move(replace(activation, **members), event)
         except StepRefused as error:
             raise Problem(ProblemCode.CONFLICT, f"the activation is {activation.state}") from error
         if not store.save(tx, activation, moved):

@@ -138,7 +138,7 @@ _old_tokens = delete(page_tokens).where(_t.expires_at < bindparam("b_now"))
 
 
 def _row(activation: Activation) -> dict[str, Any]:
-    values: dict[str, Any] = {name: getattr(activation, name) for name in Activation.__slots__}
+    values: dict[str, Any] = {name: getattr(activation, name) for name in Activation.__struct_fields__}
     values["user_ref"] = values.pop("user")
     values["state"] = activation.state.value
     values["platforms"] = " ".join(activation.platforms)

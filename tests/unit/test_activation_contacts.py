@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import msgspec
 import pytest
 from rules_kit import TENANT, FixedKeys, OpenSealer, Rules
 
@@ -330,7 +331,7 @@ async def test_leaving_is_told_while_it_goes_on(stage: Stage) -> None:
 async def other_node(stage: Stage, activation: Activation, **members: object) -> Activation:
     """Change the row as another node would, unseen by this one."""
     row = await stage.read(activation)
-    changed = replace(row, **members)  # type: ignore[arg-type]
+    changed = msgspec.structs.replace(row, **members)
     assert await stage.rules.storage.write(lambda tx: store.save(tx, row, changed))
     return changed
 

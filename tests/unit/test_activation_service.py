@@ -2,10 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from rules_kit import TENANT, FixedKeys, OpenSealer, Rules
 
 from gateway.activation import store
