@@ -4,24 +4,21 @@ customers and the seeded phones get through a real gateway, and a missing Node i
 import asyncio
 import json
 import threading
-from collections.abc import AsyncIterator, Generator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
-from aiohttp import web
 from aiohttp.test_utils import TestServer
 from click.testing import CliRunner
 
-from gateway.app import create_app
 from gateway.bench import Unavailable, cli, robustness
 from gateway.bench.load import bare
 from gateway.bench.load.customers import Customers
 from gateway.bench.load.driver import Load, apply
 from gateway.bench.load.installation import BankAccount, Ground
 from gateway.bench.load.ledger import Ledger
-from gateway.bench.load.primitives import activation_ms, operations
 from gateway.bench.load.seeding import Seeder
 from gateway.core.clock import SystemClock
 from gateway.core.secrets import system_random
@@ -29,7 +26,6 @@ from gateway.phone.channel import Tools, resume
 from gateway.phone.store import MemoryStore
 from gateway.phone.transport import Network, Site
 from gateway.protocol.messages import Facts
-from gateway.settings import load
 
 
 class Work:
@@ -169,14 +165,6 @@ async def test_a_failed_visit_ends_the_load() -> None:
     assert caught.group_contains(RuntimeError, match="told nothing")
 
 
-def test_primitives_of_an_activation() -> None:
-    counts = {operation.name: operation.count for operation in operations()}
-    assert counts["agree"] == 6
-    assert counts["verify"] == 3
-    assert counts["encapsulate"] == 1
-    assert activation_ms(rounds=2) > 0
-
-
 async def test_the_bare_server_takes_visits() -> None:
     async with TestServer(bare.make_app(9_000)) as server, aiohttp.ClientSession() as http:
         visitor = bare.BareVisitor(http, str(server.make_url("")).rstrip("/"))
@@ -185,47 +173,28 @@ async def test_the_bare_server_takes_visits() -> None:
         await socket.close()
 
 
-@pytest.fixture
-async def ground() -> AsyncIterator[Ground]:
-    """A data directory and a port."""
-    with Ground.temporary() as made:
-        yield made
-
-
-async def serve(ground: Ground) -> web.AppRunner:
-    app = await create_app(load(None, ground.environment), clock=SystemClock(), random=system_random)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", ground.port).start()
-    return runner
-
-
-async def test_customers_and_seeded_phones_get_through(ground: Ground) -> None:
+async def test_customers_and_seeded_phones_get_through(ground: Ground, serving: Any) -> None:
     async with ground.opened() as installation:
         account = await BankAccount.open(installation)
         seeder = await Seeder.prepare(installation, account, host=ground.host)
         phones = await seeder.seed(3)
-    runner = await serve(ground)
     site = Site(ground.host, f"http://{ground.host}")
-    try:
-        async with aiohttp.ClientSession() as http:
-            customers = Customers(http, site, account)
-            assert len(await customers.fetch_code()) > 5_000
-            await asyncio.gather(*(customers.activate(number) for number in range(2)))
-            tools: dict[str, Any] = {
-                "network": Network(site, http),
-                "random": system_random,
-                "clock": SystemClock(),
-                "facts": Facts(v=1, app="bench/1", platform="cli", lang="en"),
-            }
-            for phone in phones:
-                channel = await resume(Tools(store=MemoryStore(), **tools), phone.own)
-                assert channel.binding.index == 1
-                assert channel.pin is not None
-                assert channel.pin.left == 5
-                await channel.close()
-    finally:
-        await runner.cleanup()
+    async with serving(ground), aiohttp.ClientSession() as http:
+        customers = Customers(http, site, account)
+        assert len(await customers.fetch_code()) > 5_000
+        await asyncio.gather(*(customers.activate(number) for number in range(2)))
+        tools: dict[str, Any] = {
+            "network": Network(site, http),
+            "random": system_random,
+            "clock": SystemClock(),
+            "facts": Facts(v=1, app="bench/1", platform="cli", lang="en"),
+        }
+        for phone in phones:
+            channel = await resume(Tools(store=MemoryStore(), **tools), phone.own)
+            assert channel.binding.index == 1
+            assert channel.pin is not None
+            assert channel.pin.left == 5
+            await channel.close()
 
 
 def test_lines_of_the_robustness_script() -> None:
