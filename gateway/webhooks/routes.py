@@ -94,30 +94,33 @@ def _delivery(delivery: Delivery) -> DeliveryView:
     )
 
 
-def routes(service: WebhookService) -> list[Route]:
-    """Return the routes of webhooks."""
+class _Handlers:
+    """What answers each row of the table."""
 
-    async def create(request: ApiRequest) -> EndpointView:
+    def __init__(self, service: WebhookService) -> None:
+        self._service = service
+
+    async def create(self, request: ApiRequest) -> EndpointView:
         wish: NewEndpoint = request.body
-        endpoint, secret = await service.create(
+        endpoint, secret = await self._service.create(
             tenant_id=request.tenant_id, url=wish.url, events=tuple(event.value for event in wish.events)
         )
         return _endpoint(endpoint, secret.reveal().decode("ascii"))
 
-    async def list_endpoints(request: ApiRequest) -> EndpointList:
-        found = await service.endpoints(tenant_id=request.tenant_id)
+    async def list_endpoints(self, request: ApiRequest) -> EndpointList:
+        found = await self._service.endpoints(tenant_id=request.tenant_id)
         return EndpointList([_endpoint(endpoint) for endpoint in found])
 
-    async def delete(request: ApiRequest) -> None:
-        await service.delete(tenant_id=request.tenant_id, endpoint_id=request.match["id"])
+    async def delete(self, request: ApiRequest) -> None:
+        await self._service.delete(tenant_id=request.tenant_id, endpoint_id=request.match["id"])
 
-    async def list_deliveries(request: ApiRequest) -> DeliveryList:
+    async def list_deliveries(self, request: ApiRequest) -> DeliveryList:
         params: DeliveryParams = request.params
         name = f"{_LIST}:{params.state or ''}"
         before = None
         if params.cursor is not None:
             before = decode_cursor(params.cursor, of=name, shape=tuple[int, str])
-        found = await service.deliveries(
+        found = await self._service.deliveries(
             tenant_id=request.tenant_id, state=params.state, before=before, limit=params.limit + 1
         )
         shown = found[: params.limit]
@@ -125,18 +128,28 @@ def routes(service: WebhookService) -> list[Route]:
         cursor = next_cursor(found, params.limit, place=place, of=name)
         return DeliveryList([_delivery(delivery) for delivery in shown], cursor)
 
-    async def redeliver(request: ApiRequest) -> DeliveryView:
-        found = await service.redeliver(tenant_id=request.tenant_id, delivery_id=request.match["id"])
+    async def redeliver(self, request: ApiRequest) -> DeliveryView:
+        found = await self._service.redeliver(tenant_id=request.tenant_id, delivery_id=request.match["id"])
         return _delivery(found)
 
-    read, write, tag = "webhooks:read", "webhooks:write", "Webhooks"
+
+_READ, _WRITE, _TAG = "webhooks:read", "webhooks:write", "Webhooks"
+
+
+def routes(service: WebhookService) -> list[Route]:
+    """Return the routes of webhooks."""
+    handlers = _Handlers(service)
+    return [*_endpoint_routes(handlers), *_delivery_routes(handlers)]
+
+
+def _endpoint_routes(handlers: _Handlers) -> list[Route]:
     return [
         Route(
             "POST",
             "/api/v1/webhooks",
-            create,
-            scope=write,
-            tag=tag,
+            handlers.create,
+            scope=_WRITE,
+            tag=_TAG,
             status=201,
             request=NewEndpoint,
             response=EndpointView,
@@ -146,27 +159,32 @@ def routes(service: WebhookService) -> list[Route]:
         Route(
             "GET",
             "/api/v1/webhooks",
-            list_endpoints,
-            scope=read,
-            tag=tag,
+            handlers.list_endpoints,
+            scope=_READ,
+            tag=_TAG,
             response=EndpointList,
             summary="List the endpoints",
         ),
         Route(
             "DELETE",
             "/api/v1/webhooks/{id}",
-            delete,
-            scope=write,
-            tag=tag,
+            handlers.delete,
+            scope=_WRITE,
+            tag=_TAG,
             status=204,
             summary="Remove an endpoint and what is still to be sent there",
         ),
+    ]
+
+
+def _delivery_routes(handlers: _Handlers) -> list[Route]:
+    return [
         Route(
             "GET",
             "/api/v1/webhook-deliveries",
-            list_deliveries,
-            scope=read,
-            tag=tag,
+            handlers.list_deliveries,
+            scope=_READ,
+            tag=_TAG,
             params=DeliveryParams,
             response=DeliveryList,
             summary="List deliveries, newest first",
@@ -174,9 +192,9 @@ def routes(service: WebhookService) -> list[Route]:
         Route(
             "POST",
             "/api/v1/webhook-deliveries/{id}/redeliver",
-            redeliver,
-            scope=write,
-            tag=tag,
+            handlers.redeliver,
+            scope=_WRITE,
+            tag=_TAG,
             response=DeliveryView,
             summary="Send a failed delivery again",
             problems=(ProblemCode.CONFLICT,),
