@@ -54,7 +54,13 @@ def api_key_group(run: Run, now_ms: Callable[[], int]) -> click.Group:
     def group() -> None:
         """Keys of the banks' back ends."""
 
-    @group.command(name="create")
+    for command in (_create_key(run), _list_keys(run, now_ms), _revoke_key(run)):
+        group.add_command(command)
+    return group
+
+
+def _create_key(run: Run) -> click.Command:
+    @click.command(name="create")
     @click.option("--tenant", required=True, help="Tenant id.")
     @click.option("--name", required=True, help="What the key is for.")
     @click.option(
@@ -82,7 +88,14 @@ def api_key_group(run: Run, now_ms: Callable[[], int]) -> click.Group:
         )
         click.echo(text.reveal().decode())
 
-    @group.command(name="list")
+    return create
+
+
+_COLUMNS = ("id", "name", "state", "scopes", "created", "expires", "last used")
+
+
+def _list_keys(run: Run, now_ms: Callable[[], int]) -> click.Command:
+    @click.command(name="list")
     @click.option("--tenant", required=True, help="Tenant id.")
     def list_all(tenant: str) -> None:
         """List a tenant's keys, with their last use (to the minute)."""
@@ -93,30 +106,25 @@ def api_key_group(run: Run, now_ms: Callable[[], int]) -> click.Group:
 
         rows: list[ApiKey] = run(keys)
         now = now_ms()
-        _table(
-            ("id", "name", "state", "scopes", "created", "expires", "last used"),
-            [
-                (
-                    row.id,
-                    row.name,
-                    row.state_at(now),
-                    ",".join(sorted(row.scopes)),
-                    _moment(row.created_at),
-                    _moment(row.expires_at),
-                    _moment(row.last_used_at),
-                )
-                for row in rows
-            ],
-        )
+        _table(_COLUMNS, [_columns(row, now) for row in rows])
 
-    @group.command(name="revoke")
+    return list_all
+
+
+def _columns(key: ApiKey, now_ms: int) -> tuple[str, ...]:
+    moments = [_moment(ms) for ms in (key.created_at, key.expires_at, key.last_used_at)]
+    return (key.id, key.name, key.state_at(now_ms), ",".join(sorted(key.scopes)), *moments)
+
+
+def _revoke_key(run: Run) -> click.Command:
+    @click.command(name="revoke")
     @click.argument("key_id")
     def revoke(key_id: str) -> None:
         """Revoke a key: every node refuses it within seconds."""
         run(lambda desk: desk.api_keys.revoke(key_id))
         click.echo(f"{key_id} revoked")
 
-    return group
+    return revoke
 
 
 def _moment(ms: int | None) -> str:
