@@ -43,46 +43,56 @@ class _Visits:
         self.events[visit].put_nowait(event)
 
 
-def make_app(code_bytes: int) -> web.Application:
-    """Return the bare application; the answer with the code has that many bytes."""
-    visits, code, primitives = _Visits(), bytes(code_bytes), operations()
-    confirmed = bytes(CONFIRMED_BYTES)
+class _Handlers:
+    """What answers each request, all in memory; the answer with the code has `code_bytes`."""
 
-    async def ready(_: web.Request) -> web.Response:
+    def __init__(self, code_bytes: int) -> None:
+        self._visits = _Visits()
+        self._code = bytes(code_bytes)
+        self._confirmed = bytes(CONFIRMED_BYTES)
+        self._primitives = operations()
+
+    async def ready(self, _: web.Request) -> web.Response:
+        """Say that the server answers."""
         return web.Response()
 
-    async def start(request: web.Request) -> web.Response:
+    async def start(self, request: web.Request) -> web.Response:
+        """Begin a visit, as the bank's order begins an activation."""
         await request.read()
-        visit = visits.begin().encode()
+        visit = self._visits.begin().encode()
         return web.Response(body=visit.ljust(STARTED_BYTES), content_type="application/json", status=201)
 
-    async def show(_: web.Request) -> web.Response:
-        return web.Response(body=code, content_type="application/json")
+    async def show(self, _: web.Request) -> web.Response:
+        """Give the code."""
+        return web.Response(body=self._code, content_type="application/json")
 
-    async def confirm(request: web.Request) -> web.Response:
+    async def confirm(self, request: web.Request) -> web.Response:
+        """Take the digits, and tell page and phone."""
         await request.read()
         visit = request.match_info["visit"]
-        visits.tell(visit, EVENTS[2])
-        await visits.sockets[visit].send_bytes(bytes(SHORT))
-        return web.Response(body=confirmed, content_type="application/json")
+        self._visits.tell(visit, EVENTS[2])
+        await self._visits.sockets[visit].send_bytes(bytes(SHORT))
+        return web.Response(body=self._confirmed, content_type="application/json")
 
-    async def follow(request: web.Request) -> web.StreamResponse:
+    async def follow(self, request: web.Request) -> web.StreamResponse:
+        """Stream the visit's events to the page."""
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         visit, event = request.match_info["visit"], ""
-        queue = visits.events[visit]
+        queue = self._visits.events[visit]
         while event != EVENTS[-1]:
             event = await queue.get()
             await response.write(f"event: {event}\n".encode().ljust(EVENT_BYTES) + b"\n\n")
-        del visits.events[visit]
+        del self._visits.events[visit]
         return response
 
-    async def channel(request: web.Request) -> web.WebSocketResponse:
-        visit = request.match_info["visit"]
+    async def channel(self, request: web.Request) -> web.WebSocketResponse:
+        """Answer the phone, and run the primitives."""
+        visits, visit = self._visits, request.match_info["visit"]
         socket = web.WebSocketResponse(compress=False, heartbeat=45)
         await socket.prepare(request)
         visits.sockets[visit] = socket
-        run_all(primitives)
+        run_all(self._primitives)
         for size, event in ((ANSWER, None), (SHORT, EVENTS[1]), (EVALUATED, None), (SHORT, EVENTS[3])):
             await socket.receive_bytes()
             if event is not None:
@@ -92,21 +102,26 @@ def make_app(code_bytes: int) -> web.Application:
         del visits.sockets[visit]
         return socket
 
-    async def idle(request: web.Request) -> web.WebSocketResponse:
+    async def idle(self, request: web.Request) -> web.WebSocketResponse:
+        """Keep a socket open, and send back what comes."""
         socket = web.WebSocketResponse(compress=False, heartbeat=45)
         await socket.prepare(request)
         async for message in socket:
             await socket.send_bytes(message.data)
         return socket
 
+
+def make_app(code_bytes: int) -> web.Application:
+    """Return the bare application; the answer with the code has that many bytes."""
+    handlers = _Handlers(code_bytes)
     app = web.Application()
-    app.router.add_get("/ready", ready)
-    app.router.add_get("/idle", idle)
-    app.router.add_post("/start", start)
-    app.router.add_get("/{visit}/code", show)
-    app.router.add_post("/{visit}/confirm", confirm)
-    app.router.add_get("/{visit}/events", follow)
-    app.router.add_get("/{visit}/channel", channel)
+    app.router.add_get("/ready", handlers.ready)
+    app.router.add_get("/idle", handlers.idle)
+    app.router.add_post("/start", handlers.start)
+    app.router.add_get("/{visit}/code", handlers.show)
+    app.router.add_post("/{visit}/confirm", handlers.confirm)
+    app.router.add_get("/{visit}/events", handlers.follow)
+    app.router.add_get("/{visit}/channel", handlers.channel)
     return app
 
 
