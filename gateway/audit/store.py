@@ -51,6 +51,7 @@ audit_entries = Table(
     Column("hash", Digest, nullable=False),
     Index("ix_audit_entries_tenant_id", "tenant_id", "sequence"),
     Index("ix_audit_entries_subject", "tenant_id", "subject", "sequence"),
+    Index("ix_audit_entries_word", "tenant_id", "word", "sequence"),
 )
 
 audit_head = Table(

@@ -66,7 +66,8 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One message for one endpoint: `body` is the exact text that is signed and sent."""
+    """One message for one endpoint: `body` is the exact text that is signed and sent. `next_at` is when it is due, or
+    its claim runs out, or, in a final state, when it came there."""
 
     id: str
     tenant_id: str

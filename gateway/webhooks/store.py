@@ -108,7 +108,7 @@ _redeliver = (
 _delivery = select(deliveries).where(_d.id == bindparam("id"), _d.tenant_id == bindparam("tenant"))
 _old = (
     select(_d.id)
-    .where(_d.state == bindparam("state"), _d.created_at < bindparam("before"))
+    .where(_d.state == bindparam("state"), _d.next_at < bindparam("before"))
     .limit(PRUNED_AT_ONCE)
 )
 _forget = deliveries.delete().where(_d.id.in_(bindparam("ids", expanding=True)))
@@ -238,7 +238,7 @@ def find_deliveries(
 
 
 def prune(tx: Transaction, *, state: DeliveryState, before_ms: int) -> int:
-    """Forget a page of deliveries in a final state that were made before that moment, and return how many."""
+    """Forget a page of deliveries that came to that final state before that moment, and return how many."""
     found = tx.execute(_old, {"state": state.value, "before": before_ms}).scalars().all()
     if found:
         tx.execute(_forget, {"ids": found})
