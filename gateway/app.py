@@ -59,8 +59,8 @@ async def create_app(
         capabilities = build_capabilities(_ground(installation, streams))
         idempotency = Idempotency(storage=installation.storage, clock=clock, random=random)
         metrics = Metrics()
-        _add_gauges(metrics, installation, capabilities, streams)
-        checkpointer, tasks = _checkpointer(installation), Supervisor()
+        sender, checkpointer, tasks = _sender(installation), _checkpointer(installation), Supervisor()
+        _add_gauges(metrics, installation, capabilities, streams, sender)
         checks = _checks(installation) | {"audit": checkpointer.check}
         checks["tasks"] = partial(_check_all, (tasks, capabilities.tasks, installation.events.tasks))
         health = Health(checks=checks, metrics=metrics, metrics_token=settings.metrics_token, clock=clock)
@@ -84,7 +84,12 @@ async def create_app(
         app[CAPABILITIES] = capabilities
         await stack.enter_async_context(installation.events.running())
         await stack.enter_async_context(capabilities.running())
-        await stack.enter_async_context(_working(installation, idempotency, checkpointer, tasks))
+        works: dict[str, Work] = {
+            "send webhooks": sender.run,
+            "sign the audit log": checkpointer.run,
+            "forget answers": partial(_forget, idempotency),
+        }
+        await stack.enter_async_context(_working(works, checkpointer, tasks))
 
         async def stop_streams(_: web.Application) -> None:
             health.is_stopping = True
@@ -158,11 +163,17 @@ async def _check_all(supervisors: Iterable[Supervisor]) -> None:
 
 
 def _add_gauges(
-    metrics: Metrics, installation: Installation, capabilities: Capabilities, streams: EventStreams
+    metrics: Metrics,
+    installation: Installation,
+    capabilities: Capabilities,
+    streams: EventStreams,
+    sender: WebhookSender,
 ) -> None:
     metrics.gauge("tessera_event_streams", "Open event streams.", lambda: streams.count)
     metrics.gauge("tessera_phone_channels", "Open phone channels.", lambda: capabilities.door.open_channels)
     metrics.gauge("tessera_writes_waiting", "Changes waiting.", lambda: installation.storage.writes_waiting)
+    metrics.gauge("tessera_webhooks_waiting", "Webhooks not delivered yet.", lambda: sender.waiting)
+    metrics.gauge("tessera_webhooks_oldest_seconds", "Age of the oldest of these.", lambda: sender.oldest_s)
 
 
 def _checkpointer(installation: Installation) -> Checkpointer:
@@ -174,12 +185,8 @@ def _checkpointer(installation: Installation) -> Checkpointer:
     )
 
 
-@contextlib.asynccontextmanager
-async def _working(
-    installation: Installation, idempotency: Idempotency, checkpointer: Checkpointer, tasks: Supervisor
-) -> AsyncIterator[None]:
-    """Run what works on its own: webhooks, audit checkpoints, forgetting."""
-    sender = WebhookSender(
+def _sender(installation: Installation) -> WebhookSender:
+    return WebhookSender(
         storage=installation.storage,
         sealer=installation.sealer,
         journal=installation.journal,
@@ -191,11 +198,13 @@ async def _working(
         attempts=installation.settings.webhook_attempts,
         failed_kept_s=installation.settings.retention_days * 86_400,
     )
-    works: dict[str, Work] = {
-        "send webhooks": sender.run,
-        "sign the audit log": checkpointer.run,
-        "forget answers": partial(_forget, idempotency),
-    }
+
+
+@contextlib.asynccontextmanager
+async def _working(
+    works: Mapping[str, Work], checkpointer: Checkpointer, tasks: Supervisor
+) -> AsyncIterator[None]:
+    """Run what works on its own: webhooks, audit checkpoints, forgetting. The last checkpoint is signed at the end."""
     try:
         async with tasks.running(works):
             yield

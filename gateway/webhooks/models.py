@@ -65,6 +65,15 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Backlog:
+    """What waits to be told to one endpoint: how many deliveries, and when the oldest was made (Unix milliseconds)."""
+
+    endpoint_id: str
+    count: int
+    oldest_at: int
+
+
+@dataclass(frozen=True, slots=True)
 class Delivery:
     """One message for one endpoint: `body` is the exact text that is signed and sent. `next_at` is when it is due, or
     its claim runs out, or, in a final state, when it came there."""

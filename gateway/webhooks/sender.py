@@ -27,6 +27,7 @@ from gateway.webhooks.models import (
     BACKOFF_SECONDS,
     CLAIM_SECONDS,
     TRANSITIONS,
+    Backlog,
     Delivery,
     DeliveryEvent,
     DeliveryState,
@@ -42,6 +43,12 @@ EACH = 4
 IDLE_SECONDS = 30.0
 KEPT_SECONDS = 7 * 86_400
 PRUNE_SECONDS = 3_600
+MEASURE_SECONDS = 60
+LATE_SECONDS = 900
+"""A bank that was down for a moment has been told by then; what still waits is worth a warning, once an hour."""
+WARN_SECONDS = 3_600
+NAMED = 10
+"""Late endpoints that a warning names."""
 _log = structlog.get_logger(__name__)
 
 
@@ -72,7 +79,8 @@ class WebhookSender:
         """`timeout_s` is how long a receiver has to answer, `attempts` how often it is asked, `failed_kept_s` how long
         what has failed can be sent again."""
         self._failed_kept_s = failed_kept_s
-        self._pruned_ms = 0
+        self._pruned_ms = self._measured_ms = self._warned_ms = 0
+        self._backlogs: Sequence[Backlog] = ()
         self._storage = storage
         self._sealer = sealer
         self._journal = journal
@@ -85,8 +93,20 @@ class WebhookSender:
         self._wake = asyncio.Event()
         outbox.on_wake = self._wake.set
 
+    @property
+    def waiting(self) -> int:
+        """How many deliveries waited, to all endpoints and for all nodes, at the last look, a minute ago at most."""
+        return sum(backlog.count for backlog in self._backlogs)
+
+    @property
+    def oldest_s(self) -> float:
+        """How many seconds the oldest of these has been waiting; 0 where none was."""
+        oldest = min((backlog.oldest_at for backlog in self._backlogs), default=None)
+        return 0.0 if oldest is None else max(0.0, self._clock.now() - oldest / 1000)
+
     async def run(self) -> None:
-        """Send until cancelled; a failing database is waited for."""
+        """Send until cancelled; a failing database is waited for. Whatever else is raised is a fault of the sender, and
+        its keeper's to tell."""
         resolver: AbstractResolver | None = None if self._is_inside_allowed else PublicResolver()
         connector = aiohttp.TCPConnector(resolver=resolver, limit=BATCH, ttl_dns_cache=0, use_dns_cache=False)
         timeout = aiohttp.ClientTimeout(total=self._timeout_s)
@@ -97,8 +117,8 @@ class WebhookSender:
                     wait = IDLE_SECONDS
                     try:
                         wait = await self._begin_due(http)
-                    except Exception as error:
-                        _log.warning("webhook sender waits", error=type(error).__name__)
+                    except Problem as problem:
+                        _log.warning("webhook sender waits", error=problem.kind.code)
                     with contextlib.suppress(TimeoutError):
                         async with asyncio.timeout(wait):
                             await self._wake.wait()
@@ -109,6 +129,7 @@ class WebhookSender:
         """Begin to send what is due as far as there are places, of which an endpoint has a few; return the seconds
         until there is more to begin. Every end of a sending wakes the sender."""
         await self._prune(to_millis(self._clock.now()))
+        await self._measure(to_millis(self._clock.now()))
         while len(self._sending) < BATCH:
             now_ms = to_millis(self._clock.now())
             busy = Counter(self._sending.values())
@@ -151,6 +172,23 @@ class WebhookSender:
         while await self._storage.write(unit):
             pass
         self._pruned_ms = now_ms
+
+    async def _measure(self, now_ms: int) -> None:
+        """Look at what waits, and warn of endpoints that are not told for long."""
+        if now_ms - self._measured_ms < MEASURE_SECONDS * 1000:
+            return
+        self._backlogs = await self._storage.read(store.find_backlogs)
+        self._measured_ms = now_ms
+        late = [backlog for backlog in self._backlogs if now_ms - backlog.oldest_at >= LATE_SECONDS * 1000]
+        if late and now_ms - self._warned_ms >= WARN_SECONDS * 1000:
+            self._warned_ms = now_ms
+            late.sort(key=lambda backlog: backlog.oldest_at)
+            _log.warning(
+                "webhooks have waited for long",
+                endpoints=[backlog.endpoint_id for backlog in late[:NAMED]],
+                deliveries=sum(backlog.count for backlog in late),
+                oldest_s=(now_ms - late[0].oldest_at) // 1000,
+            )
 
     async def _claim(self, now_ms: int, busy: Mapping[str, int]) -> Sequence[Delivery]:
         full = [endpoint for endpoint, count in busy.items() if count >= EACH]

@@ -23,7 +23,15 @@ from sqlalchemy import (
 
 from gateway.core.transaction import Transaction
 from gateway.storage.schema import IdText, Millis, metadata
-from gateway.webhooks.models import TRANSITIONS, Delivery, DeliveryEvent, DeliveryState, Endpoint, sources
+from gateway.webhooks.models import (
+    TRANSITIONS,
+    Backlog,
+    Delivery,
+    DeliveryEvent,
+    DeliveryState,
+    Endpoint,
+    sources,
+)
 
 PRUNED_AT_ONCE = 500
 
@@ -73,6 +81,11 @@ _due = (
     .limit(bindparam("most"))
 )
 _next = select(func.min(_d.next_at)).where(_d.state.in_(_OPEN), _is_free)
+_backlogs = (
+    select(_d.endpoint_id, func.count(), func.min(_d.created_at))
+    .where(_d.state.in_(_OPEN))
+    .group_by(_d.endpoint_id)
+)
 _claim = (
     deliveries.update()
     .where(_d.id == bindparam("b_id"), _d.state == bindparam("b_state"), _d.next_at == bindparam("b_next"))
@@ -188,6 +201,11 @@ def next_due(tx: Transaction, full: Collection[str]) -> int | None:
     """Return when the next delivery is due (Unix milliseconds), those to the endpoints `full` left out, or None."""
     due = tx.execute(_next, {"full": list(full)}).scalar()
     return None if due is None else int(due)
+
+
+def find_backlogs(tx: Transaction) -> list[Backlog]:
+    """Return what waits, by endpoint, where anything does."""
+    return [Backlog(*tuple(row)) for row in tx.execute(_backlogs)]
 
 
 def settle(
