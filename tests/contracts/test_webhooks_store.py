@@ -77,6 +77,7 @@ async def test_pages_hold_every_delivery_once_newest_first(storage: Storage) -> 
     while found := await page(storage, before):
         assert len(found) <= 3
         seen += found
+        assert len(seen) <= len(rows)
         before = found[-1].created_at, found[-1].id
         # What is made meanwhile is newer than every page to come, and moves none.
         await keep(storage, delivery(f"msg_later{len(seen)}", created_at=NOW + 1_000))
