@@ -84,12 +84,7 @@ async def create_app(
         app[CAPABILITIES] = capabilities
         await stack.enter_async_context(installation.events.running())
         await stack.enter_async_context(capabilities.running())
-        works: dict[str, Work] = {
-            "send webhooks": sender.run,
-            "sign the audit log": checkpointer.run,
-            "forget answers": partial(_forget, idempotency),
-        }
-        await stack.enter_async_context(_working(works, checkpointer, tasks))
+        await stack.enter_async_context(_working(sender, idempotency, checkpointer, tasks))
 
         async def stop_streams(_: web.Application) -> None:
             health.is_stopping = True
@@ -202,9 +197,14 @@ def _sender(installation: Installation) -> WebhookSender:
 
 @contextlib.asynccontextmanager
 async def _working(
-    works: Mapping[str, Work], checkpointer: Checkpointer, tasks: Supervisor
+    sender: WebhookSender, idempotency: Idempotency, checkpointer: Checkpointer, tasks: Supervisor
 ) -> AsyncIterator[None]:
-    """Run what works on its own: webhooks, audit checkpoints, forgetting. The last checkpoint is signed at the end."""
+    """Run what works on its own: webhooks, audit checkpoints, forgetting."""
+    works: dict[str, Work] = {
+        "send webhooks": sender.run,
+        "sign the audit log": checkpointer.run,
+        "forget answers": partial(_forget, idempotency),
+    }
     try:
         async with tasks.running(works):
             yield
