@@ -86,7 +86,7 @@ class FirstContact:
             signing_key=bytes(bind.key),
             device=_facts(bind.device, place=socket.place),
             device_code=session.export(Label.DEVICE_CODE),
-            code2=self._seal_code2(admission, session),
+            code2=self._seal_code2(admission, session) if admission.is_two_step else None,
         )
         conversation = Conversation(desk.conversations, channel, admission, phone)
         desk.conversations.live.add(admission.activation.id, conversation)

@@ -53,14 +53,14 @@ class Admission:
 
 @dataclass(frozen=True, slots=True)
 class PresentPhone:
-    """What a verified m3 brought: s_D and g_D (65 bytes each), facts, export("device-code") (32 bytes) and code 2's
-    payload for this channel."""
+    """What a verified m3 brought: s_D and g_D (65 bytes each), facts, export("device-code") (32 bytes) and, in two
+    steps, code 2's payload for this channel."""
 
     static_key: bytes
     signing_key: bytes
     device: DeviceFacts
     device_code: bytes = field(repr=False)
-    code2: bytes
+    code2: bytes | None
 
 
 @dataclass(frozen=True, slots=True)

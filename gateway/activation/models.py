@@ -96,7 +96,8 @@ class Activation(msgspec.Struct, frozen=True, kw_only=True):
     every rotation's key, the typed code and the commit nonce; it is gone once the activation is over, as is
     `locator`, which finds a typed code. `phone_static` (s_D, 65 bytes) and `phone_rotation` are those of the claim,
     `phone_signing` (g_D, 65 bytes) and `device` those of m3; `device_code` is export("device-code") of the channel in
-    use, sealed; `code2` the payload of the second code for that channel. `binding_id` is the binding's to be."""
+    use, sealed; `code2` the payload of the second code for that channel, in two steps. `binding_id` is the binding's
+    to be."""
 
     id: str
     tenant_id: str

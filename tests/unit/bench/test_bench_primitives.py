@@ -20,9 +20,9 @@ from gateway.phone.transport import Site
 from gateway.protocol import symmetric
 from hsm_adapters import held_keys
 
-SPARED = {"AEAD key": 1, "seal": 1, "HMAC": 2, "read a point": 1}
-"""What the gateway does beyond the bound, since an activation could do without: it seals code 2 in one step too, where
-nobody scans it (an export, a key, a seal), and reads g_D anew for the second signature of one connection."""
+SPARED = {"read a point": 1}
+"""What the gateway does beyond the bound, since an activation could do without: it reads g_D anew for the second
+signature of one connection."""
 
 LARGE = 1_000
 _METHODS = {
