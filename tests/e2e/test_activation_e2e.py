@@ -152,3 +152,18 @@ def test_desktop_renames_suspends_resumes_and_removes(
     device.locator("[data-act=remove]").click()
     page.locator("[data-confirm]").click()
     expect(page.get_by_text("No phone yet")).to_be_visible()
+    erase_only_when_sure(phone)
+
+
+def erase_only_when_sure(phone: Phone) -> None:
+    """On a phone that the bank removed: erase it there, after the question was answered by no and by yes."""
+    page = phone.page
+    page.get_by_text("Amelia Clarke").click()
+    erase, dialog = page.get_by_role("button", name="Erase it here"), page.get_by_role("dialog")
+    erase.click()
+    dialog.get_by_role("button", name="Cancel").click()
+    expect(dialog).to_be_hidden()
+    erase.click()
+    dialog.get_by_role("button", name="Erase on this phone").click()
+    expect(phone.button("scan")).to_be_visible(timeout=15_000)
+    expect(page.get_by_text("Amelia Clarke")).to_have_count(0)

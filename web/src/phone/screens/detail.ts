@@ -5,7 +5,7 @@ import { formatAgo, formatDateTime, formatTime } from "../../shared/i18n/index.j
 import { PhoneClientError, type Binding } from "../../shared/phone-client/index.js";
 import { icons } from "../../shared/ui/icons.js";
 import { shared } from "../../shared/ui/styles.js";
-import { bindingState } from "../binding-state.js";
+import { type ShownName, bindingState } from "../binding-state.js";
 import type { ConfirmDialog } from "../parts/confirm-dialog.js";
 import "../parts/confirm-dialog.js";
 import { notice } from "../parts/notice.js";
@@ -13,6 +13,15 @@ import { common, home } from "../text/common.js";
 import { detail, pin } from "../text/contact.js";
 import { explainFailure } from "../text/errors.js";
 import { ScreenElement } from "./base.js";
+
+/** What erasing on this phone alone leaves behind, by how the bank sees the phone. */
+const ERASING: Readonly<Record<ShownName, "removeHere" | "removeSuspended" | "forgetText" | "forgetUnfinished">> = {
+  active: "removeHere",
+  suspended: "removeSuspended",
+  removed: "forgetText",
+  unknown: "forgetText",
+  committing: "forgetUnfinished",
+};
 
 @customElement("ts-detail")
 export class DetailScreen extends ScreenElement {
@@ -78,7 +87,7 @@ export class DetailScreen extends ScreenElement {
         ? html`<button type="button" class="quiet danger" ?disabled=${this.busy} @click=${this.onRemove}>${icons.bin(22)} ${text.remove}</button>`
         : html`<button type="button" class="big wide danger" ?disabled=${this.busy} @click=${this.onForget}>${text.forget}</button>`}
       <ts-confirm id="remove" .heading=${text.removeTitle(binding.tenant)} .text=${text.removeText} .yes=${text.removeYes} .no=${common[this.speech].cancel}></ts-confirm>
-      <ts-confirm id="erase" .heading=${text.removeTitle(binding.tenant)} .text=${state === "suspended" ? text.removeSuspended : text.removeHere} .yes=${text.removeHereYes} .no=${common[this.speech].cancel}></ts-confirm>
+      <ts-confirm id="erase" .heading=${text.removeTitle(binding.tenant)} .text=${text[ERASING[state]]} .yes=${text.removeHereYes} .no=${common[this.speech].cancel}></ts-confirm>
     </div>`;
   }
 
@@ -173,7 +182,9 @@ export class DetailScreen extends ScreenElement {
   };
 
   private readonly onForget = (): void => {
-    void this.attempt(() => this.erase());
+    void this.attempt(async () => {
+      if (await this.eraseDialog.ask()) await this.erase();
+    });
   };
 
   private async erase(): Promise<void> {
