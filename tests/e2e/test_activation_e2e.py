@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 
 import pytest
+from camera import write_film
 from gateway_process import GatewayProcess
 from people import GOOD_PIN, Desktop, Form, Lang, Phone, bind
 from playwright.sync_api import expect
@@ -76,6 +77,55 @@ def test_typed_code_needs_two_steps_and_binds(
     phone.choose_pin()
     expect(desktop.heading("ready")).to_be_visible(timeout=20_000)
     phone.finish()
+
+
+LISTEN = """(region) => {
+    window.heard = [];
+    const hear = () => {
+        const text = region.textContent.trim();
+        if (text !== "" && text !== window.heard.at(-1)) window.heard.push(text);
+    };
+    new MutationObserver(hear).observe(region, { subtree: true, childList: true, characterData: true });
+}"""
+"""Writes down what the live region says, as a screen reader would."""
+
+
+@pytest.mark.parametrize("two_step", [False, True])
+def test_each_change_is_heard_once_and_every_step_has_its_place(
+    gateway: GatewayProcess, make_desktop: MakeDesktop, make_phone: MakePhone, two_step: bool
+) -> None:
+    desktop, phone = make_desktop("en"), make_phone("en")
+    desktop.log_in(gateway.address)
+    phone.open(gateway.address)
+    desktop.add_phone(two_step=two_step)
+    live = desktop.page.locator("tessera-activation [role=status], tessera-activation [aria-live]")
+    expect(live).to_have_count(1)
+    expect(live).to_have_text("Scan this code with your phone")
+    live.evaluate(LISTEN)
+    names = ["Scan", "Type the code", "Scan once more", "Choose a PIN"]
+    if not two_step:
+        names.remove("Scan once more")
+    steps = desktop.page.locator("tessera-activation .steps li")
+    here = desktop.page.locator("tessera-activation .steps [aria-current=step]")
+    expect(steps).to_have_text(names)
+    expect(here).to_have_text("Scan")
+    phone.scan(desktop.photograph())
+    code = phone.bind_to_code()
+    expect(here).to_have_text("Type the code", timeout=20_000)
+    desktop.type_device_code(code)
+    expect(here).to_have_text(names[2], timeout=20_000)
+    if two_step:
+        phone.button("code2 scan").wait_for(timeout=20_000)
+        write_film(phone.film, desktop.photograph(wait_for_turn=False))
+        phone.button("code2 scan").click()
+    phone.choose_pin()
+    expect(desktop.heading("ready")).to_be_focused(timeout=20_000)
+    expect(desktop.page.locator("tessera-activation .steps .done")).to_have_count(len(names))
+    expect(live).to_have_count(1)
+    assert desktop.page.evaluate("window.heard") == [
+        "A phone is there. Type the eight digits that it shows.",
+        "Checking…",
+    ]
 
 
 def test_same_device_link_opens_the_phone_app_and_binds(

@@ -71,6 +71,24 @@ def test_three_wrong_device_codes_end_it_on_both_screens(
     expect(phone.page.locator("[data-code]")).to_have_count(0)
 
 
+def test_digits_confirmed_without_a_network_stay_for_another_try(
+    slow_turning: GatewayProcess, make_desktop: MakeDesktop, make_phone: MakePhone
+) -> None:
+    desktop, phone = begin(slow_turning, make_desktop, make_phone)
+    phone.scan(desktop.photograph(wait_for_turn=False))
+    code = phone.bind_to_code()
+    expect(desktop.page.locator("#digits")).to_be_visible(timeout=20_000)
+    desktop.page.context.set_offline(True)
+    desktop.type_device_code(code)
+    expect(desktop.page.locator("#problem")).to_have_text(
+        "There is no connection. As far as we know, nothing was sent. Check your network, then try again."
+    )
+    expect(desktop.page.locator("#digits")).to_have_value(code)
+    desktop.page.context.set_offline(False)
+    desktop.button("confirm").click()
+    expect(desktop.heading("pin on phone")).to_be_visible(timeout=20_000)
+
+
 def test_cancel_on_the_phone_is_told_on_the_desktop(
     slow_turning: GatewayProcess, make_desktop: MakeDesktop, make_phone: MakePhone
 ) -> None:

@@ -4,13 +4,15 @@
  * tessera-restart, tessera-error {code}. Parts: frame, steps, symbol, button, field.
  */
 import { LitElement, html, nothing, type PropertyValues, type TemplateResult } from "lit";
-import { ApiError, explain, isEnded, type Activation, type ActivationState, type EndState } from "../../shared/api/index.js";
+import { ApiError, explain, isEnded, type Activation, type ActivationState, type Attempt, type EndState } from "../../shared/api/index.js";
 import { formatCountdown, groupText, langOf, type Lang } from "../../shared/i18n/index.js";
 import { icons } from "../../shared/ui/icons.js";
 import { shared } from "../../shared/ui/styles.js";
 import { symbolOf } from "../symbol.js";
 import { messages, type Words } from "./messages.js";
 import { ActivationSession, type SessionHost } from "./session.js";
+import { statusOf } from "./status.js";
+import { stepsOf } from "./steps.js";
 import { styles } from "./styles.js";
 
 const DIGITS = 8;
@@ -41,6 +43,8 @@ export class TesseraActivation extends LitElement implements SessionHost {
   readonly #session = new ActivationSession(this);
   #drawn: { readonly svg: string; readonly lang: Lang; readonly image: SVGElement | null } | null = null;
   #focusNext = false;
+  /** The step's beginning is for the live region to say, since the focus does not go to a heading that says it. */
+  #isUntold = false;
   #isRestarted = false;
 
   constructor() {
@@ -59,28 +63,36 @@ export class TesseraActivation extends LitElement implements SessionHost {
   override updated(): void {
     if (!this.#focusNext) return;
     this.#focusNext = false;
-    // Taken only when it was in here or nowhere: never from the bank's own fields.
+    this.renderRoot.querySelector<HTMLElement>("[data-focus]")?.focus();
+  }
+
+  /** Whether the focus is in here or nowhere: it is never taken from the bank's own fields. */
+  #isFocusOurs(): boolean {
     let at = document.activeElement;
     while (at?.shadowRoot?.activeElement) at = at.shadowRoot.activeElement;
-    const isOurs = at === null || this.renderRoot.contains(at) || at.contains(this);
-    if (isOurs) this.renderRoot.querySelector<HTMLElement>("[data-focus]")?.focus();
+    if (at === null || at === this || this.renderRoot.contains(at)) return true;
+    // An ancestor, seen through the shadow roots that this element may lie in: the body has the focus when nothing has.
+    let above: Node | null = this.parentNode;
+    while (above !== null && above !== at) above = above instanceof ShadowRoot ? above.host : above.parentNode;
+    return above === at;
   }
 
   onStep(state: ActivationState, activation: Activation): void {
     this._digits = this._error = "";
-    this.#focusNext = state !== "waiting" || this.#isRestarted;
+    this.#focusNext = (state !== "waiting" || this.#isRestarted) && this.#isFocusOurs();
+    this.#isUntold = !this.#focusNext || state === "present";
     this.#isRestarted = false;
     this.#tell("tessera-step", { step: state });
     if (state === "active") this.#tell("tessera-active", { binding: activation.binding });
     if (isEnded(state)) this.#tell("tessera-ended", { reason: activation.ended_reason ?? state });
   }
 
-  onNewDigits(): void {
+  onDigitsUseless(): void {
     this._digits = this._error = "";
   }
 
-  onFailure(error: unknown): void {
-    const { title, nextStep } = explain(error, langOf(this));
+  onFailure(error: unknown, attempt: Attempt): void {
+    const { title, nextStep } = explain(error, langOf(this), attempt);
     this._error = `${title}. ${nextStep}`;
     this.#tell("tessera-error", { code: error instanceof ApiError ? error.code : "internal" });
   }
@@ -92,13 +104,30 @@ export class TesseraActivation extends LitElement implements SessionHost {
   override render(): TemplateResult {
     const lang = langOf(this);
     const words = messages[lang];
-    const { activation, failure, stream } = this.#session;
+    const { activation, failure } = this.#session;
     return html`<section class="frame" part="frame" lang=${lang}>
       ${activation !== null && !isEnded(activation.state) ? this.#steps(words, activation) : nothing}
-      ${stream === "lost" && failure === null ? this.#notice("warn", words.lost) : nothing}
-      <div aria-live="polite" class="sr">${activation?.state === "present" ? words.announcePresent : ""}</div>
-      ${failure !== null ? this.#failed(words) : activation === null ? this.#loading(words) : this.#step(words, lang, activation)}
+      <div role="status">${this.#status(words)}</div>
+      ${failure !== null ? this.#failed(words) : activation === null ? nothing : this.#step(words, lang, activation)}
     </section>`;
+  }
+
+  #status(words: Words): TemplateResult | typeof nothing {
+    const { activation, failure, stream, phoneAway, newDigits, busy } = this.#session;
+    const state = activation?.state ?? null;
+    const status = statusOf({ state, hasFailed: failure !== null, isLost: stream === "lost", phoneAway, newDigits, busy, isUntold: this.#isUntold });
+    if (status === null) return nothing;
+    if (activation === null) return this.#loading(words);
+    if (status === "confirming") return html`<p class="sr">${words.confirming}</p>`;
+    if (status === "lost" || status === "away" || status === "newDigits") return this.#notice(words[status]);
+    return html`<p class="sr">${this.#beginning(words, activation)}</p>`;
+  }
+
+  #beginning(words: Words, { state, two_step }: Activation): string {
+    if (state === "waiting") return words.scanTitle;
+    if (state === "present") return words.announcePresent;
+    if (state === "active") return words.activeTitle;
+    return two_step ? words.code2Title : words.pinTitle;
   }
 
   #step(words: Words, lang: Lang, activation: Activation): TemplateResult {
@@ -110,22 +139,22 @@ export class TesseraActivation extends LitElement implements SessionHost {
     return this.#ended(words, state);
   }
 
-  #steps(words: Words, { state }: Activation): TemplateResult {
-    const at = { waiting: 0, present: 1, confirmed: 2, active: 3 }[state as "waiting" | "present" | "confirmed" | "active"];
+  #steps(words: Words, activation: Activation): TemplateResult {
+    const { names, at } = stepsOf(activation);
     return html`<ol class="steps" part="steps" aria-label=${words.steps}>
-      ${[words.step1, words.step2, words.step3].map(
+      ${names.map(
         (name, index) =>
-          html`<li class=${index < at ? "done" : ""} aria-current=${index === at ? "step" : nothing}>${name}</li>`,
+          html`<li class=${index < at ? "done" : ""} aria-current=${index === at ? "step" : nothing}>${words[name]}</li>`,
       )}
     </ol>`;
   }
 
   #loading(words: Words): TemplateResult {
-    return html`<div class="centre" role="status"><span class="spinner"></span><p>${words.loading}</p></div>`;
+    return html`<div class="centre"><span class="spinner"></span><p>${words.loading}</p></div>`;
   }
 
-  #notice(kind: "warn" | "bad", text: string): TemplateResult {
-    return html`<p class="notice ${kind}" role="status">${icons.warn()}<span>${text}</span></p>`;
+  #notice(text: string): TemplateResult {
+    return html`<p class="notice warn">${icons.warn()}<span>${text}</span></p>`;
   }
 
   #failed(words: Words): TemplateResult {
@@ -140,7 +169,7 @@ export class TesseraActivation extends LitElement implements SessionHost {
     const { code, form } = this.#session;
     return html`<div class="symbol" part="symbol">
       <div class="paper" data-symbol=${code?.form ?? nothing} data-kind=${code?.kind ?? nothing} data-rotation=${code?.rotation ?? nothing}>
-        ${code === null ? html`<span class="spinner" role="status" aria-label=${words.loading}></span>` : this.#image(code.svg, code.alt[lang], lang)}
+        ${code === null ? html`<span class="spinner" role="img" aria-label=${words.loading}></span>` : this.#image(code.svg, code.alt[lang], lang)}
       </div>
       <fieldset class="forms" aria-label=${words.formLabel}>
         ${(["colour", "qr"] as const).map(
@@ -170,6 +199,7 @@ export class TesseraActivation extends LitElement implements SessionHost {
         <ol class="how">
           <li><span>${words[`scan1_${this.#session.form}`]}</span></li>
           <li><span>${words.scan2}</span></li>
+          ${activation.two_step ? html`<li><span>${words.scanSecond}</span></li>` : nothing}
           <li><span>${words.scan3}</span></li>
         </ol>
         <p class="soft small">${words.codeFresh}</p>
@@ -204,14 +234,13 @@ export class TesseraActivation extends LitElement implements SessionHost {
   }
 
   #present(words: Words, activation: Activation): TemplateResult {
-    const { busy, wrongLeft, phoneAway, newDigits } = this.#session;
+    const { busy, wrongLeft } = this.#session;
     const { tries_left: left } = activation;
     const error = wrongLeft === null ? this._error : words.codeWrong(wrongLeft);
     return html`<form class="stack" @submit=${this.#onSubmit} novalidate>
       <h2>${words.presentTitle}</h2>
-      ${this.#device(words, activation)} ${phoneAway ? this.#notice("warn", words.away) : nothing}
+      ${this.#device(words, activation)}
       <p>${words.presentLead}</p>
-      ${newDigits && !phoneAway ? this.#notice("warn", words.newDigits) : nothing}
       <div class="field">
         <label for="digits">${words.codeLabel}</label>
         <input
@@ -257,7 +286,6 @@ export class TesseraActivation extends LitElement implements SessionHost {
       ${this.#symbol(words, lang)}
       <div class="stack">
         <h2 tabindex="-1" data-focus>${words.code2Title}</h2>
-        ${this.#session.phoneAway ? this.#notice("warn", words.away) : nothing}
         <p>${words.code2Lead}</p>
         <details>
           <summary>${icons.keyboard(20)} ${words.otherWays}</summary>
@@ -276,7 +304,6 @@ export class TesseraActivation extends LitElement implements SessionHost {
       <span class="bubble">${icons.lock(40)}</span>
       <h2 tabindex="-1" data-focus>${words.pinTitle}</h2>
       <p>${words.pinLead}</p>
-      ${this.#session.phoneAway ? this.#notice("warn", words.away) : nothing}
     </div>`;
   }
 
@@ -308,14 +335,14 @@ export class TesseraActivation extends LitElement implements SessionHost {
 
   readonly #onSubmit = (event: Event): void => {
     event.preventDefault();
+    this.#isUntold = false;
     if (this._digits.length !== DIGITS) {
       this.#session.wrongLeft = null;
       this._error = messages[langOf(this)].codeShort;
       return;
     }
-    const digits = this._digits;
-    this._digits = this._error = "";
-    void this.#session.confirm(digits);
+    this._error = "";
+    void this.#session.confirm(this._digits);
   };
 
   readonly #onRetry = (): void => {

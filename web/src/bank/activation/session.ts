@@ -10,6 +10,7 @@ import {
   isEnded,
   type Activation,
   type ActivationState,
+  type Attempt,
   type CodeForm,
   type CodeView,
   type DeviceFacts,
@@ -19,9 +20,9 @@ import {
 export interface SessionHost extends ReactiveControllerHost {
   /** Called after each step, for the host's events. */
   onStep(state: ActivationState, activation: Activation): void;
-  /** The phone shows other digits than those it showed before. */
-  onNewDigits(): void;
-  onFailure(error: unknown): void;
+  /** What was typed is of no use any more: it was wrong, or the phone shows other digits now. */
+  onDigitsUseless(): void;
+  onFailure(error: unknown, attempt: Attempt): void;
 }
 
 const AFTER_TURN_MS = 120;
@@ -116,7 +117,7 @@ export class ActivationSession implements ReactiveController {
     void this.#turn();
   }
 
-  /** Posts the eight digits; a wrong code shows in `wrongLeft`. */
+  /** Posts the eight digits; a wrong code shows in `wrongLeft`. When no answer came they stay typed, for another try. */
   async confirm(code: string): Promise<void> {
     if (this.#client === null || this.busy) return;
     this.busy = true;
@@ -127,9 +128,11 @@ export class ActivationSession implements ReactiveController {
       this.#take(await this.#client.confirm(this.#id, code));
     } catch (error) {
       const left = error instanceof ApiError && error.code === "device-code-wrong" ? error.number("left") : null;
-      if (left !== null && left > 0) this.wrongLeft = left;
-      else if (error instanceof ApiError && error.status < 500 && error.status !== 0 && error.status !== 429) await this.#read();
-      else this.#host.onFailure(error);
+      if (left !== null && left > 0) {
+        this.wrongLeft = left;
+        this.#host.onDigitsUseless();
+      } else if (error instanceof ApiError && error.status < 500 && error.status !== 0 && error.status !== 429) await this.#read();
+      else this.#host.onFailure(error, "act");
     }
     this.busy = false;
     this.#host.requestUpdate();
@@ -165,7 +168,7 @@ export class ActivationSession implements ReactiveController {
 
   #fail(error: unknown): void {
     this.failure = error;
-    this.#host.onFailure(error);
+    this.#host.onFailure(error, "view");
     this.#host.requestUpdate();
   }
 
@@ -197,7 +200,7 @@ export class ActivationSession implements ReactiveController {
       this.wrongLeft = null;
       if (isReturn && now.state === "present") {
         this.newDigits = true;
-        this.#host.onNewDigits();
+        this.#host.onDigitsUseless();
       }
       const left = data["tries_left"];
       this.#take({
