@@ -1,35 +1,27 @@
 /**
  * The demo bank's one page: log in, accounts, devices. It uses the gateway as any bank's page would: by the elements of
- * /embed/tessera.js, with tokens that its own back end hands it.
+ * /embed/tessera.js, with tokens that its own back end hands it. Here are the session, the way between the views, and the views
+ * with those elements; what only draws stands in files of its own.
  */
 import { LitElement, html, nothing, type TemplateResult } from "lit";
-import { LANGS, LangController, formatDateTime, formatMoney, locale, type Lang } from "../../shared/i18n/index.js";
+import { LangController, type Lang } from "../../shared/i18n/index.js";
 import { icons } from "../../shared/ui/icons.js";
 import { shared } from "../../shared/ui/styles.js";
-import { BankApi, BankError, type Account, type Notice, type SessionView, type Started } from "./api.js";
+import { accounts } from "./accounts.js";
+import { BankApi, BankError, type Notice, type SessionView, type Started } from "./api.js";
+import { languages, menu } from "./header.js";
+import { login } from "./login.js";
 import { messages, type Words } from "./messages.js";
+import { noticesCard } from "./notices.js";
 import { styles } from "./styles.js";
+import { forgetUnderway, keepUnderway, underway } from "./underway.js";
+import { viewOf, type View } from "./views.js";
 
-type View = "accounts" | "devices" | "add";
-const VIEWS: Readonly<Record<string, View>> = { "#/accounts": "accounts", "#/devices": "devices", "#/devices/add": "add" };
 const NOTICES_EVERY_MS = 4_000;
 const BANK = "Banque des Halles";
-const UNDERWAY = "demo.activation";
 
 /** Ends of an activation that no reloading mends. */
 const FINAL = new Set(["unauthenticated", "not-found", "activation-ended"]);
-
-interface Underway {
-  readonly user: string;
-  readonly started: Started;
-}
-
-/** Returns the activation that this customer was in when the tab was reloaded, or null. */
-function underway(user: string): Started | null {
-  const kept = sessionStorage.getItem(UNDERWAY);
-  const found = kept === null ? null : (JSON.parse(kept) as Partial<Underway>);
-  return found?.user === user ? (found.started ?? null) : null;
-}
 
 export class DemoBank extends LitElement {
   static override readonly styles = [...shared, styles];
@@ -133,7 +125,7 @@ export class DemoBank extends LitElement {
   };
 
   readonly #onRoute = (): void => {
-    this._view = VIEWS[location.hash] ?? "accounts";
+    this._view = viewOf(location.hash);
     this._problem = null;
     const customer = this._session?.customer ?? null;
     if (customer === null) return;
@@ -158,7 +150,7 @@ export class DemoBank extends LitElement {
 
   /** Starts an activation; the one before stays on the screen until then, so that the focus has a place to be. */
   async #start(): Promise<void> {
-    sessionStorage.removeItem(UNDERWAY);
+    forgetUnderway();
     this._problem = null;
     await this.#guard(async () => {
       const visit = this.#visit;
@@ -167,13 +159,13 @@ export class DemoBank extends LitElement {
       const user = this._session?.customer?.user;
       if (visit !== this.#visit || this._view !== "add" || user === undefined) return;
       this._started = started;
-      sessionStorage.setItem(UNDERWAY, JSON.stringify({ user, started } satisfies Underway));
+      keepUnderway(user, started);
     });
   }
 
   #leave(): void {
     this._started = null;
-    sessionStorage.removeItem(UNDERWAY);
+    forgetUnderway();
   }
 
   async #readNotices(): Promise<void> {
@@ -195,7 +187,7 @@ export class DemoBank extends LitElement {
         <a class="skip button" href="#content" @click=${this.#onSkip}>${words.skip}</a>
         <div class="bar">
           <div class="brand">${icons.bank(30)} ${BANK}</div>
-          ${(this._session?.customer ?? null) === null ? nothing : this.#menu(words)} ${this.#languages(words, lang)}
+          ${(this._session?.customer ?? null) === null ? nothing : menu(words, this._view, this.#onLogout)} ${languages(words, lang)}
         </div>
       </header>
       <main id="content" tabindex="-1">
@@ -231,67 +223,10 @@ export class DemoBank extends LitElement {
 
   #page(words: Words, lang: Lang): TemplateResult | typeof nothing {
     if (this._session === null) return this.#waiting(words);
-    if (this._session.customer === null) return this.#login(words, this._session);
+    if (this._session.customer === null) return login(words, { session: this._session, isWrong: this._problem === "wrong", onLogin: this.#onLogin });
     if (this._view === "devices") return this.#devices(words, lang);
     if (this._view === "add") return this.#add(words, lang);
-    const { name, accounts } = this._session.customer;
-    return html`<h1 tabindex="-1">${words.hello(name)}</h1>
-      <ul class="accounts">
-        ${accounts.map((account) => this.#account(words, lang, account))}
-      </ul>`;
-  }
-
-  #menu(words: Words): TemplateResult {
-    const item = (view: View, hash: string, text: string): TemplateResult => {
-      const here = this._view === view || (view === "devices" && this._view === "add");
-      return html`<li><a href=${hash} aria-current=${here ? "page" : nothing}>${text}</a></li>`;
-    };
-    return html`<nav aria-label=${words.nav}>
-        <ul>
-          ${item("accounts", "#/accounts", words.accounts)} ${item("devices", "#/devices", words.devices)}
-        </ul>
-      </nav>
-      <button class="quiet" @click=${this.#onLogout}>${words.logout}</button>`;
-  }
-
-  #languages(words: Words, current: Lang): TemplateResult {
-    return html`<div class="languages" role="group" aria-label=${words.language}>
-      ${LANGS.map(
-        (lang) =>
-          html`<button class="quiet" lang=${lang} aria-pressed=${lang === current} @click=${() => {
-            locale.set(lang);
-          }}>${lang}</button>`,
-      )}
-    </div>`;
-  }
-
-  #login(words: Words, session: Extract<SessionView, { customer: null }>): TemplateResult {
-    return html`<form class="card stack login" @submit=${this.#onLogin}>
-      <h1 tabindex="-1">${words.loginTitle}</h1>
-      <p class="soft">${words.loginLead}</p>
-      <fieldset class="choices">
-        <legend>${words.customer}</legend>
-        ${session.choices.map(
-          (choice, index) =>
-            html`<label><input type="radio" name="user" value=${choice.user} ?checked=${index === 0} /> ${choice.name}</label>`,
-        )}
-      </fieldset>
-      <div class="field">
-        <label for="password">${words.password}</label>
-        <input id="password" name="password" type="password" autocomplete="off" required aria-describedby="password-hint" />
-        ${this._problem === "wrong" ? html`<p class="error" role="alert">${words.wrong}</p>` : nothing}
-        <p id="password-hint" class="soft small">${words.passwordHint(session.password)}</p>
-      </div>
-      <button class="big wide">${words.login}</button>
-    </form>`;
-  }
-
-  #account(words: Words, lang: Lang, account: Account): TemplateResult {
-    return html`<li class="card stack">
-      <h2>${words[account.kind]}</h2>
-      <p class="soft code small">${account.iban}</p>
-      <p><span class="sr">${words.balance}</span><span class="amount">${formatMoney(lang, account.balance, account.currency)}</span></p>
-    </li>`;
+    return accounts(words, lang, this._session.customer);
   }
 
   #devices(words: Words, lang: Lang): TemplateResult {
@@ -305,10 +240,7 @@ export class DemoBank extends LitElement {
       ${this._token === ""
         ? this.#waiting(words)
         : html`<tessera-devices lang=${lang} token=${this._token} @tessera-error=${this.#onDevicesError}></tessera-devices>`}
-      <section class="card stack">
-        <h2>${words.noticesTitle}</h2>
-        ${this._notices.length === 0 ? html`<p class="soft">${words.noticesNone}</p>` : this.#noticeList(words, lang)}
-      </section>
+      ${noticesCard(words, lang, this._notices)}
       <details class="card stack">
         <summary>${words.testers}</summary>
         <label class="check"><input type="checkbox" .checked=${this._twoStep} @change=${(event: Event) => {
@@ -319,22 +251,6 @@ export class DemoBank extends LitElement {
         }} /> ${words.classical}</label>
         <p>${words.phoneHint} <a href="/phone/" target="_blank" rel="noopener">${words.phoneApp}</a></p>
       </details>`;
-  }
-
-  /** Lists the notices that mean something to a person; the bank is told of more. */
-  #noticeList(words: Words, lang: Lang): TemplateResult {
-    const told = this._notices.flatMap((notice) => {
-      const say = (words as Readonly<Record<string, unknown>>)[notice.type];
-      const name = notice.data["name"];
-      const device = typeof name === "string" && name !== "" ? name : words.aPhone;
-      return typeof say === "function" ? [{ notice, text: (say as (device: string) => string)(device) }] : [];
-    });
-    return html`<ul class="notices">
-      ${told.map(
-        ({ notice, text }) =>
-          html`<li><span>${text}</span><time class="soft small" datetime=${notice.timestamp}>${formatDateTime(lang, notice.timestamp)}</time></li>`,
-      )}
-    </ul>`;
   }
 
   #add(words: Words, lang: Lang): TemplateResult {
@@ -358,7 +274,7 @@ export class DemoBank extends LitElement {
   };
 
   readonly #onOver = (): void => {
-    sessionStorage.removeItem(UNDERWAY);
+    forgetUnderway();
   };
 
   readonly #onActivationError = (event: CustomEvent<{ readonly code: string }>): void => {
@@ -380,17 +296,11 @@ export class DemoBank extends LitElement {
     this.renderRoot.querySelector<HTMLElement>("#content")?.focus();
   };
 
-  readonly #onLogin = (event: Event): void => {
-    event.preventDefault();
-    const form = new FormData(event.target as HTMLFormElement);
-    const text = (name: string): string => {
-      const value = form.get(name);
-      return typeof value === "string" ? value : "";
-    };
+  readonly #onLogin = (user: string, password: string): void => {
     this._problem = null;
     void (async () => {
       try {
-        this.#enter(await this.#api.login(text("user"), text("password")));
+        this.#enter(await this.#api.login(user, password));
         this.#focusHeading = true;
         this.#onRoute();
       } catch (error) {

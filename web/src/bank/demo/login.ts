@@ -1,0 +1,41 @@
+/** The page before a customer is logged in. */
+import { html, nothing, type TemplateResult } from "lit";
+import type { SessionView } from "./api.js";
+import type { Words } from "./messages.js";
+
+export interface Login {
+  readonly session: Extract<SessionView, { customer: null }>;
+  readonly isWrong: boolean;
+  readonly onLogin: (user: string, password: string) => void;
+}
+
+export function login(words: Words, { session, isWrong, onLogin }: Login): TemplateResult {
+  const onSubmit = (event: Event): void => {
+    event.preventDefault();
+    const form = new FormData(event.target as HTMLFormElement);
+    onLogin(textOf(form, "user"), textOf(form, "password"));
+  };
+  return html`<form class="card stack login" @submit=${onSubmit}>
+    <h1 tabindex="-1">${words.loginTitle}</h1>
+    <p class="soft">${words.loginLead}</p>
+    <fieldset class="choices">
+      <legend>${words.customer}</legend>
+      ${session.choices.map(
+        (choice, index) =>
+          html`<label><input type="radio" name="user" value=${choice.user} ?checked=${index === 0} /> ${choice.name}</label>`,
+      )}
+    </fieldset>
+    <div class="field">
+      <label for="password">${words.password}</label>
+      <input id="password" name="password" type="password" autocomplete="off" required aria-describedby="password-hint" />
+      ${isWrong ? html`<p class="error" role="alert">${words.wrong}</p>` : nothing}
+      <p id="password-hint" class="soft small">${words.passwordHint(session.password)}</p>
+    </div>
+    <button class="big wide">${words.login}</button>
+  </form>`;
+}
+
+function textOf(form: FormData, name: string): string {
+  const value = form.get(name);
+  return typeof value === "string" ? value : "";
+}
