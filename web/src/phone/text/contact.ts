@@ -176,7 +176,7 @@ export const detail = defineMessages({
     unknownText: "Il a sans doute été retiré sur la page de votre banque. Effacez-le ici, ou appelez votre banque si cela vous surprend.",
     forget: "Effacer ici",
     forgetText: "Ses clés seront effacées de ce téléphone. Pour utiliser à nouveau cette banque ici, vous l’ajouterez depuis la page de votre banque.",
-    forgetUnfinished: "L’activation n’est pas terminée. Ses clés seront effacées de ce téléphone ; si votre banque l’a dans sa liste, supprimez-l’y. Pour utiliser cette banque ici, vous l’ajouterez depuis la page de votre banque.",
+    forgetUnfinished: "L’activation n’est pas terminée. Ses clés seront effacées de ce téléphone ; si votre banque l’a dans sa liste, supprimez-l’y. Pour utiliser cette banque ici, vous l’ajouterez depuis la page de votre banque.",
     committingText: "La dernière étape a été interrompue. Nous la terminons dès que votre banque est joignable.",
     never: "Pas encore",
   },
