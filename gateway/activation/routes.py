@@ -22,6 +22,7 @@ from gateway.http.hosts import Hosts
 from gateway.http.routing import ApiRequest, Auth, Route
 from gateway.protocol import crockford
 from gateway.protocol.errors import MalformedCode
+from gateway.protocol.frames import SUBPROTOCOL
 from gateway.protocol.keys import compress
 
 _TAG = "activations"
@@ -243,7 +244,10 @@ def _show_routes(on: _PageHandlers) -> list[Route]:
             on.follow,
             auth=Auth.PAGE_TOKEN,
             summary="Follow what the page token is for",
-            description="Server-sent events; Last-Event-ID takes the stream up again.",
+            description="Server-sent events, each with `id`, `event` (its type) and `data` (JSON, as the webhook of "
+            "that type has it). A token of an activation hears `activation.waiting` and `activation.away`, and what "
+            "webhooks tell of it; a customer's token hears `binding.…`. `stream.reset` says that events were missed: "
+            "read anew. Last-Event-ID takes the stream up again; a comment comes every 15 s.",
             limit="stream",
             tag="events",
             cross_origin=True,
@@ -314,8 +318,10 @@ def _phone_routes(on: _PhoneHandlers) -> list[Route]:
             "/phone/v1/channel",
             on.open_channel,
             **common,
-            summary="Open the phone channel (WebSocket, subprotocol tessera.v1)",
+            summary="Open the phone channel",
+            description="A WebSocket of binary frames, under the subprotocol `tessera.v1`: the protocol's own "
+            "specification says what they hold (gateway/protocol/README.md).",
             limit="phone",
-            stream=True,
+            subprotocol=SUBPROTOCOL,
         ),
     ]

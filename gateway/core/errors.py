@@ -47,6 +47,12 @@ class ProblemCode(Enum):
     )
     PAYLOAD_TOO_LARGE = ("payload-too-large", 413, "The body is too large", "Send less.")
     UNSUPPORTED_MEDIA_TYPE = ("unsupported-media-type", 415, "The body is not JSON", "Send application/json.")
+    UPGRADE_REQUIRED = (
+        "upgrade-required",
+        426,
+        "This address speaks WebSocket alone",
+        "Open a WebSocket that offers the subprotocol which the detail names.",
+    )
     RATE_LIMITED = ("rate-limited", 429, "Too many requests", "Wait as long as Retry-After says.")
     ACTIVATION_ENDED = ("activation-ended", 410, "This activation has ended", "Start a new one.")
     DEVICE_CODE_WRONG = (

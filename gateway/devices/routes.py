@@ -182,7 +182,16 @@ def routes(service: DeviceService) -> list[Route]:
             params=BindingParams,
             response=BindingList,
         ),
-        Route("GET", one, on.read, **common, **answers, scope=_READ, summary="Read a phone"),
+        Route(
+            "GET",
+            one,
+            on.read,
+            **common,
+            response=BindingBody,
+            problems=(ProblemCode.NOT_FOUND,),
+            scope=_READ,
+            summary="Read a phone",
+        ),
         Route(
             "PATCH",
             one,

@@ -10,7 +10,7 @@ from typing import Protocol
 import structlog
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from gateway.core.errors import Problem
+from gateway.core.errors import Problem, ProblemCode
 from gateway.http.hosts import Hosts
 from gateway.http.places import PLACE
 from gateway.protocol.errors import ContactRefused, ErrorCode, MalformedFrame, UnsupportedSuite
@@ -89,12 +89,13 @@ class PhoneDoor:
         return len(self._open)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """Answer `GET /phone/v1/channel`: upgrade, read the hello, hand over."""
+        """Answer `GET /phone/v1/channel`: upgrade, read the hello, hand over. Raises Problem(UPGRADE_REQUIRED) for a
+        caller that does not offer our subprotocol, Problem(UNAVAILABLE) past the bound."""
         offered = request.headers.get("Sec-WebSocket-Protocol", "")
         if SUBPROTOCOL not in (part.strip() for part in offered.split(",")):
-            return web.Response(status=426, text=f"the subprotocol {SUBPROTOCOL} is needed\n")
+            raise Problem(ProblemCode.UPGRADE_REQUIRED, f"the subprotocol {SUBPROTOCOL} is needed")
         if len(self._open) >= self._limit:
-            return web.Response(status=503, text="too many channels\n", headers={"Retry-After": "5"})
+            raise Problem(ProblemCode.UNAVAILABLE, "too many channels are open", retry_after=5)
         ws = web.WebSocketResponse(
             protocols=(SUBPROTOCOL,),
             max_msg_size=MAX_FRAME + 1,  # aiohttp refuses what is as long as this

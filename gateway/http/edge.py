@@ -3,10 +3,9 @@ fails, including what no route matches. One middleware, because each costs time 
 pattern, never the path or the query, which may hold identifiers of customers."""
 
 import ipaddress
-import itertools
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 
 import structlog
 from aiohttp import web
@@ -56,9 +55,7 @@ class Edge:
         self._trusted_proxies = trusted_proxies
         self._metrics = metrics
         self._own_pages = own_pages
-        # Request ids tell requests apart in logs and keep nothing secret: this run's name and a number.
-        self._run = secrets.token_hex(4)
-        self._numbers = itertools.count()
+        self._ids = _request_ids()
         self._headers: Mapping[str, str] = {
             "X-Content-Type-Options": "nosniff",
             "Referrer-Policy": "no-referrer",
@@ -89,7 +86,7 @@ class Edge:
     async def middleware(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
         """Answer, count, log."""
         started = time.perf_counter()
-        request_id = request[REQUEST_ID] = f"{self._run}{next(self._numbers):08x}"
+        request_id = request[REQUEST_ID] = next(self._ids)
         if self._trusted_proxies and request.remote in self._trusted_proxies:
             request = self._believe_proxy(request)
         elif (place := place_of_address(request.remote)) is not None:
@@ -170,3 +167,12 @@ def _believe_proxy(request: web.Request) -> web.Request:
 def _route_name(request: web.Request) -> str:
     resource = request.match_info.route.resource
     return f"{request.method} {resource.canonical}" if resource is not None else "no route"
+
+
+def _request_ids() -> Iterator[str]:
+    """Yield random names of 16 hexadecimal digits. Random bytes are asked for by the hundred: each time, other threads
+    get their turn meanwhile."""
+    while True:
+        fresh = secrets.token_bytes(8 * 256)
+        for at in range(0, len(fresh), 8):
+            yield fresh[at : at + 8].hex()

@@ -19,6 +19,7 @@ _BY_STATUS = {
     405: ProblemCode.METHOD_NOT_ALLOWED,
     413: ProblemCode.PAYLOAD_TOO_LARGE,
     415: ProblemCode.UNSUPPORTED_MEDIA_TYPE,
+    426: ProblemCode.UPGRADE_REQUIRED,
     429: ProblemCode.RATE_LIMITED,
     503: ProblemCode.UNAVAILABLE,
 }
@@ -45,6 +46,8 @@ def problem_response(
         response.headers["Retry-After"] = str(problem.fields["retry_after"])
     if kind is ProblemCode.UNAUTHENTICATED:
         response.headers["WWW-Authenticate"] = 'Bearer realm="tessera"'
+    if kind is ProblemCode.UPGRADE_REQUIRED:
+        response.headers["Upgrade"] = "websocket"
     return response
 
 

@@ -82,7 +82,9 @@ class _Options:
     cross_origin: bool = False
     """May a page of an allowed origin call it? True for what the elements use."""
     stream: bool = False
-    """Answers a stream or a WebSocket: no body, no idempotency."""
+    """Answers server-sent events: no body, no idempotency."""
+    subprotocol: str = ""
+    """Answers a WebSocket under this subprotocol, and nothing else."""
     hidden: bool = False
     """Not in the OpenAPI document."""
 

@@ -47,6 +47,14 @@ describe("operationsOf", () => {
   it("does with as little as a document may say", () => {
     expect(health).toMatchObject({ id: "get-/healthz", summary: "", tag: "other", credentials: [], answers: [] });
     expect(operationsOf({})).toEqual([]);
+  });
+
+  it("tells webhooks after the paths, by their names", () => {
+    const told = operationsOf({ paths: {}, webhooks: { "thing.done": { post: { summary: "Tell of it", tags: ["webhooks"] } } } });
+    expect(told).toMatchObject([{ method: "POST", path: "thing.done", tag: "webhooks" }]);
+  });
+
+  it("reads no schemas where there are none", () => {
     expect(schemasOf({})).toEqual({});
   });
 });

@@ -141,9 +141,12 @@ function credentials(security: Json | undefined): readonly string[] {
   return list(security).flatMap((scheme) => (isObject(scheme) ? Object.keys(scheme) : []));
 }
 
-/** Returns every operation of the document, in its order. */
+/** Returns every operation of the document, in its order: those of the paths, then the webhooks by their names. */
 export function operationsOf(document: JsonObject): readonly Operation[] {
-  const paths = document["paths"];
+  return [...operationsIn(document["paths"]), ...operationsIn(document["webhooks"])];
+}
+
+function operationsIn(paths: Json | undefined): readonly Operation[] {
   if (!isObject(paths)) return [];
   return Object.entries(paths).flatMap(([path, item]) =>
     METHODS.flatMap((method) => {
