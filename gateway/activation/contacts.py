@@ -24,6 +24,7 @@ from gateway.activation.models import (
 from gateway.activation.ports import BindingDesk, PinEnrolment, Sealing
 from gateway.activation.secrets import derive_nonce, derive_psk, device_code_cell, open_seed, raw_id
 from gateway.activation.service import ActivationService
+from gateway.core.errors import Problem, ProblemCode
 from gateway.core.events import Journal
 from gateway.core.ids import encode_id
 from gateway.core.subjects import BindingRef, DeviceFacts, NewPhone
@@ -209,7 +210,8 @@ class ContactService:
 
     async def present(self, admission: Admission, phone: PresentPhone) -> Activation:
         """Step (6), after a valid m3: the activation is `present`, or `confirmed` already for a phone that comes
-        again. Raises `Ended`; for another phone's keys, after the activation has ended for everyone."""
+        again. Raises `Ended`; for another phone's keys, after the activation has ended for everyone; and
+        Problem(UNAVAILABLE) for a phone that does not know of the second step."""
         cell = device_code_cell(admission.activation.id)
         sealed = await self._sealer.seal(phone.device_code, **cell)
 
@@ -219,6 +221,9 @@ class ContactService:
             is_late = self._activations.now_ms() >= known.expires_at
             if is_late or seen is None or not store.save(tx, known, seen):
                 known = self._require_live(tx, known.id)
+                if known.is_two_step and not admission.is_two_step:
+                    # m2 told the phone one step: it comes again and is told two.
+                    raise Problem(ProblemCode.UNAVAILABLE, "the activation takes two steps by now")
                 seen = self._seen(known, admission, phone, sealed)
                 if seen is None:
                     self._contest(tx, known)
@@ -228,7 +233,11 @@ class ContactService:
             self._journal.record(tx, facts.present(seen, phone.device, is_return=is_return))
             return replace(seen, version=known.version + 1)
 
-        activation = await self._storage.write(unit)
+        try:
+            activation = await self._storage.write(unit)
+        except Problem:
+            self._activations.recent.forget(admission.activation.id)
+            raise
         if activation is None:
             self._activations.recent.forget(admission.activation.id)
             raise Ended("contested")

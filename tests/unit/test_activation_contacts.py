@@ -371,12 +371,24 @@ async def test_two_steps_that_another_node_set_are_told_anew(stage: Stage) -> No
     assert (await stage.admit(activation, 0)).is_two_step
 
 
-async def test_present_and_confirm_see_what_another_node_changed(stage: Stage) -> None:
+async def test_two_steps_set_between_m2_and_m3_are_never_passed_by(stage: Stage) -> None:
     activation = await stage.start()
     admission = await stage.claim(activation, 0)
     await other_node(stage, activation, is_two_step=True)
-    there = await stage.contacts.present(admission, phone())
-    assert there.is_two_step
+    with pytest.raises(Problem) as problem:
+        await stage.contacts.present(admission, phone())
+    assert problem.value.kind is ProblemCode.UNAVAILABLE
+    assert (await stage.read(activation)).state is ActivationState.WAITING
+    again = await stage.claim(activation, 0)
+    assert again.is_two_step
+    assert (await stage.contacts.present(again, phone())).state is ActivationState.PRESENT
+
+
+async def test_present_and_confirm_see_what_another_node_changed(stage: Stage) -> None:
+    activation = await stage.start()
+    admission = await stage.claim(activation, 0)
+    await other_node(stage, activation, tries_left=2)
+    assert (await stage.contacts.present(admission, phone())).tries_left == 2
     await other_node(stage, activation, tries_left=1)
     with pytest.raises(Problem) as problem:
         await stage.activations.confirm(tenant_id=TENANT, activation_id=activation.id, code="00000000")
