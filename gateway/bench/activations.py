@@ -27,7 +27,7 @@ TURNS = 7
 GATEWAY_S, BARE_S, LEDGER_S, WARM_UP_S = 2.0, 1.0, 5.0, 1.0
 RATE_BAR = Bar(60, "at least")
 CPU_BAR = Bar(4, judges="ratio")
-REST = "aiohttp"
+REST = "rest: aiohttp, event loop"
 
 
 @dataclass(frozen=True, slots=True)
