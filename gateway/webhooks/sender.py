@@ -95,7 +95,8 @@ class WebhookSender:
 
     @property
     def waiting(self) -> int:
-        """How many deliveries waited, to all endpoints and for all nodes, at the last look, a minute and a half ago at most."""
+        """How many deliveries waited, to all endpoints and for all nodes, at the last look: a minute and a half ago at
+        most."""
         return sum(backlog.count for backlog in self._backlogs)
 
     @property
