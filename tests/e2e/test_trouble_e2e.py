@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from camera import write_film
 from gateway_process import GatewayProcess
-from people import Desktop, Phone
+from people import GOOD_PIN, Desktop, Phone
 from playwright.sync_api import WebSocketRoute, expect
 
 MakeDesktop = Callable[..., Desktop]
@@ -292,3 +292,25 @@ def test_phone_that_comes_anew_in_two_steps_finds_its_own_second_code(
     phone.choose_pin()
     expect(desktop.heading("ready")).to_be_visible(timeout=20_000)
     phone.finish()
+
+
+def test_pin_that_the_bank_unblocked_is_taken_when_the_customer_looks(
+    slow_turning: GatewayProcess, make_desktop: MakeDesktop, make_phone: MakePhone
+) -> None:
+    desktop, phone = begin(slow_turning, make_desktop, make_phone)
+    phone.scan(desktop.photograph(wait_for_turn=False))
+    desktop.type_device_code(phone.bind_to_code())
+    phone.choose_pin()
+    phone.finish()
+    desktop.back_to_devices()
+    binding = desktop.page.locator("[data-binding]").first.get_attribute("data-binding")
+    phone.page.get_by_text("Claire Martin").click()
+    phone.button("change pin").click()
+    for told in ("4 tries left", "3 tries left", "2 tries left", "1 try left", "Your PIN opens again at"):
+        phone.type_pin("518273")
+        expect(phone.page.get_by_text(told)).to_be_visible(timeout=15_000)
+    slow_turning.as_bank("POST", f"/api/v1/bindings/{binding}/unblock-pin")
+    phone.page.go_back()
+    phone.button("change pin").click()
+    phone.type_pin(GOOD_PIN)
+    expect(phone.page.get_by_role("heading", name="Choose a new PIN")).to_be_visible(timeout=15_000)

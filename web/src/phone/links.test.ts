@@ -4,7 +4,7 @@ import { PhoneClientError, type Channel } from "../shared/phone-client/index.js"
 import { Links } from "./links.js";
 
 const open = vi.fn<(bindingId: string) => Promise<Channel>>();
-const channel = { state: { state: "active" }, on: () => () => undefined } as unknown as Channel;
+const channel = { state: { state: "active", pin: { digits: 6, left: 5, blockedUntil: null } }, on: () => () => undefined } as unknown as Channel;
 
 describe("Links", () => {
   beforeEach(() => {
@@ -35,6 +35,19 @@ describe("Links", () => {
     expect(links.view("a").status).toBe("online");
     await vi.advanceTimersByTimeAsync(60_000);
     expect(open).toHaveBeenCalledTimes(2);
+  });
+
+  it.each([
+    [0, 1],
+    [3, 0],
+  ])("asks after a PIN with %i tries left when the app is in front again: %i times", async (left, times) => {
+    const renew = vi.fn(() => Promise.resolve());
+    open.mockResolvedValueOnce({ ...channel, state: { state: "active", pin: { digits: 6, left, blockedUntil: null } }, renew } as unknown as Channel);
+    const links = new Links(open);
+    links.ensure("a");
+    await vi.advanceTimersByTimeAsync(0);
+    links.nudge();
+    expect(renew).toHaveBeenCalledTimes(times);
   });
 
   it("lets a removed binding rest", async () => {

@@ -53,9 +53,18 @@ export class Links {
     this.#listen(bindingId, channel);
   }
 
-  /** Tries every broken link at once: the network is back, or the app is in front again. */
+  /** Tries every broken link at once, and asks after blocked PINs: the network is back, or the app is in front again. */
   nudge(): void {
-    for (const bindingId of this.#views.keys()) this.#again(bindingId);
+    for (const bindingId of this.#views.keys()) {
+      this.#again(bindingId);
+      this.askBlocked(bindingId);
+    }
+  }
+
+  /** Takes an open channel up anew when the PIN was blocked at last: no message tells it that the bank unblocked the PIN. */
+  askBlocked(bindingId: string): void {
+    const { status, state, channel } = this.view(bindingId);
+    if (status === "online" && state?.pin.left === 0) void channel?.renew().catch(() => undefined);
   }
 
   /** Closes and forgets the link of a binding. */

@@ -6,6 +6,7 @@ import { classifyFailure } from "./camera.js";
 import { readUserAgent } from "./device.js";
 import type { LinkView } from "./links.js";
 import { readPastedLink } from "./pasted-link.js";
+import { pinBlock } from "./pin-block.js";
 import { explainFailure } from "./text/errors.js";
 
 describe("readPastedLink", () => {
@@ -72,6 +73,27 @@ describe("bindingState", () => {
     expect(bindingState(binding, refused)).toEqual({ state: "unknown", tone: "bad" });
     expect(bindingState({ ...binding, state: "suspended" }, refused).state).toBe("unknown");
     expect(bindingState({ ...binding, state: "committing" }, refused).state).toBe("committing");
+  });
+});
+
+describe("pinBlock", () => {
+  const NOW = 1_000;
+  const pin = { digits: 6, left: 0, blockedUntil: null };
+  const refused = (until: number | null): PhoneClientError => new PhoneClientError("pin-blocked", { until });
+
+  it("believes the refusal, until its time is over or the bank has told of tries", () => {
+    expect(pinBlock(refused(null), pin, NOW)?.code).toBe("pin-blocked");
+    expect(pinBlock(refused(NOW + 1), pin, NOW)?.details.until).toBe(NOW + 1);
+    expect(pinBlock(refused(NOW), pin, NOW)).toBeNull();
+    expect(pinBlock(refused(null), { ...pin, left: 5 }, NOW)).toBeNull();
+    expect(pinBlock(new PhoneClientError("pin-wrong", { left: 0, until: null }), pin, NOW)?.code).toBe("pin-wrong");
+  });
+
+  it("believes what the bank told when the channel opened", () => {
+    expect(pinBlock(null, { ...pin, blockedUntil: NOW + 1 }, NOW)?.details.until).toBe(NOW + 1);
+    expect(pinBlock(null, { ...pin, blockedUntil: NOW }, NOW)).toBeNull();
+    expect(pinBlock(new PhoneClientError("offline"), { ...pin, left: 5 }, NOW)).toBeNull();
+    expect(pinBlock(null, undefined, NOW)).toBeNull();
   });
 });
 

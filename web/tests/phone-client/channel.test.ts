@@ -219,6 +219,20 @@ describe("the PIN", () => {
     await expect(channel.provePin(PIN)).rejects.toMatchObject({ code: "pin-blocked", next: "contact-bank" });
   });
 
+  it("is known to be unblocked once the channel is taken up anew", async () => {
+    const world = await bound();
+    const channel = await world.open();
+    for (let tries = 0; tries < 5; tries += 1) await expect(channel.provePin(OTHER_PIN)).rejects.toBeInstanceOf(PhoneClientError);
+    expect(channel.state.pin.left).toBe(0);
+    world.gateway.left = 5;
+    world.gateway.blockedUntil = null;
+    const back = once(channel, "reconnected");
+    await channel.renew();
+    await back;
+    expect(channel.state.pin).toMatchObject({ left: 5, blockedUntil: null });
+    await channel.provePin(PIN);
+  });
+
   it("is changed under a new device secret", async () => {
     const world = await bound();
     const channel = await world.open();

@@ -7,16 +7,13 @@ import { shared } from "../../shared/ui/styles.js";
 import { notice } from "../parts/notice.js";
 import "../parts/pin-pad.js";
 import "../parts/pin-setup.js";
+import { isBlocked, pinBlock } from "../pin-block.js";
 import { common } from "../text/common.js";
 import { detail, pin as words } from "../text/contact.js";
 import { explainFailure } from "../text/errors.js";
 import { ScreenElement } from "./base.js";
 
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
-
-function isBlocked(error: PhoneClientError): boolean {
-  return error.code === "pin-blocked" || (error.code === "pin-wrong" && error.details.left === 0);
-}
 
 /** Says what is wrong with a PIN that was proved, with the tries left or the time it opens again. */
 export function sayPinFailure(error: unknown, lang: Lang): string {
@@ -60,6 +57,11 @@ export class ChangePinScreen extends ScreenElement {
   @state() private failure: unknown = null;
   private opening: ReturnType<typeof setTimeout> | undefined;
 
+  override connectedCallback(): void {
+    super.connectedCallback();
+    this.model.links.askBlocked(this.bindingid);
+  }
+
   override render(): TemplateResult {
     const text = words[this.speech];
     const link = this.model.links.view(this.bindingid);
@@ -81,9 +83,10 @@ export class ChangePinScreen extends ScreenElement {
         <button type="button" class="big wide" @click=${this.onDone}>${common[this.speech].back}</button>
       </section>`;
     }
+    const isOver = this.failure instanceof PhoneClientError && isBlocked(this.failure);
     return html`<section class="stack">
       <h1 tabindex="-1">${text.current}</h1>
-      ${this.failure === null ? nothing : notice({ kind: "bad", title: sayPinFailure(this.failure, this.speech) })}
+      ${this.failure === null || isOver ? nothing : notice({ kind: "bad", title: sayPinFailure(this.failure, this.speech) })}
       <ts-pin-pad .digits=${digits} .disabled=${this.busy !== null} .label=${`${text.current}. ${text.field(digits)}`} @ts-pin=${this.onOld}></ts-pin-pad>
       <p class="soft" role="status">${this.busy === null ? nothing : text.checking}</p>
     </section>`;
@@ -104,16 +107,8 @@ export class ChangePinScreen extends ScreenElement {
     clearTimeout(this.opening);
   }
 
-  /** The block in force: the one just met, or the one that the bank told when the channel opened. */
   private block(): PhoneClientError | null {
-    const failed = this.failure;
-    if (failed instanceof PhoneClientError && isBlocked(failed)) {
-      const { until } = failed.details;
-      return typeof until === "number" && until <= Date.now() ? null : failed;
-    }
-    const pin = this.model.links.view(this.bindingid).state?.pin;
-    if (pin === undefined || pin.blockedUntil === null || pin.blockedUntil <= Date.now()) return null;
-    return new PhoneClientError("pin-blocked", { until: pin.blockedUntil });
+    return pinBlock(this.failure, this.model.links.view(this.bindingid).state?.pin, Date.now());
   }
 
   private readonly onOld = (event: CustomEvent<{ pin: string }>): void => {

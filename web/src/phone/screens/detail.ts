@@ -58,7 +58,9 @@ export class DetailScreen extends ScreenElement {
   override connectedCallback(): void {
     super.connectedCallback();
     const binding = this.binding();
-    if (binding !== undefined) this.model.watch(binding);
+    if (binding === undefined) return;
+    this.model.watch(binding);
+    this.model.links.askBlocked(binding.id);
   }
 
   override render(): TemplateResult {

@@ -117,6 +117,14 @@ export class OpenChannel extends Emitter<ChannelEvents> implements Channel {
     return this.#environment.now() - started;
   }
 
+  /** Drops the connection once it is idle; the resume that follows is told how the PIN stands. */
+  async renew(): Promise<void> {
+    await this.#inTurn(() => {
+      this.#conversation.drop();
+      return Promise.resolve();
+    });
+  }
+
   async provePin(pin: string): Promise<void> {
     requireDigits(pin, this.#state.pin.digits);
     await this.#inTurn(() => this.#prove(pin));

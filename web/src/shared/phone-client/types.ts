@@ -127,6 +127,8 @@ export interface Channel extends Emits<ChannelEvents> {
   readonly state: ChannelState;
   readonly connected: boolean;
   ping(): Promise<number>;
+  /** Takes the channel up anew, so that `state` is what the gateway knows now; "reconnected" says when. */
+  renew(): Promise<void>;
   provePin(pin: string): Promise<void>;
   changePin(oldPin: string, newPin: string): Promise<void>;
   rename(name: string): Promise<string>;
