@@ -164,7 +164,7 @@ def _guarded(work: Callable[[], Any]) -> Any:
     except ConfigError as error:
         raise _refusal(error) from None
     except Problem as error:
-        raise click.ClickException(f"{error} [{error.kind.code}]") from error
+        raise click.ClickException(f"{error} [{error.kind.code}]\n    {error.next_step}") from error
     except HsmError as error:
         raise click.ClickException(f"{error} [{error.code}]") from error
     except ArgumentError:

@@ -120,7 +120,8 @@ def _bind(host: str, port: int) -> socket.socket:
         bound.close()
         problem = f"cannot listen on {host} port {port} ({error.strerror})"
         if error.errno in (errno.EADDRINUSE, errno.EACCES):
-            found = ConfigProblem("listen_port", problem, "Stop what listens there, or set another port.")
+            step = "Stop what listens there, or set another port by TESSERA_LISTEN_PORT."
+            found = ConfigProblem("listen_port", problem, step)
         else:
             found = ConfigProblem("listen_host", problem, "Set it to an address of this machine.")
         raise ConfigError([found]) from None

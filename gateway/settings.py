@@ -2,6 +2,7 @@
 composition root and the command line read it; services take the values they need, never this struct. Errors name
 the key and the next step, and never repeat a value, since a database URL may hold a password."""
 
+import difflib
 import os
 import re
 import tomllib
@@ -274,6 +275,8 @@ def _unknown_names(environment: Mapping[str, str], *, key_store: str) -> list[Co
         if _KUBERNETES.fullmatch(short) or (short.endswith("PORT") and "://" in value):
             continue
         step = "Correct its name, or unset it; see `tessera check-config --keys`."
+        if near := difflib.get_close_matches(short, known, n=2, cutoff=0.5):
+            step = f"Did you mean {' or '.join(PREFIX + other for other in near)}? {step}"
         problems.append(ConfigProblem(name, "nothing reads this variable", step))
     return problems
 

@@ -48,7 +48,7 @@ def audit_group() -> None:
     """Group of `tessera audit`."""
 
 
-@audit_group.command("verify")
+@audit_group.command("verify", short_help="Check the whole log and its signatures.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 @click.option(
     "--known",

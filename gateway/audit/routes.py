@@ -71,7 +71,7 @@ def routes(service: AuditService) -> list[Route]:
             "changed: `tessera audit verify` proves it.",
             params=AuditQuery,
             response=AuditList,
-            tag="Audit",
+            tag="audit",
         )
     ]
 

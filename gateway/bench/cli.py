@@ -25,7 +25,7 @@ def load_benches() -> None:
         importlib.import_module(f"{gateway.bench.__name__}.{module.name}")
 
 
-@click.command("bench")
+@click.command("bench", short_help="Measure, beside a bound of the same run.")
 @click.argument("name")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 @click.option("--strict", is_flag=True, help="Exit 1 when a bar is missed.")

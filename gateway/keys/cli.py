@@ -32,7 +32,11 @@ def keys_group() -> None:
     """Group of `tessera keys`."""
 
 
-@keys_group.command("init", help="Make the key store if it can be made, and the keys that the gateway needs.")
+@keys_group.command(
+    "init",
+    help="Make the key store if it can be made, and the keys that the gateway needs.",
+    short_help="Make the key store and its keys.",
+)
 @_as_json
 @click.pass_obj
 def init_command(settings: Settings, as_json: bool) -> None:  # noqa: FBT001 - click calls it

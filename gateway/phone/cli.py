@@ -5,7 +5,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -19,11 +19,14 @@ from gateway.phone.models import Binding
 from gateway.phone.options import Failure, Options, Refused, run, sentence
 from gateway.phone.prompts import YES, Teller, agree, ask, ask_code2, ask_new_pin, ask_pin, read_picture
 from gateway.phone.store import FileStore
-from gateway.protocol.code import read_link, read_scan
+from gateway.protocol.code import TypedCode, read_link, read_scan
 from gateway.protocol.errors import ErrorCode, ProtocolError
+
+T = TypeVar("T")
 
 _DEFAULT_STORE = Path(click.get_app_dir("tessera")) / "phone.keys"
 _NAME_LENGTH = 64
+_NOTHING_YET = "This phone is bound to nothing yet. See: tessera phone --help"
 _FORGOTTEN = "The bank does not know this phone any more."
 
 
@@ -208,6 +211,7 @@ def typed(code: str, gateway_key: str | None, **_options: Any) -> None:
     except ValueError:
         raise click.BadParameter("not hexadecimal", param_hint="--gateway-key") from None
     read = _given(code, "Code")
+    _or_fail(lambda: TypedCode.parse(read))
     activate(None, lambda client, teller: client.begin_typed(read, gateway_public=pinned, listener=teller))
 
 
@@ -217,7 +221,7 @@ def _given(argument: str, name: str) -> str:
     return text.strip()
 
 
-def _or_fail(read: Callable[[], tuple[str | None, bytes]]) -> tuple[str | None, bytes]:
+def _or_fail(read: Callable[[], T]) -> T:
     try:
         return read()
     except ProtocolError as error:
@@ -231,13 +235,17 @@ def list_bindings() -> None:
     async def work(store: FileStore) -> None:
         bindings = store.bindings()
         if not bindings:
-            click.echo("This phone is bound to nothing yet. See: tessera phone --help")
+            click.echo(_NOTHING_YET)
         for binding in bindings:
             added = datetime.fromtimestamp(binding.added, UTC).strftime("%Y-%m-%d")
             state = "" if binding.state == "active" else "  (not finished: run `open`, or scan again)"
             click.echo(f"{_id(binding)}  {binding.tenant}: {binding.label}  {binding.host}  {added}{state}")
 
-    run(work)
+    options: Options = click.get_current_context().obj
+    if options.store.exists():
+        run(work)
+    else:
+        click.echo(_NOTHING_YET)
 
 
 def with_channel(

@@ -3,7 +3,9 @@ failures are printed, each with what to do next and an exit status of its own ki
 
 import asyncio
 import contextlib
+import getpass
 import ssl
+import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,7 +76,13 @@ class Options:
         elif self.key_file is None:
             new = not self.store.exists()
             text = "Choose a passphrase for this phone's keys" if new else "Passphrase of this phone's keys"
-            passphrase = click.prompt(text, hide_input=True, confirmation_prompt=new)
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", getpass.GetPassWarning)
+                try:
+                    passphrase = click.prompt(text, hide_input=True, confirmation_prompt=new)
+                except getpass.GetPassWarning:
+                    advice = "give it by --passphrase-file, or use --key-file instead"
+                    raise Failure(f"A passphrase is asked for at a terminal alone: {advice}.") from None
         store = FileStore.open(self.store, passphrase=passphrase, key_file=self.key_file)
         store.forget_expired(SystemClock().now())
         return store

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import click
 
-from gateway.tenants.models import ApiKey, Scope
+from gateway.tenants.models import ApiKey, Scope, Tenant
 from gateway.tenants.service import ApiKeyService, TenantService
 
 
@@ -31,12 +31,26 @@ def tenant_group(run: Run) -> click.Group:
     def group() -> None:
         """Banks on this installation."""
 
-    @group.command(name="create")
+    @group.command(name="create", short_help="Make a tenant called NAME.")
     @click.argument("name")
-    def create(name: str) -> None:
+    @click.option("--same-name", is_flag=True, help="Make it though another is called so.")
+    def create(name: str, same_name: bool) -> None:  # noqa: FBT001 - click hands flags over so
         """Make a tenant called NAME, as phones show it, and its agreement key. Prints the tenant's id, which
         `tessera api-key create` takes."""
-        click.echo(run(lambda desk: desk.tenants.create(name)).id)
+
+        async def made(desk: Desk) -> Tenant:
+            for other in [] if same_name else await desk.tenants.list():
+                if other.name == name.strip():
+                    raise click.ClickException(
+                        f"{other.id} is called so already. For another one of that name: --same-name"
+                    )
+            return await desk.tenants.create(name)
+
+        tenant: Tenant = run(made)
+        click.echo(
+            f"Next, a key for its back end: tessera api-key create --tenant {tenant.id} --help", err=True
+        )
+        click.echo(tenant.id)
 
     @group.command(name="list")
     def list_all() -> None:

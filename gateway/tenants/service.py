@@ -21,6 +21,7 @@ KEY_BYTES = 32
 TOUCH_MS = 60_000
 """How old `last_used_at` may be before a use is noted again."""
 LISTED_S = 5.0
+_LIST = "`tessera tenant list` shows those that there are."
 
 
 class TenantKeys(Protocol):
@@ -73,7 +74,7 @@ class TenantService:
         if known is None:
             known = await self._storage.read(lambda tx: store.find_tenant(tx, tenant_id))
             if known is None:
-                raise Problem(ProblemCode.NOT_FOUND, "there is no such tenant")
+                raise Problem(ProblemCode.NOT_FOUND, "there is no such tenant", next_step=_LIST)
             self._known[tenant_id] = known
         return known
 
@@ -111,7 +112,7 @@ class ApiKeyService:
 
         def unit(tx: Transaction) -> None:
             if store.find_tenant(tx, tenant_id) is None:
-                raise Problem(ProblemCode.NOT_FOUND, "there is no such tenant")
+                raise Problem(ProblemCode.NOT_FOUND, "there is no such tenant", next_step=_LIST)
             if store.count_keys(tx, tenant_id) >= MAX_KEYS:
                 raise Problem(ProblemCode.CONFLICT, f"a tenant has at most {MAX_KEYS} keys; revoke one")
             store.insert_key(tx, key, digest_token(text))

@@ -1,6 +1,8 @@
 """`tessera` as an operator uses it, in this process: every command on a folder of its own."""
 
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -66,7 +68,7 @@ def test_bench_help_names_every_bench(call: Call) -> None:
 
 
 def test_tenant_and_key_from_making_to_revoking(call: Call) -> None:
-    tenant = call("tenant", "create", "Banque du Nord").output.strip()
+    tenant = call("tenant", "create", "Banque du Nord").stdout.strip()
     assert re.fullmatch(r"ten_[A-Za-z0-9_-]{22}", tenant)
     assert "Banque du Nord" in call("tenant", "list").output
     made = call(
@@ -84,6 +86,41 @@ def test_tenant_and_key_from_making_to_revoking(call: Call) -> None:
     assert (again.exit_code, "revoked already" in again.output) == (1, True)
     verified = call("audit", "verify")
     assert verified.exit_code == 0, verified.output
+
+
+def test_second_tenant_of_a_name_is_made_on_purpose_alone(call: Call) -> None:
+    first = call("tenant", "create", "Banque du Nord").stdout.strip()
+    refused = call("tenant", "create", " Banque du Nord ")
+    assert refused.exit_code == 1
+    assert first in refused.output
+    assert call("tenant", "create", "Banque du Nord", "--same-name").exit_code == 0
+    assert call("tenant", "list").output.count("Banque du Nord") == 2
+
+
+def test_short_helps_are_whole(call: Call) -> None:
+    for group in ((), ("tenant",), ("api-key",), ("keys",), ("audit",), ("phone",)):
+        listed = call(*group, "--help").output.partition("Commands:")[2]
+        assert "..." not in listed, group
+
+
+def test_phone_asks_for_no_passphrase_where_it_needs_none(call: Call, tmp_path: Path) -> None:
+    store = ("phone", "--store", str(tmp_path / "phone.keys"), "--host", "bank.example")
+    listed = call(*store, "list")
+    assert (listed.exit_code, "bound to nothing yet" in listed.output) == (0, True)
+    short = call(*store, "typed", "ABCD")
+    assert (short.exit_code, "20 letters" in short.output) == (1, True)
+    assert "passphrase" not in listed.output + short.output
+
+
+def test_passphrase_that_nobody_can_type_unseen_is_refused_in_words(tmp_path: Path) -> None:
+    arguments = ["--store", str(tmp_path / "phone.keys"), "open"]
+    command = [sys.executable, "-m", "gateway", "phone", *arguments]
+    run = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, start_new_session=True
+    )
+    assert run.returncode == 1
+    assert "--passphrase-file" in run.stderr
+    assert "Warning" not in run.stderr
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,12 @@ def test_variable_that_nothing_reads_is_refused(name: str) -> None:
     assert "secret-value" not in str(caught.value)
 
 
+def test_misspelt_variable_is_told_what_was_meant() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(None, {"TESSERA_PORT": "8081"})
+    assert "TESSERA_LISTEN_PORT" in caught.value.problems[0].next_step
+
+
 def test_variables_of_others_are_left_alone(tmp_path: Path) -> None:
     theirs = {
         "TESSERA_CONFIG": "x.toml",
