@@ -53,6 +53,10 @@ def problem_response(
 
 def problem_of_http_exception(error: web.HTTPException) -> Problem:
     """Return the problem that aiohttp's own refusal stands for."""
+    if error.status == 404:
+        return Problem(
+            ProblemCode.NOT_FOUND, "there is no such address", next_step="See /docs for those that there are."
+        )
     kind = _BY_STATUS.get(error.status)
     if kind is None:
         kind = ProblemCode.INVALID_REQUEST if error.status < 500 else ProblemCode.INTERNAL

@@ -88,9 +88,13 @@ function withFormat(name: string, schema: JsonObject): string {
   return name === "string" && format !== "" ? `string (${format})` : name;
 }
 
+function characters(count: string): string {
+  return count === "1" ? "1 character" : `${count} characters`;
+}
+
 const LIMITS: readonly (readonly [string, (value: string) => string])[] = [
-  ["minLength", (value) => `at least ${value} characters`],
-  ["maxLength", (value) => `at most ${value} characters`],
+  ["minLength", (value) => `at least ${characters(value)}`],
+  ["maxLength", (value) => `at most ${characters(value)}`],
   ["minimum", (value) => `at least ${value}`],
   ["maximum", (value) => `at most ${value}`],
   ["maxItems", (value) => `at most ${value} items`],
