@@ -199,6 +199,7 @@ async def _resume_with(tools: Tools, binding: Binding, suite: Suite) -> Channel:
         renewed = msgspec.structs.replace(
             binding,
             state="active",
+            told=None,
             index=welcome.next,
             psk=following,
             next_psk=None,

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+import msgspec
 
 from gateway.core.ids import encode_id
 from gateway.phone.channel import Channel
 from gateway.phone.client import PhoneClient
 from gateway.phone.contact import FirstContact
 from gateway.phone.conversation import is_refused
-from gateway.phone.errors import BindingNotFound, CodeTwoNeeded, GatewayRefused
+from gateway.phone.errors import BindingGone, BindingNotFound, CodeTwoNeeded, GatewayRefused
 from gateway.phone.models import Binding
 from gateway.phone.options import Failure, Options, Refused, run, sentence
 from gateway.phone.prompts import YES, Teller, agree, ask, ask_code2, ask_new_pin, ask_pin, read_picture
@@ -238,7 +239,9 @@ def list_bindings() -> None:
             click.echo(_NOTHING_YET)
         for binding in bindings:
             added = datetime.fromtimestamp(binding.added, UTC).strftime("%Y-%m-%d")
-            state = "" if binding.state == "active" else "  (not finished: run `open`, or scan again)"
+            state = f"  {binding.told} when the bank was last asked" if binding.told else ""
+            if binding.state == "committing":
+                state = "  not finished: run `open`, or scan again"
             click.echo(f"{_id(binding)}  {binding.tenant}: {binding.label}  {binding.host}  {added}{state}")
 
     options: Options = click.get_current_context().obj
@@ -264,6 +267,7 @@ def with_channel(
             try:
                 channel = await client.open(binding.binding_id)
             except GatewayRefused as error:
+                _note(store, binding, error.error.value)
                 if not is_refused(error, ErrorCode.UNKNOWN):
                     raise
                 if unknown is not None:
@@ -272,10 +276,21 @@ def with_channel(
                 raise Refused(f"{_FORGOTTEN} {advice}") from None
             try:
                 await work(channel)
+            except BindingGone as gone:
+                _note(store, binding, gone.state)
+                raise
             finally:
                 await channel.close()
 
     run(whole)
+
+
+def _note(store: FileStore, binding: Binding, told: str) -> None:
+    """Keep what the bank said of a binding, for `list`."""
+    if told in ("suspended", "removed", "unknown"):
+        for kept in store.bindings():
+            if kept.binding_id == binding.binding_id:
+                store.put_binding(msgspec.structs.replace(kept, told=told))
 
 
 def _choose(bindings: list[Binding], which: str | None) -> Binding:

@@ -79,7 +79,8 @@ class PendingContact(msgspec.Struct, frozen=True, kw_only=True):
 
 class Binding(msgspec.Struct, frozen=True, kw_only=True):
     """A bound phone. `index` and `psk` are those of the next contact; `next_psk` is kept beside it from `ready` to
-    `welcome`. `committing` until the gateway has answered the commit, in this contact or a later one."""
+    `welcome`. `committing` until the gateway has answered the commit, in this contact or a later one. `told` is what
+    the bank told last when it was not `active`: suspended, removed, unknown."""
 
     binding_id: bytes
     activation_id: bytes
@@ -96,6 +97,7 @@ class Binding(msgspec.Struct, frozen=True, kw_only=True):
     hybrid_due: int
     digits: int
     added: int
+    told: str | None = None
 
     def __repr__(self) -> str:
         return f"Binding({self.name!r}, {self.state}, <secret>)"

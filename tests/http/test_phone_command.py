@@ -124,6 +124,13 @@ async def test_a_phone_s_life(place: tuple[GatewayKit, Phone], tmp_path: Path, f
     assert "The new PIN is in force." in await terminal.end()
     await (await phone.run("rename", "Le mien")).end()
     assert [item["name"] for item in await kit.bindings()] == ["Le mien"]
+    [bound] = await kit.bindings()
+    await kit.call("POST", f"/api/v1/bindings/{bound['id']}/suspend")
+    await (await phone.run("open")).end(4)
+    assert "suspended when the bank was last asked" in await (await phone.run("list")).end()
+    await kit.call("POST", f"/api/v1/bindings/{bound['id']}/resume")
+    await (await phone.run("open")).end()
+    assert "last asked" not in await (await phone.run("list")).end()
     await (await phone.run("remove", "--yes")).end()
     assert [item["state"] for item in await kit.bindings()] in ([], ["removed"])
     assert "bound to nothing" in await (await phone.run("list")).end()
