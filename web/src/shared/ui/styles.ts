@@ -158,25 +158,26 @@ export const buttons = css`
     background: var(--ts-danger);
     color: var(--ts-on-danger);
   }
-  .quiet.danger {
+  .quiet.danger:where(:not(:disabled, [aria-disabled="true"])) {
     background: transparent;
     color: var(--ts-danger);
   }
+  /* What cannot be pressed does not answer the pointer; :where keeps the weights as they are without it. */
   @media (hover: hover) {
-    button:hover,
+    button:hover:where(:not(:disabled, [aria-disabled="true"])),
     .button:hover {
       background: var(--ts-accent-strong);
     }
-    .secondary:hover,
-    .quiet:hover {
+    .secondary:hover:where(:not(:disabled, [aria-disabled="true"])),
+    .quiet:hover:where(:not(:disabled, [aria-disabled="true"])) {
       background: var(--ts-accent-soft);
       color: var(--ts-accent-strong);
     }
-    .danger:hover {
+    .danger:hover:where(:not(:disabled, [aria-disabled="true"])) {
       background: var(--ts-danger);
       filter: brightness(0.92);
     }
-    .quiet.danger:hover {
+    .quiet.danger:hover:where(:not(:disabled, [aria-disabled="true"])) {
       background: var(--ts-danger-soft);
       color: var(--ts-danger);
       filter: none;
