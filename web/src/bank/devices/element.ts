@@ -3,12 +3,13 @@
  * with a confirmation; live by the event stream. Events (bubbling, composed): tessera-step {step, binding} after each change,
  * tessera-error {code}. Parts: frame, device, button, field, dialog.
  */
-import { LitElement, css, html, nothing, type PropertyValues, type TemplateResult } from "lit";
+import { LitElement, html, nothing, type PropertyValues, type TemplateResult } from "lit";
 import { ApiError, EventStream, GatewayClient, explain, isHeld, type Binding } from "../../shared/api/index.js";
 import { formatAgo, formatDate, langOf, type Lang } from "../../shared/i18n/index.js";
 import { icons } from "../../shared/ui/icons.js";
 import { shared } from "../../shared/ui/styles.js";
 import { messages, type Words } from "./messages.js";
+import { styles } from "./styles.js";
 
 type Act = "suspend" | "resume" | "remove";
 const MAX_NAME = 64;
@@ -20,6 +21,7 @@ export class TesseraDevices extends LitElement {
     lang: { type: String, reflect: true },
     _items: { state: true },
     _editing: { state: true },
+    _nameless: { state: true },
     _asking: { state: true },
     _failure: { state: true },
     _refusal: { state: true },
@@ -27,89 +29,15 @@ export class TesseraDevices extends LitElement {
     _busy: { state: true },
   };
 
-  static override readonly styles = [
-    ...shared,
-    css`
-      .list {
-        display: grid;
-        gap: var(--ts-space-3);
-      }
-      .device {
-        display: grid;
-        grid-template-columns: auto 1fr;
-        gap: var(--ts-space-3) var(--ts-space-4);
-        align-items: start;
-      }
-      .picture {
-        width: 52px;
-        height: 52px;
-        display: grid;
-        place-items: center;
-        border-radius: var(--ts-radius-s);
-        background: var(--ts-accent-soft);
-        color: var(--ts-accent);
-      }
-      .name {
-        display: flex;
-        flex-wrap: wrap;
-        align-items: center;
-        gap: var(--ts-space-1) var(--ts-space-2);
-      }
-      .name h3 {
-        overflow-wrap: anywhere;
-      }
-      section:focus-visible,
-      h3:focus-visible {
-        outline: none; /* they take focus when its place goes; they are no controls */
-      }
-      .facts {
-        display: flex;
-        flex-wrap: wrap;
-        gap: var(--ts-space-1) var(--ts-space-5);
-        color: var(--ts-text-soft);
-        font-size: var(--ts-text-s);
-      }
-      .facts div {
-        display: flex;
-        gap: 0.4em;
-      }
-      .facts dd {
-        color: var(--ts-text);
-      }
-      .tools {
-        grid-column: 2;
-        margin-inline-start: calc(-1 * var(--ts-space-3));
-        gap: var(--ts-space-1);
-      }
-      .edit {
-        display: flex;
-        flex-wrap: wrap;
-        gap: var(--ts-space-2);
-      }
-      .edit input {
-        flex: 1 1 12rem;
-        width: auto;
-      }
-      .centre {
-        display: grid;
-        gap: var(--ts-space-2);
-        justify-items: center;
-        text-align: center;
-        padding: var(--ts-space-6) var(--ts-space-4);
-      }
-      .centre .picture {
-        width: 76px;
-        height: 76px;
-        border-radius: 50%;
-      }
-    `,
-  ];
+  static override readonly styles = [...shared, styles];
 
   declare token: string;
   /** The gateway's origin; empty when the page has the same. */
   declare gateway: string;
   declare _items: readonly Binding[] | null;
   declare _editing: string | null;
+  /** The name was saved empty; until something is typed. */
+  declare _nameless: boolean;
   declare _asking: { readonly act: Act; readonly binding: Binding } | null;
   /** Why the list cannot be read, until it can. */
   declare _failure: unknown;
@@ -126,7 +54,7 @@ export class TesseraDevices extends LitElement {
     super();
     this.token = this.gateway = this._said = "";
     this._items = this._editing = this._asking = this._failure = this._refusal = null;
-    this._busy = false;
+    this._busy = this._nameless = false;
   }
 
   override connectedCallback(): void {
@@ -275,7 +203,10 @@ export class TesseraDevices extends LitElement {
         <dl class="facts">
           <div><dt>${words.model}</dt><dd>${binding.model}${binding.os === "" ? "" : `, ${binding.os}`}</dd></div>
           <div><dt>${words.added}</dt><dd>${formatDate(lang, binding.added_at)}</dd></div>
-          <div><dt>${words.seen}</dt><dd>${seen}</dd></div>
+          <div>
+            <dt><span aria-hidden="true">${words.seenShort}</span><span class="sr">${words.seen}</span></dt>
+            <dd>${seen}</dd>
+          </div>
         </dl>
         ${isHeld(binding) ? this.#held(words, binding) : nothing}
       </div>
@@ -297,6 +228,7 @@ export class TesseraDevices extends LitElement {
       <h3 tabindex="-1">${binding.name}</h3>
       <button class="quiet" part="button" data-rename aria-label=${words.rename(binding.name)} title=${words.rename(binding.name)} @click=${() => {
         this._editing = binding.id;
+        this._nameless = false;
         void this.updateComplete.then(() => this.renderRoot.querySelector<HTMLInputElement>("#name")?.select());
       }}>${icons.edit(18)}</button>
       <span class="badge ${active ? "ok" : "warn"}">${active ? words.active : words.suspended}</span>
@@ -307,10 +239,21 @@ export class TesseraDevices extends LitElement {
   #nameForm(words: Words, binding: Binding): TemplateResult {
     return html`<form class="edit" @submit=${(event: Event) => {
       this.#onRename(event, binding);
-    }} @keydown=${this.#onEscape}>
-      <input id="name" part="field" required maxlength=${MAX_NAME} aria-label=${words.nameLabel} .value=${binding.name} />
+    }} @keydown=${this.#onEscape} novalidate>
+      <input
+        id="name"
+        part="field"
+        aria-required="true"
+        maxlength=${MAX_NAME}
+        aria-label=${words.nameLabel}
+        aria-describedby="nameless"
+        aria-invalid=${this._nameless ? "true" : "false"}
+        .value=${binding.name}
+        @input=${this.#onName}
+      />
       <button part="button" ?disabled=${this._busy}>${words.save}</button>
       <button type="button" class="secondary" part="button" @click=${this.#onCancelEdit}>${words.cancel}</button>
+      <p id="nameless" class="error" role="alert">${this._nameless ? words.nameEmpty : ""}</p>
     </form>`;
   }
 
@@ -356,17 +299,28 @@ export class TesseraDevices extends LitElement {
 
   #onRename(event: Event, binding: Binding): void {
     event.preventDefault();
-    const name = this.renderRoot.querySelector<HTMLInputElement>("#name")?.value.trim() ?? "";
+    const field = this.renderRoot.querySelector<HTMLInputElement>("#name");
+    const name = field?.value.trim() ?? "";
+    if (name === "") {
+      this._nameless = true;
+      field?.focus();
+      return;
+    }
     this.#stopEditing();
-    if (name === "" || name === binding.name) return;
+    if (name === binding.name) return;
     void this.#change("rename", binding, (client) => client.rename(binding.id, name), name);
   }
 
   #stopEditing(): void {
     const edited = this._editing;
     this._editing = null;
+    this._nameless = false;
     if (edited !== null) void this.#focusRow(edited, "[data-rename]");
   }
+
+  readonly #onName = (): void => {
+    this._nameless = false;
+  };
 
   readonly #onCancelEdit = (): void => {
     this.#stopEditing();
