@@ -11,8 +11,10 @@ import { accounts } from "./accounts.js";
 import { BankApi, BankError, type Notice, type SessionView, type Started } from "./api.js";
 import { languages, menu } from "./header.js";
 import { login } from "./login.js";
+import { lost } from "./lost.js";
 import { messages, type Words } from "./messages.js";
 import { noticesCard } from "./notices.js";
+import { hasPhone } from "./phones.js";
 import { styles } from "./styles.js";
 import { forgetUnderway, keepUnderway, underway } from "./underway.js";
 import { viewOf, type View } from "./views.js";
@@ -32,6 +34,7 @@ export class DemoBank extends LitElement {
     _started: { state: true },
     _token: { state: true },
     _notices: { state: true },
+    _isPhoneless: { state: true },
     _twoStep: { state: true },
     _classical: { state: true },
   };
@@ -42,6 +45,8 @@ export class DemoBank extends LitElement {
   declare _started: Started | null;
   declare _token: string;
   declare _notices: readonly Notice[];
+  /** Known to have no phone. */
+  declare _isPhoneless: boolean;
   declare _twoStep: boolean;
   declare _classical: boolean;
 
@@ -58,7 +63,7 @@ export class DemoBank extends LitElement {
     this._view = "accounts";
     this._token = "";
     this._notices = [];
-    this._twoStep = this._classical = false;
+    this._twoStep = this._classical = this._isPhoneless = false;
   }
 
   override connectedCallback(): void {
@@ -96,6 +101,7 @@ export class DemoBank extends LitElement {
     this.#visit++;
     this._token = "";
     this._notices = [];
+    this._isPhoneless = false;
     this.#leave();
   }
 
@@ -129,6 +135,7 @@ export class DemoBank extends LitElement {
     this._problem = null;
     const customer = this._session?.customer ?? null;
     if (customer === null) return;
+    if (this._view === "accounts") void this.#readPhones();
     if (this._view === "devices") {
       void this.#renewToken();
       void this.#readNotices();
@@ -146,6 +153,17 @@ export class DemoBank extends LitElement {
       const token = await this.#api.pageToken();
       if (visit === this.#visit) this._token = token;
     });
+  }
+
+  async #readPhones(): Promise<void> {
+    const visit = this.#visit;
+    try {
+      const isPhoneless = !(await hasPhone(this.#api));
+      if (visit === this.#visit) this._isPhoneless = isPhoneless;
+    } catch {
+      // the accounts are shown all the same, without an invitation
+      if (visit === this.#visit) this._isPhoneless = false;
+    }
   }
 
   /** Starts an activation; the one before stays on the screen until then, so that the focus has a place to be. */
@@ -187,7 +205,7 @@ export class DemoBank extends LitElement {
         <a class="skip button" href="#content" @click=${this.#onSkip}>${words.skip}</a>
         <div class="bar">
           <div class="brand">${icons.bank(30)} ${BANK}</div>
-          ${(this._session?.customer ?? null) === null ? nothing : menu(words, this._view, this.#onLogout)} ${languages(words, lang)}
+          ${languages(words, lang)} ${(this._session?.customer ?? null) === null ? nothing : menu(words, this._view, this.#onLogout)}
         </div>
       </header>
       <main id="content" tabindex="-1">
@@ -226,7 +244,8 @@ export class DemoBank extends LitElement {
     if (this._session.customer === null) return login(words, { session: this._session, isWrong: this._problem === "wrong", onLogin: this.#onLogin });
     if (this._view === "devices") return this.#devices(words, lang);
     if (this._view === "add") return this.#add(words, lang);
-    return accounts(words, lang, this._session.customer);
+    if (this._view === "lost") return lost(words);
+    return accounts(words, lang, this._session.customer, { isPhoneless: this._isPhoneless });
   }
 
   #devices(words: Words, lang: Lang): TemplateResult {
@@ -266,7 +285,8 @@ export class DemoBank extends LitElement {
             @tessera-active=${this.#onOver}
             @tessera-ended=${this.#onOver}
             @tessera-error=${this.#onActivationError}
-          ></tessera-activation>`}`;
+            ><a slot="next" class="button" href="#/devices">${words.seeDevices}</a></tessera-activation
+          >`}`;
   }
 
   readonly #onRestart = (): void => {

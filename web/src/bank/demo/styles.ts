@@ -143,6 +143,26 @@ export const styles = css`
     align-items: end;
     gap: var(--ts-space-4);
   }
+  .invitation {
+    justify-items: start;
+  }
+  @media (max-width: 30rem) {
+    .bar {
+      padding: var(--ts-space-2) var(--ts-space-3);
+      gap: var(--ts-space-1) var(--ts-space-2);
+    }
+    .bar nav {
+      margin-inline-end: auto;
+    }
+    nav ul {
+      gap: 0;
+    }
+    .bar nav a,
+    .bar .quiet {
+      padding-inline: var(--ts-space-2);
+      font-size: var(--ts-text-s);
+    }
+  }
   .above {
     justify-self: start;
   }

@@ -1,9 +1,16 @@
 /** The demo bank's pages for a customer, by the fragment of the address. */
 
-export type View = "accounts" | "devices" | "add";
+export type View = "accounts" | "devices" | "add" | "lost";
 
-const VIEWS: Readonly<Record<string, View>> = { "#/accounts": "accounts", "#/devices": "devices", "#/devices/add": "add" };
+const VIEWS: Readonly<Record<string, View>> = {
+  "": "accounts",
+  "#/": "accounts",
+  "#/accounts": "accounts",
+  "#/devices": "devices",
+  "#/devices/add": "add",
+};
 
+/** Returns the page of an address; "lost" when no page has it. */
 export function viewOf(hash: string): View {
-  return VIEWS[hash] ?? "accounts";
+  return Object.hasOwn(VIEWS, hash) ? (VIEWS[hash] ?? "lost") : "lost";
 }

@@ -11,6 +11,11 @@ export function formatDateTime(lang: Lang, when: number | string): string {
   return new Intl.DateTimeFormat(regionOf(lang), { dateStyle: "long", timeStyle: "short" }).format(new Date(when));
 }
 
+/** Formats a moment as date and time to the second, for what has to be put in order. */
+export function formatMoment(lang: Lang, when: number | string): string {
+  return new Intl.DateTimeFormat(regionOf(lang), { dateStyle: "long", timeStyle: "medium" }).format(new Date(when));
+}
+
 /** Formats a day. */
 export function formatDate(lang: Lang, when: number | string): string {
   return new Intl.DateTimeFormat(regionOf(lang), { dateStyle: "long" }).format(new Date(when));

@@ -1,7 +1,7 @@
 /** Every message table of the pages: complete in both languages, its functions working, no text left in the wrong one. */
 import { beforeAll, describe, expect, it, vi } from "vitest";
 import { browserLang, matchLang } from "./locale.js";
-import { formatAgo, formatCountdown, formatMoney, groupText, regionOf } from "./format.js";
+import { formatAgo, formatCountdown, formatMoment, formatMoney, groupText, regionOf } from "./format.js";
 import { plural } from "./table.js";
 import { LANGS } from "./index.js";
 
@@ -87,6 +87,11 @@ describe("formats", () => {
     expect(formatAgo("en", now - 3 * 3_600_000, now)).toBe("3 hours ago");
     expect(formatAgo("fr", now - 86_400_000, now)).toBe("hier");
     expect(formatAgo("en", now - 40 * 86_400_000, now)).toContain("2026");
+  });
+
+  it("tells two moments of one minute apart", () => {
+    expect(formatMoment("en", "2026-06-15T12:00:07Z")).toContain(":07");
+    expect(formatMoment("fr", "2026-06-15T12:00:07Z")).toContain(":07");
   });
 
   it("groups text and keeps what is left over", () => {

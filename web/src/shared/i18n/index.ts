@@ -1,5 +1,5 @@
 /** Languages, message tables and formatting, for every page and element. */
 export { LANGS, browserLang, langOf, locale, matchLang, type Lang } from "./locale.js";
 export { defineMessages, plural, type Message, type Table } from "./table.js";
-export { formatAgo, formatCountdown, formatDate, formatDateTime, formatMoney, formatTime, groupText } from "./format.js";
+export { formatAgo, formatCountdown, formatDate, formatDateTime, formatMoment, formatMoney, formatTime, groupText } from "./format.js";
 export { LangController } from "./controller.js";
