@@ -1,7 +1,7 @@
 /**
  * <tessera-activation activation="act_…" token="ptk_…" gateway="https://…" lang="fr">: takes a customer from the code on the
  * screen to a bound phone. Events (bubbling, composed): tessera-step {step}, tessera-active {binding}, tessera-ended {reason},
- * tessera-restart, tessera-error {code}. Parts: frame, steps, symbol, button, field.
+ * tessera-restart, tessera-error {code}. Parts: frame, steps, symbol, button, field. Slot: next, what the page offers once done.
  */
 import { LitElement, html, nothing, type PropertyValues, type TemplateResult } from "lit";
 import { ApiError, explain, isEnded, type Activation, type ActivationState, type Attempt, type EndState } from "../../shared/api/index.js";
@@ -9,6 +9,8 @@ import { formatCountdown, groupText, langOf, type Lang } from "../../shared/i18n
 import { icons } from "../../shared/ui/icons.js";
 import { shared } from "../../shared/ui/styles.js";
 import { symbolOf } from "../symbol.js";
+import { deviceCard } from "./device.js";
+import { isFocusFree } from "./focus.js";
 import { messages, type Words } from "./messages.js";
 import { ActivationSession, type SessionHost } from "./session.js";
 import { statusOf } from "./status.js";
@@ -18,8 +20,8 @@ import { styles } from "./styles.js";
 const DIGITS = 8;
 /** Wrong device codes that an activation bears. */
 const TRIES = 3;
-/** The gateway's word for a phone on its own network, whose place has no name. */
-const LOCAL = "local";
+/** Problems that show, in place of the step, that the activation is gone: trying again finds nothing else. */
+const GONE = new Set(["activation-ended", "not-found"]);
 const RING = 2 * Math.PI * 8;
 
 export class TesseraActivation extends LitElement implements SessionHost {
@@ -66,20 +68,9 @@ export class TesseraActivation extends LitElement implements SessionHost {
     this.renderRoot.querySelector<HTMLElement>("[data-focus]")?.focus();
   }
 
-  /** Whether the focus is in here or nowhere: it is never taken from the bank's own fields. */
-  #isFocusOurs(): boolean {
-    let at = document.activeElement;
-    while (at?.shadowRoot?.activeElement) at = at.shadowRoot.activeElement;
-    if (at === null || at === this || this.renderRoot.contains(at)) return true;
-    // An ancestor, seen through the shadow roots that this element may lie in: the body has the focus when nothing has.
-    let above: Node | null = this.parentNode;
-    while (above !== null && above !== at) above = above instanceof ShadowRoot ? above.host : above.parentNode;
-    return above === at;
-  }
-
   onStep(state: ActivationState, activation: Activation): void {
     this._digits = this._error = "";
-    this.#focusNext = (state !== "waiting" || this.#isRestarted) && this.#isFocusOurs();
+    this.#focusNext = (state !== "waiting" || this.#isRestarted) && isFocusFree(this, this.renderRoot);
     this.#isUntold = !this.#focusNext || state === "present";
     this.#isRestarted = false;
     this.#tell("tessera-step", { step: state });
@@ -89,6 +80,7 @@ export class TesseraActivation extends LitElement implements SessionHost {
 
   onDigitsUseless(): void {
     this._digits = this._error = "";
+    this.#focusNext ||= isFocusFree(this, this.renderRoot);
   }
 
   onFailure(error: unknown, attempt: Attempt): void {
@@ -127,14 +119,15 @@ export class TesseraActivation extends LitElement implements SessionHost {
     if (state === "waiting") return words.scanTitle;
     if (state === "present") return words.announcePresent;
     if (state === "active") return words.activeTitle;
-    return two_step ? words.code2Title : words.pinTitle;
+    if (!two_step) return words.pinTitle;
+    return this.#session.isTyped ? words.code2TitleTyped : words.code2Title;
   }
 
   #step(words: Words, lang: Lang, activation: Activation): TemplateResult {
     const { state } = activation;
     if (state === "waiting") return this.#waiting(words, lang, activation);
     if (state === "present") return this.#present(words, activation);
-    if (state === "confirmed") return activation.two_step ? this.#second(words, lang) : this.#pin(words);
+    if (state === "confirmed") return activation.two_step ? this.#second(words, lang, activation) : this.#pin(words);
     if (state === "active") return this.#active(words, activation);
     return this.#ended(words, state);
   }
@@ -158,10 +151,12 @@ export class TesseraActivation extends LitElement implements SessionHost {
   }
 
   #failed(words: Words): TemplateResult {
+    const { failure } = this.#session;
+    const isGone = failure instanceof ApiError && GONE.has(failure.code);
     return html`<div class="centre" role="alert">
       <span class="bubble bad">${icons.warn(40)}</span>
       <p>${this._error}</p>
-      <button part="button" @click=${this.#onRetry}>${icons.refresh(20)} ${words.retry}</button>
+      <button part="button" @click=${isGone ? this.#onRestart : this.#onRetry}>${icons.refresh(20)} ${isGone ? words.restart : words.retry}</button>
     </div>`;
   }
 
@@ -209,6 +204,7 @@ export class TesseraActivation extends LitElement implements SessionHost {
             <p>${words.typedTitle}</p>
             <p class="typed" data-typed>${code?.typed ?? "…"}</p>
             <p class="soft small">${words.typedHelp}</p>
+            <p class="soft small">${words.typedSecond}</p>
             <p>${words.sameDeviceHelp}</p>
             <a class="button secondary" part="button" href=${code?.link ?? nothing} target="_blank" rel="noopener" data-link>${icons.phone(20)} ${words.sameDevice}</a>
           </div>
@@ -239,7 +235,7 @@ export class TesseraActivation extends LitElement implements SessionHost {
     const error = wrongLeft === null ? this._error : words.codeWrong(wrongLeft);
     return html`<form class="stack" @submit=${this.#onSubmit} novalidate>
       <h2>${words.presentTitle}</h2>
-      ${this.#device(words, activation)}
+      ${activation.device === null ? nothing : deviceCard(words, activation.device)}
       <p>${words.presentLead}</p>
       <div class="field">
         <label for="digits">${words.codeLabel}</label>
@@ -261,40 +257,40 @@ export class TesseraActivation extends LitElement implements SessionHost {
         ${wrongLeft === null && left < TRIES ? html`<p id="tries" class="small">${words.triesLeft(left)}</p>` : nothing}
         <p id="hint" class="soft small">${words.codeHint}</p>
       </div>
-      <div class="row"><button class="big" part="button" ?disabled=${busy}>${busy ? words.confirming : words.confirm}</button></div>
+      <div class="row"><button class="big" part="button" aria-disabled=${busy ? "true" : nothing}>${busy ? words.confirming : words.confirm}</button></div>
     </form>`;
   }
 
-  #device(words: Words, { device }: Activation): TemplateResult {
-    if (device === null) return html``;
-    const place = device.place === null ? nothing : html`<dt>${words.place}</dt><dd>${device.place === LOCAL ? words.placeLocal : device.place}</dd>`;
-    const name = device.name === "" || device.name === device.model ? device.model : `${device.name} (${device.model})`;
-    return html`<div class="device">
-      ${icons.phone(40)}
-      <dl>
-        <dt>${words.device}</dt>
-        <dd>${name}</dd>
-        <dt>${words.platform}</dt>
-        <dd>${device.os === "" ? device.platform : device.os}</dd>
-        ${place}
-      </dl>
-    </div>`;
-  }
-
-  #second(words: Words, lang: Lang): TemplateResult {
+  /** The way that the first code took leads, as far as this page knows it; the other stands below. */
+  #second(words: Words, lang: Lang, activation: Activation): TemplateResult {
+    const { isTyped, code } = this.#session;
+    const symbol = html`<div class="stack">${this.#symbol(words, lang)}</div>`;
+    const typed = html`<p class="typed" data-typed>${code?.typed ?? "…"}</p>`;
+    const left = this.#meter(words.timeLeft(formatCountdown(this.#session.timeLeft(activation))));
+    const next = html`<p class="notice">${icons.lock()}<span>${words.code2Next} ${words.pinLead}</span></p>`;
+    const title = html`<h2 tabindex="-1" data-focus>${isTyped ? words.code2TitleTyped : words.code2Title}</h2>`;
+    if (isTyped) {
+      return html`<div class="stack">
+        ${title}
+        <p>${words.code2LeadTyped}</p>
+        ${typed} ${left}
+        <details>
+          <summary>${icons.camera(20)} ${words.code2Scan}</summary>
+          <div class="stack"><p>${words.code2Lead}</p>${symbol}</div>
+        </details>
+        ${next}
+      </div>`;
+    }
     return html`<div class="split">
-      ${this.#symbol(words, lang)}
+      <div class="stack">${symbol}${left}</div>
       <div class="stack">
-        <h2 tabindex="-1" data-focus>${words.code2Title}</h2>
+        ${title}
         <p>${words.code2Lead}</p>
         <details>
           <summary>${icons.keyboard(20)} ${words.otherWays}</summary>
-          <div class="stack">
-            <p>${words.code2Typed}</p>
-            <p class="typed" data-typed>${this.#session.code?.typed ?? "…"}</p>
-          </div>
+          <div class="stack"><p>${words.code2Typed}</p>${typed}</div>
         </details>
-        <p class="notice">${icons.lock()}<span>${words.code2Next} ${words.pinLead}</span></p>
+        ${next}
       </div>
     </div>`;
   }
@@ -313,6 +309,7 @@ export class TesseraActivation extends LitElement implements SessionHost {
       <h2 tabindex="-1" data-focus>${words.activeTitle}</h2>
       ${device === null ? nothing : html`<p><strong>${device.name === "" ? device.model : device.name}</strong></p>`}
       <p>${words.activeLead}</p>
+      <slot name="next"></slot>
     </div>`;
   }
 
@@ -335,10 +332,12 @@ export class TesseraActivation extends LitElement implements SessionHost {
 
   readonly #onSubmit = (event: Event): void => {
     event.preventDefault();
+    if (this.#session.busy) return;
     this.#isUntold = false;
     if (this._digits.length !== DIGITS) {
       this.#session.wrongLeft = null;
       this._error = messages[langOf(this)].codeShort;
+      this.#focusNext = true;
       return;
     }
     this._error = "";

@@ -41,6 +41,8 @@ export class ActivationSession implements ReactiveController {
   /** The phone came again while its digits were being typed here, and shows others now. */
   newDigits = false;
   busy = false;
+  /** The phone typed its code: nothing else makes two steps of one. False when two were ordered, since then no one can tell. */
+  isTyped = false;
   failure: unknown = null;
 
   readonly #host: SessionHost;
@@ -75,7 +77,7 @@ export class ActivationSession implements ReactiveController {
   start(base: string, id: string, token: string): void {
     this.stop();
     this.activation = this.code = this.failure = this.wrongLeft = null;
-    this.phoneAway = this.busy = this.newDigits = false;
+    this.phoneAway = this.busy = this.newDigits = this.isTyped = false;
     this.#presences = 0;
     this.#id = id;
     this.#followed = [base, id, token];
@@ -166,6 +168,18 @@ export class ActivationSession implements ReactiveController {
     }
   }
 
+  /** Learns whether the phone that came typed its code, which makes two steps of one; the event does not say. */
+  async #readSteps(): Promise<void> {
+    const id = this.#id;
+    try {
+      const read = await this.#client?.activation(id);
+      const now = this.activation;
+      if (now !== null && read?.two_step === true && id === this.#id && !this.#over()) this.#take({ ...now, two_step: true });
+    } catch {
+      // the confirmation says it too
+    }
+  }
+
   #fail(error: unknown): void {
     this.failure = error;
     this.#host.onFailure(error, "view");
@@ -176,6 +190,7 @@ export class ActivationSession implements ReactiveController {
     const before = this.activation;
     this.activation = activation;
     this.failure = null;
+    if (before?.two_step === false && activation.two_step) this.isTyped = true;
     if (activation.state !== before?.state) this.#host.onStep(activation.state, activation);
     // A typed code makes two steps of one: then the second code is wanted, though the state is the same.
     if (activation.state !== before?.state || activation.two_step !== before.two_step) {
@@ -209,6 +224,7 @@ export class ActivationSession implements ReactiveController {
         device: deviceOf(data) ?? now.device,
         tries_left: typeof left === "number" ? left : now.tries_left,
       });
+      if (!now.two_step) void this.#readSteps();
       // Each contact has a second code of its own: the one on the screen is of no use to the phone that came anew.
       if (now.state === "confirmed" && now.two_step) {
         this.code = null;

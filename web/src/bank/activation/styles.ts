@@ -20,6 +20,7 @@ export const styles = css`
   .steps li {
     flex: 1;
     display: grid;
+    align-content: start;
     gap: var(--ts-space-2);
     color: var(--ts-text-soft);
     font-size: var(--ts-text-s);
@@ -104,10 +105,15 @@ export const styles = css`
     min-height: var(--ts-target);
     display: grid;
     place-items: center;
-    padding: 0 var(--ts-space-4);
+    padding: var(--ts-space-2) var(--ts-space-4);
     font-size: var(--ts-text-s);
     text-align: center;
     cursor: pointer;
+  }
+  @container (max-width: 20rem) {
+    .forms label {
+      padding-inline: var(--ts-space-2);
+    }
   }
   .forms input {
     position: absolute;
@@ -206,7 +212,8 @@ export const styles = css`
     max-width: 34rem;
     text-wrap: balance;
   }
-  .centre button {
+  .centre button,
+  .centre ::slotted(*) {
     margin-top: var(--ts-space-2);
   }
   .bubble {
