@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 
 import pytest
+from album import Album
 from camera import write_film
 from gateway_process import GatewayProcess
 from people import GOOD_PIN, Desktop, Form, Lang, Phone, bind
@@ -80,7 +81,10 @@ def test_typed_code_needs_two_steps_and_binds(
     expect(desktop.page.get_by_text("Time left")).to_be_visible()
     typed = desktop.page.locator("[data-typed]")
     expect(typed).not_to_have_text("…")
-    phone.button("code2 type").click(timeout=20_000)
+    album = Album("en-light", desktop)
+    album.look(desktop, "desktop-second-code-typed")
+    album.assert_clean()
+    phone.button("code2 type first").click(timeout=20_000)
     phone.page.get_by_role("textbox").first.press_sequentially(re.sub(r"\W", "", typed.inner_text()))
     phone.button("use code").click()
     phone.choose_pin()

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 
 import pytest
+from album import Album
 from gateway_process import GatewayProcess
 from people import Desktop, Lang, Phone, bind
 from playwright.sync_api import Locator, expect
@@ -67,6 +68,21 @@ def test_focus_is_left_to_who_types_elsewhere(
     expect(desktop.page.locator("textarea")).to_be_focused()
 
 
+def test_phone_that_comes_back_has_used_no_other_code(
+    slow_turning: GatewayProcess, make_desktop: MakeDesktop, make_phone: MakePhone
+) -> None:
+    desktop, phone = make_desktop("en"), make_phone("en")
+    scan(desktop, phone, slow_turning.address)
+    expect(desktop.page.locator("#digits")).to_be_focused(timeout=20_000)
+    phone.page.reload()
+    expect(desktop.page.get_by_text("The phone shows new digits")).to_be_visible(timeout=20_000)
+    expect(desktop.page.locator("#digits")).to_be_focused()
+    desktop.back_to_devices()
+    told = desktop.page.locator(".notices li")
+    expect(told.first).to_contain_text("is back.", timeout=20_000)
+    expect(told.nth(1)).to_contain_text("used a code.")
+
+
 def test_customer_without_a_phone_is_invited_and_finds_the_way_back(
     gateway: GatewayProcess, make_desktop: MakeDesktop, make_phone: MakePhone
 ) -> None:
@@ -75,12 +91,16 @@ def test_customer_without_a_phone_is_invited_and_finds_the_way_back(
     desktop.log_in(gateway.address, "Amelia Clarke")
     phone.open(gateway.address)
     device = page.locator("[data-binding]")
+    album = Album("fr-desktop", desktop)
     page.goto(f"{gateway.address}/demo/#/rien")
     expect(page.get_by_role("heading", name="Cette page n’existe pas")).to_be_focused()
+    album.look(desktop, "desktop-lost")
     page.get_by_role("link", name="Vers mes comptes").click()
     expect(page.get_by_role("heading", name="Vous n’avez pas encore de téléphone ici")).to_be_visible()
+    album.look(desktop, "desktop-accounts-phoneless")
     desktop.add_phone()
     bind(desktop, phone)
+    album.look(desktop, "desktop-ready-next")
     page.get_by_role("link", name="Voir mes appareils").click()
     expect(device).to_have_count(1)
     page.get_by_role("link", name="Comptes").click()
@@ -96,6 +116,7 @@ def test_customer_without_a_phone_is_invited_and_finds_the_way_back(
     expect(page.get_by_role("alert").filter(has_text="Saisissez un nom")).to_be_visible()
     expect(field).to_be_focused()
     expect(field).to_have_attribute("aria-invalid", "true")
+    album.look(desktop, "desktop-nameless")
     page.keyboard.type("x")
     expect(field).to_have_attribute("aria-invalid", "false")
     page.keyboard.press("Escape")
@@ -106,6 +127,7 @@ def test_customer_without_a_phone_is_invited_and_finds_the_way_back(
     page.locator("[data-confirm]").click()
     expect(device).to_have_count(0)
     expect(page.locator("tessera-devices [aria-live]")).to_have_text(f"{name} a été retiré.")
+    album.assert_clean()
 
 
 def rows(parts: Locator) -> int:

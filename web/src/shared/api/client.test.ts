@@ -136,6 +136,14 @@ describe("explanations", () => {
     expect(explain(new ApiError(code, 400), "fr").title).not.toBe(explain(new ApiError(code, 400), "en").title);
   });
 
+  it("speaks of adding a phone, not of activations, which customers do not know", () => {
+    for (const lang of ["fr", "en"] as const) {
+      const { title, nextStep } = explain(new ApiError("activation-ended", 409), lang);
+      expect(`${title} ${nextStep}`).not.toMatch(/activation/i);
+      expect(nextStep).toMatch(/téléphone|phone/);
+    }
+  });
+
   it("gives the reference of a fault on the server's side only", () => {
     expect(explain(new ApiError("internal", 500, { request_id: "abc" }), "en").nextStep).toContain("abc");
     expect(explain(new ApiError("conflict", 409, { request_id: "abc" }), "en").nextStep).not.toContain("abc");
