@@ -12,6 +12,7 @@ class FakeContact implements FirstContact {
   readonly channel = null;
   deviceCode = "1234 5678";
   step: ContactStep = "waiting";
+  triesLeft: number | null = null;
   closed = false;
   cancelled = false;
   pinFailures: PhoneClientError[] = [];
@@ -133,6 +134,17 @@ describe("ContactFlow", () => {
     contact.deviceCode = "8765 4321";
     contact.tell("reconnected", { deviceCode: "8765 4321", step: "waiting" });
     expect([flow.lost, flow.changed, flow.step]).toEqual([false, true, "code"]);
+  });
+
+  it("tells the tries that are left when the phone comes again", async () => {
+    const contact = new FakeContact();
+    contact.triesLeft = 2;
+    const { flow } = flowOf(contact, true);
+    await flow.start();
+    expect([flow.step, flow.left]).toEqual(["code", 2]);
+    contact.triesLeft = 1;
+    contact.tell("reconnected", { deviceCode: "8765 4321", step: "waiting" });
+    expect(flow.left).toBe(1);
   });
 
   it("ends on every screen when a second phone came", async () => {

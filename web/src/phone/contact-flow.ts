@@ -14,6 +14,8 @@ export interface FlowOptions {
   /** Whether the person has already agreed to this activation before a reload. */
   readonly agreed: (activation: string) => boolean;
   readonly onAgree: (activation: string) => void;
+  /** The first code came without a camera: typed or pasted. */
+  readonly isByHand?: boolean;
 }
 
 /** Errors after which the same step can be done again. */
@@ -30,12 +32,14 @@ export class ContactFlow {
   binding: Binding | null = null;
   /** What went wrong for good (step "failed"), or with the last try of the present step. */
   error: unknown = null;
-  /** Tries left after a wrong device code, else null. */
+  /** Tries left after a wrong device code, before a reload too; else null. */
   left: number | null = null;
   lost = false;
   /** The device code changed because the connection was taken up again. */
   changed = false;
   busy = false;
+
+  readonly isByHand: boolean;
 
   readonly #options: FlowOptions;
   readonly #listeners = new Set<() => void>();
@@ -44,6 +48,7 @@ export class ContactFlow {
 
   constructor(options: FlowOptions) {
     this.#options = options;
+    this.isByHand = options.isByHand ?? false;
   }
 
   subscribe(listener: () => void): () => void {
@@ -124,7 +129,7 @@ export class ContactFlow {
 
   #enter(contact: FirstContact): void {
     if (contact.step === "waiting") {
-      this.#set({ step: this.#options.agreed(contact.activation) ? "code" : "confirm" });
+      this.#set({ step: this.#options.agreed(contact.activation) ? "code" : "confirm", left: contact.triesLeft });
     } else if (contact.step === "code2" || contact.step === "pin") {
       this.#set({ step: contact.step });
     }
@@ -148,7 +153,7 @@ export class ContactFlow {
       }),
       contact.on("reconnected", ({ step }) => {
         const changed = this.step === "code";
-        this.#set({ lost: false, changed, left: null });
+        this.#set({ lost: false, changed, left: contact.triesLeft });
         const onward = step === "code2" || step === "pin";
         if (onward && !this.busy && this.step !== "active") this.#set({ step });
       }),

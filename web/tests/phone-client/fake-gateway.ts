@@ -71,6 +71,7 @@ export class FakeGateway {
   readonly expiry = 1_800_000_400;
   rotation = 3;
   twoStep = false;
+  tries = 3;
   policy: "hybrid" | "classical" = "hybrid";
   hybridDue = TIME + 86_400;
   binding: FakeBinding | null = null;
@@ -207,7 +208,7 @@ export class FakeGateway {
     this.#line = line;
     this.deviceCode = await line.session.deviceCode();
     this.code2 = await this.sealCode2();
-    await line.say(this.confirmed ? this.#confirmation() : { t: "pending", tries: 3 });
+    await line.say(this.confirmed ? this.#confirmation() : { t: "pending", tries: this.tries });
     return key;
   }
 

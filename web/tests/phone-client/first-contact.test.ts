@@ -133,6 +133,48 @@ describe("first contact", () => {
     expect(contact.step).toBe("ended");
     await expect(contact.choosePin(PIN)).rejects.toMatchObject({ code: "ended", details: { reason } });
     await until(() => world.environment.locks.length === 0);
+    expect(await world.store.pending()).toHaveLength(0);
+    expect(await world.store.readPending(contact.activation)).toBeUndefined();
+  });
+
+  it("offers no activation again that an error frame calls over, and erases nothing because of it", async () => {
+    const world = await makeWorld();
+    const contact = await world.start();
+    contact.close();
+    await until(() => world.environment.locks.length === 0);
+    const [pending] = await world.store.pending();
+    world.gateway.ended = "cancelled";
+    await expect(world.start(pending)).rejects.toMatchObject({ code: "ended" });
+    expect(await world.store.pending()).toHaveLength(0);
+    expect(await world.store.readPending(contact.activation)).toBeDefined();
+    // A frame that somebody else had put there: the same code takes it up again.
+    world.gateway.ended = null;
+    const again = await world.start();
+    expect(again.step).toBe("waiting");
+    expect(await world.store.pending()).toHaveLength(1);
+  });
+
+  it("erases by itself what has expired, and tells when the rest was begun", async () => {
+    const world = await makeWorld();
+    const contact = await world.start();
+    const begunAt = world.environment.clock;
+    world.environment.clock += 1_000;
+    expect(await world.store.pending()).toMatchObject([{ activation: contact.activation, begunAt }]);
+    world.environment.clock = contact.expires;
+    expect(await world.store.pending()).toHaveLength(0);
+    expect(await world.store.readPending(contact.activation)).toBeUndefined();
+  });
+
+  it("is told the tries that are left when it comes again", async () => {
+    const world = await makeWorld();
+    const contact = await world.start();
+    expect(contact.triesLeft).toBeNull();
+    await world.gateway.wrongCode(2);
+    await until(() => contact.triesLeft === 2);
+    contact.close();
+    await until(() => world.environment.locks.length === 0);
+    world.gateway.tries = 2;
+    expect((await world.start()).triesLeft).toBe(2);
   });
 
   it("refuses PINs that may not be chosen, without asking the gateway", async () => {

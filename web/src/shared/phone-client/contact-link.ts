@@ -12,7 +12,7 @@ import { type ContactCode, findTyped } from "./config";
 import { sendHello } from "./connect";
 import { Conversation } from "./conversation";
 import type { PhoneEnvironment } from "./environment";
-import { PhoneClientError } from "./errors";
+import { PhoneClientError, type PhoneErrorCode } from "./errors";
 import { frameError } from "./failures";
 import { agreementKey, makePhoneKeys, signByPhone } from "./keystore";
 import type { PendingRecord } from "./records";
@@ -55,7 +55,7 @@ export async function resolveCode(context: ContactContext, code: ParsedCode | Ty
 
 /** The stored first contact of an activation: what was begun, or keys made now. */
 export async function preparePending(context: ContactContext, code: ContactCode): Promise<PendingRecord> {
-  const { store, host } = context;
+  const { store, host, environment } = context;
   const activation = idText("act", code.activation);
   const begun = await store.readPending(activation);
   // Once the gateway has answered, this phone comes again with the rotation that it came with.
@@ -73,6 +73,7 @@ export async function preparePending(context: ContactContext, code: ContactCode)
     tenant: null,
     label: null,
     expiresAt: expiry * 1000,
+    begunAt: begun?.begunAt ?? environment.now(),
   };
   await store.writePending(record);
   return record;
@@ -83,6 +84,19 @@ export async function readPending(context: ContactContext, pending: PendingConta
   const record = await context.store.readPending(pending.activation);
   if (record?.host !== context.host) throw new PhoneClientError("expired");
   return record;
+}
+
+/** Error frames that say that an activation which was answered before is over; nobody signed them. */
+const SAID_OVER = new Set<PhoneErrorCode>(["ended", "expired", "code-expired", "unknown"]);
+
+/**
+ * What stays of an activation after an error: nothing, when the gateway said its end over the channel. After an error frame
+ * the keys stay until their time is over, and are not offered any more.
+ */
+export async function putAway(store: PhoneStore, activation: string, error: PhoneClientError): Promise<void> {
+  const isSigned = error.code === "ended" && error.details.reason !== undefined;
+  if (isSigned) await store.deletePending(activation);
+  else if (SAID_OVER.has(error.code)) await store.setPendingAside(activation);
 }
 
 /** Handshake and `bind`. Raises PhoneClientError; the socket is closed then. */
@@ -97,6 +111,7 @@ export async function link(context: ContactContext, record: PendingRecord): Prom
     const kept: PendingRecord = {
       ...record,
       answered: true,
+      isSetAside: false,
       tenant: answer.tenant,
       label: answer.label,
       expiresAt: answer.expires * 1000 - clockOffset,

@@ -11,7 +11,7 @@ import { parseScanned } from "./codes";
 import { commitBinding } from "./commit";
 import { cut } from "./config";
 import { tryAgain } from "./connect";
-import { type ContactContext, contactLock, link, type Linked, preparePending, readPending, resolveCode } from "./contact-link";
+import { type ContactContext, contactLock, link, type Linked, preparePending, putAway, readPending, resolveCode } from "./contact-link";
 import type { ConversationOwner } from "./conversation";
 import { Emitter } from "./emitter";
 import { browserEnvironment } from "./environment";
@@ -24,6 +24,7 @@ import { idText, showBinding } from "./store";
 import type { Binding, Channel, ContactEvents, ContactStep, FirstContact, StartOptions } from "./types";
 
 const OPENING_TRIES = 4;
+const DEVICE_CODE_TRIES = 3;
 /** How long a person who cancels waits at most for the gateway to have heard of it. */
 const CANCEL_PATIENCE_MS = 2_000;
 
@@ -50,6 +51,7 @@ export async function startFirstContact(options: StartOptions): Promise<FirstCon
       if (code.kind === "typed") wipe(resolved?.psk);
       return await Contact.open(context, record, release);
     } catch (cause) {
+      await putAway(store, activation, toPhoneError(cause)).catch(() => undefined);
       release();
       throw cause;
     }
@@ -66,6 +68,7 @@ class Contact extends Emitter<ContactEvents> implements FirstContact {
   #linked: Linked;
   #step: ContactStep = "waiting";
   #nonce: Bytes | null = null;
+  #triesLeft: number | null = null;
   #channel: OpenChannel | null = null;
   #committing = false;
   #choosing = false;
@@ -125,6 +128,10 @@ class Contact extends Emitter<ContactEvents> implements FirstContact {
 
   get expires(): number {
     return this.#linked.record.expiresAt;
+  }
+
+  get triesLeft(): number | null {
+    return this.#triesLeft;
   }
 
   get step(): ContactStep {
@@ -293,6 +300,7 @@ class Contact extends Emitter<ContactEvents> implements FirstContact {
     if (linked.reply.t === "pending") {
       this.#forgetNonce();
       this.#step = "waiting";
+      this.#triesLeft = linked.reply.tries < DEVICE_CODE_TRIES ? linked.reply.tries : null;
     } else {
       this.#onMessage(linked.reply);
     }
@@ -301,6 +309,7 @@ class Contact extends Emitter<ContactEvents> implements FirstContact {
   #onMessage(message: GatewayMessage): void {
     switch (message.t) {
       case "wrong-code":
+        this.#triesLeft = message.left;
         this.emit("wrong-code", { left: message.left });
         return;
       case "confirmed":
@@ -360,6 +369,7 @@ class Contact extends Emitter<ContactEvents> implements FirstContact {
   #end(reason: EndReason, error: PhoneClientError): void {
     if (this.#closing.signal.aborted) return;
     this.#finish(error);
+    void putAway(this.#context.store, this.activation, error).catch(() => undefined);
     this.emit("ended", { reason, error });
   }
 

@@ -41,6 +41,10 @@ export interface PendingRecord extends PhoneKeys {
   readonly tenant: string | null;
   readonly label: string | null;
   readonly expiresAt: number; // ms of the phone's clock
+  /** ms of the phone's clock; missing in records of older versions. */
+  readonly begunAt?: number;
+  /** An error frame, which nobody signed, said that it is over: not offered again, erased when its time is over. */
+  readonly isSetAside?: boolean;
 }
 
 /** The keys S (33 bytes) of the banks at a host, by tenant, as the phone first saw them. */

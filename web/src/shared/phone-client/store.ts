@@ -85,11 +85,19 @@ export class PhoneStore {
     return records.map(showBinding).sort((left, right) => right.addedAt - left.addedAt);
   }
 
-  /** First contacts that can be taken up again: hand one to `startFirstContact` as its code. */
+  /** First contacts that can be taken up again, newest first: hand one to `startFirstContact` as its code. Erases those over. */
   async pending(): Promise<PendingContact[]> {
-    const records = await storing(() => this.#database.getAll("pending"));
-    const now = this.#environment.now();
-    return records.filter((record) => record.answered && record.expiresAt > now).map(showPending);
+    const records = await storing(async () => {
+      await this.#forgetExpired();
+      return this.#database.getAll("pending");
+    });
+    const live = records.filter((record) => record.answered && record.isSetAside !== true);
+    return live.map(showPending).sort((left, right) => (right.begunAt ?? 0) - (left.begunAt ?? 0));
+  }
+
+  /** Erases what was kept of an activation. The gateway is not told: `FirstContact.cancel` does that. */
+  async abandon(activation: string): Promise<void> {
+    await this.deletePending(activation);
   }
 
   /** Erases a binding and its keys from this phone. The gateway is not told: `Channel.remove` does that. */
@@ -156,6 +164,16 @@ export class PhoneStore {
     });
   }
 
+  /** Keeps an activation from being offered again; its keys stay until its time is over. @internal */
+  async setPendingAside(activation: string): Promise<void> {
+    await storing(async () => {
+      const transaction = this.#database.transaction("pending", "readwrite", { durability: "strict" });
+      const record = await transaction.store.get(activation);
+      if (record !== undefined) await transaction.store.put({ ...record, isSetAside: true });
+      await transaction.done;
+    });
+  }
+
   /** @internal */
   async deletePending(activation: string): Promise<void> {
     await storing(() => this.#database.delete("pending", activation));
@@ -218,6 +236,6 @@ export function showBinding(record: BindingRecord): Binding {
 }
 
 function showPending(record: PendingRecord): PendingContact {
-  const { activation, host, tenant, label, expiresAt } = record;
-  return { kind: "pending", activation, host, tenant, label, expiresAt };
+  const { activation, host, tenant, label, begunAt = null, expiresAt } = record;
+  return { kind: "pending", activation, host, tenant, label, begunAt, expiresAt };
 }

@@ -42,6 +42,7 @@ export interface PendingContact {
   readonly host: string;
   readonly tenant: string | null;
   readonly label: string | null;
+  readonly begunAt: number | null;
   readonly expiresAt: number;
 }
 
@@ -111,6 +112,8 @@ export interface FirstContact extends Emits<ContactEvents> {
   readonly pinDigits: number;
   readonly deviceCode: string; // "1234 5678"
   readonly expires: number;
+  /** Tries of the device code that are left, once the gateway has told of fewer than all. */
+  readonly triesLeft: number | null;
   readonly step: ContactStep;
   readonly channel: Channel | null;
   /** Two-step: give code 2, as scanned bytes, parsed, or as typed. */
