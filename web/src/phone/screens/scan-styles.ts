@@ -90,8 +90,10 @@ export const scanStyles = css`
     background: rgb(8 12 14 / 70%);
     color: #ffffff;
   }
-  .torch:hover {
-    background: rgb(8 12 14 / 85%);
+  @media (hover: hover) {
+    .torch:hover:where(:not(:disabled)) {
+      background: rgb(8 12 14 / 85%);
+    }
   }
   .torch[aria-pressed="true"] {
     background: var(--ts-amber);
