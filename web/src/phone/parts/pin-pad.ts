@@ -68,7 +68,7 @@ export class PinPad extends LitElement {
         font-size: var(--ts-text-xl);
         font-variant-numeric: tabular-nums;
       }
-      .pad button:active {
+      .pad button:active:where(:not([aria-disabled="true"])) {
         background: var(--ts-accent-soft);
       }
       .pad .erase {
@@ -89,6 +89,7 @@ export class PinPad extends LitElement {
 
   @property({ type: Number }) digits = 6;
   @property() label = "";
+  /** Takes no digits; keeps the focus all the same, which a disabled field would lose. */
   @property({ type: Boolean }) disabled = false;
   @state() private value = "";
   @query("input") private readonly input!: HTMLInputElement;
@@ -114,7 +115,8 @@ export class PinPad extends LitElement {
           autocomplete="off"
           aria-label=${this.label === "" ? text.field(this.digits) : this.label}
           .value=${this.value}
-          ?disabled=${this.disabled}
+          ?readonly=${this.disabled}
+          aria-disabled=${this.disabled ? "true" : "false"}
           maxlength=${this.digits}
           @input=${this.onInput}
         />
@@ -129,13 +131,13 @@ export class PinPad extends LitElement {
     const text = words[this.i18n.lang];
     if (key === "") return html`<span></span>`;
     if (key === "erase") {
-      return html`<button type="button" class="erase" aria-label=${text.erase} ?disabled=${this.disabled} @click=${this.onErase}>
+      return html`<button type="button" class="erase" aria-label=${text.erase} aria-disabled=${this.disabled ? "true" : "false"} @click=${this.onErase}>
         ${icons.erase(28)}
       </button>`;
     }
     return html`<button
       type="button"
-      ?disabled=${this.disabled}
+      aria-disabled=${this.disabled ? "true" : "false"}
       @click=${() => {
         this.take(this.value + key);
       }}
@@ -150,10 +152,12 @@ export class PinPad extends LitElement {
   };
 
   private readonly onErase = (): void => {
+    if (this.disabled) return;
     this.value = this.value.slice(0, -1);
   };
 
   private take(raw: string): void {
+    if (this.disabled) return;
     this.value = raw.replace(/\D/g, "").slice(0, this.digits);
     if (this.value.length < this.digits) return;
     // At once: whoever types fast is already at the first digit of the next field.

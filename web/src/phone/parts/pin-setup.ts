@@ -1,19 +1,17 @@
 /**
- * Choosing a PIN: weak ones are refused with the reason, the second typing must match. Says `ts-pin-chosen` {pin}. Keeps the
+ * Choosing a PIN: weak ones and the present one are refused with the reason, the second typing must match. Says `ts-pin-chosen` {pin}. Keeps the
  * first typing only until the second is there.
  */
 import { LitElement, css, html, nothing, type TemplateResult } from "lit";
 import { customElement, property, query, state } from "lit/decorators.js";
 import { LangController } from "../../shared/i18n/index.js";
-import { checkPin, type WeakReason } from "../../shared/phone-client/index.js";
 import { shared } from "../../shared/ui/styles.js";
+import { refusePin, type PinRemark } from "../pin-choice.js";
 import { pin as words } from "../text/contact.js";
 import { explainFailure } from "../text/errors.js";
 import { notice } from "./notice.js";
 import type { PinPad } from "./pin-pad.js";
 import "./pin-pad.js";
-
-const WEAK = { same: "weakAllEqual", run: "weakRun", repeated: "weakRepeated", date: "weakDate", common: "weakCommon" } as const satisfies Record<WeakReason, string>;
 
 @customElement("ts-pin-setup")
 export class PinSetup extends LitElement {
@@ -41,8 +39,10 @@ export class PinSetup extends LitElement {
   @property({ type: Boolean }) busy = false;
   @property({ attribute: false }) failure: unknown = null;
   @property() heading = "";
+  /** Whether it is the PIN in force, for a PIN that is changed. Asked, so that this part never holds that one. */
+  @property({ attribute: false }) isPresent: (pin: string) => boolean = () => false;
   @state() private first: string | null = null;
-  @state() private remark: "mismatch" | (typeof WEAK)[WeakReason] | null = null;
+  @state() private remark: "mismatch" | PinRemark | null = null;
   @query("ts-pin-pad") private readonly pad!: PinPad | null;
   private readonly i18n = new LangController(this);
 
@@ -65,9 +65,8 @@ export class PinSetup extends LitElement {
   private readonly onPin = (event: CustomEvent<{ pin: string }>): void => {
     const { pin } = event.detail;
     if (this.first === null) {
-      const weak = checkPin(pin);
-      this.remark = weak === null ? null : WEAK[weak];
-      this.first = weak === null ? pin : null;
+      this.remark = refusePin(pin, this.isPresent);
+      this.first = this.remark === null ? pin : null;
     } else {
       const same = this.first === pin;
       this.first = null;

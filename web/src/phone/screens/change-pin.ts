@@ -1,10 +1,11 @@
 /** Changing the PIN of a binding: the present one, then the new one twice. Both go to the phone client and are kept nowhere. */
 import { css, html, nothing, type TemplateResult } from "lit";
-import { customElement, property, state } from "lit/decorators.js";
+import { customElement, property, query, state } from "lit/decorators.js";
 import { formatTime, type Lang } from "../../shared/i18n/index.js";
 import { PhoneClientError, type Channel } from "../../shared/phone-client/index.js";
 import { shared } from "../../shared/ui/styles.js";
 import { notice } from "../parts/notice.js";
+import type { PinPad } from "../parts/pin-pad.js";
 import "../parts/pin-pad.js";
 import "../parts/pin-setup.js";
 import { isBlocked, pinBlock } from "../pin-block.js";
@@ -55,6 +56,7 @@ export class ChangePinScreen extends ScreenElement {
   @state() private busy: "old" | "new" | null = null;
   @state() private done = false;
   @state() private failure: unknown = null;
+  @query("ts-pin-pad") private readonly pad!: PinPad | null;
   private opening: ReturnType<typeof setTimeout> | undefined;
 
   override connectedCallback(): void {
@@ -73,7 +75,7 @@ export class ChangePinScreen extends ScreenElement {
       </section>`;
     }
     if (this.old !== null || this.busy === "new") {
-      return html`<ts-pin-setup .digits=${digits} .busy=${this.busy === "new"} .heading=${text.chooseNew} @ts-pin-chosen=${this.onNew}></ts-pin-setup>`;
+      return html`<ts-pin-setup .digits=${digits} .busy=${this.busy === "new"} .heading=${text.chooseNew} .isPresent=${this.isPresent} @ts-pin-chosen=${this.onNew}></ts-pin-setup>`;
     }
     const block = this.block();
     if (block !== null) {
@@ -115,6 +117,8 @@ export class ChangePinScreen extends ScreenElement {
     void this.prove(event.detail.pin);
   };
 
+  private readonly isPresent = (pin: string): boolean => pin === this.old;
+
   private readonly onNew = (event: CustomEvent<{ pin: string }>): void => {
     void this.change(event.detail.pin);
   };
@@ -125,6 +129,10 @@ export class ChangePinScreen extends ScreenElement {
       await channel.provePin(pin);
       this.old = pin;
     });
+    // Wherever a key of the pad left it: the next digit typed is the first of another try.
+    await this.updateComplete;
+    if (this.pad === null) this.focusHeading();
+    else this.pad.focus();
   }
 
   private async change(pin: string): Promise<void> {

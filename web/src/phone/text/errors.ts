@@ -66,7 +66,7 @@ const TEXTS: Texts = {
     refused: ["Votre banque n’a pas accepté ce code", "Scannez le code que sa page montre maintenant. Si cela se reproduit, commencez une nouvelle activation."],
     suite: ["Cette application est trop ancienne pour votre banque", "Fermez-la et rouvrez-la avec du réseau ; elle se met alors à jour."],
     platform: ["Votre banque n’autorise pas ce genre de téléphone", "Essayez avec un autre téléphone, ou demandez à votre banque lesquels elle autorise."],
-    suspended: ["Ce téléphone est suspendu", "Réactivez-le sur la page de votre banque, dans « Mes appareils ». Si elle ne le permet pas, appelez votre banque : il faudra peut-être le supprimer et l’ajouter à nouveau."],
+    suspended: ["Ce téléphone est suspendu", "Réactivez-le sur la page de votre banque, dans « Mes appareils ». Si elle ne le permet pas, appelez votre banque : il faudra peut-être le retirer et l’ajouter à nouveau."],
     removed: ["Ce téléphone a été retiré", "Ajoutez-le à nouveau sur la page de votre banque si vous voulez l’utiliser."],
     busy: ["Votre banque est occupée", "Rien n’est perdu. Réessayez dans un instant."],
     "code2-invalid": ["Ce n’est pas le second code", "Scannez le second code que la page de votre banque montre maintenant."],
