@@ -54,6 +54,7 @@ TEXT: dict[str, dict[Lang, str]] = {
     "yes": {"en": "Yes, bind this phone", "fr": "Oui, lier ce téléphone"},
     "code2 scan": {"en": "Scan the second code", "fr": "Scanner le second code"},
     "code2 type": {"en": "Type it instead", "fr": "Le saisir à la main"},
+    "code2 type first": {"en": "Type the second code", "fr": "Saisir le second code"},
     "paste a link": {"en": "Paste a link", "fr": "Coller un lien"},
     "use link": {"en": "Use this link", "fr": "Utiliser ce lien"},
     "change pin": {"en": "Change the PIN", "fr": "Changer le code PIN"},

@@ -6,7 +6,7 @@ import { icons, logo } from "../shared/ui/icons.js";
 import { shared } from "../shared/ui/styles.js";
 import { PhoneModel } from "./model.js";
 import { notice } from "./parts/notice.js";
-import { common } from "./text/common.js";
+import { common, home } from "./text/common.js";
 import { explainFailure } from "./text/errors.js";
 import { applyUpdate, onUpdate, updateReady } from "./updates.js";
 import "./screens/change-pin.js";
@@ -58,6 +58,10 @@ export class PhoneApp extends LitElement {
         gap: var(--ts-space-4);
         padding-block: var(--ts-space-2) var(--ts-space-5);
       }
+      /* A region that is there before it speaks; empty it takes no gap. */
+      .done:empty {
+        position: absolute;
+      }
       main > .screen {
         display: block;
       }
@@ -95,8 +99,19 @@ export class PhoneApp extends LitElement {
           : html`<button type="button" class="quiet back" @click=${this.onBack}>${icons.back(22)} ${text.back}</button>`}
         <button type="button" class="quiet switch" lang=${this.i18n.lang === "fr" ? "en" : "fr"} @click=${this.onSwitch}>${text.switchTo}</button>
       </header>
-      <main>${this.banners()} ${this.screen()}</main>
+      <main>
+        <div class="done" role="status">${this.done()}</div>
+        ${this.banners()} ${this.screen()}
+      </main>
     `;
+  }
+
+  private done(): TemplateResult | typeof nothing {
+    const { done } = this.model;
+    if (done === null) return nothing;
+    const text = home[this.i18n.lang];
+    const bank = done.bank ?? text.pendingUnknown;
+    return html`<div class="notice ok">${icons.okay(22)}<div>${done.what === "removed" ? text.removedDone(bank) : text.discardedDone(bank)}</div></div>`;
   }
 
   private banners(): TemplateResult {

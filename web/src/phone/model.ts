@@ -11,14 +11,16 @@ import {
   rememberBanks,
   startFirstContact,
   type Binding,
+  type FirstContact,
   type ParsedCode,
   type PendingContact,
   type TypedCode,
 } from "../shared/phone-client/index.js";
 import { locale } from "../shared/i18n/index.js";
-import { ContactFlow } from "./contact-flow.js";
-import { APP, deviceFacts } from "./device.js";
+import { ContactFlow, type FlowStep } from "./contact-flow.js";
+import { APP, deviceFacts, keepName } from "./device.js";
 import { Links } from "./links.js";
+import { isMarked, leaveFront, mark, unmark } from "./marks.js";
 
 export type Screen =
   | { readonly name: "home" }
@@ -30,7 +32,15 @@ export type Screen =
   | { readonly name: "change-pin"; readonly id: string };
 
 const HOME: Screen = { name: "home" };
-const AGREED = "tessera.agreed";
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+/** How long a bank is waited for that should be told of a discarded activation. */
+const DISCARD_PATIENCE_MS = 4_000;
+
+/** Something that was done here and took its screen away with it: the next screen says so. */
+export interface Done {
+  readonly what: "removed" | "discarded";
+  readonly bank: string | null;
+}
 
 export class PhoneModel {
   readonly host = location.host;
@@ -41,11 +51,16 @@ export class PhoneModel {
   /** Why the app cannot work at all in this browser, or why the link it was opened with leads nowhere. */
   blocked: unknown = null;
   linkError: unknown = null;
+  done: Done | null = null;
+  /** What this phone is called at the bank of the activation under way. */
+  phoneName = "";
   ready = false;
   readonly links: Links;
 
   #stack: Screen[] = [HOME];
   readonly #listeners = new Set<() => void>();
+  readonly #discarded = new Set<string>();
+  #expiry: ReturnType<typeof setTimeout> | undefined;
 
   constructor() {
     this.links = new Links((bindingId) => openChannel({ store: this.#stored(), bindingId, host: this.host, lang: locale.lang, app: APP }));
@@ -91,8 +106,8 @@ export class PhoneModel {
     this.ready = true;
     this.#tell();
     if (this.blocked !== null || this.#takeFragment(fragment)) return;
-    const interrupted = this.pending[0];
-    if (interrupted !== undefined && this.#hasAgreed(interrupted.activation)) this.startContact(interrupted);
+    const interrupted = this.pending.find((item) => isMarked(item.activation, "front"));
+    if (interrupted !== undefined) this.startContact(interrupted);
     for (const binding of this.bindings) this.watch(binding);
   }
 
@@ -102,6 +117,7 @@ export class PhoneModel {
   }
 
   go(screen: Screen): void {
+    this.done = null;
     this.#stack.push(screen);
     history.pushState({ depth: this.#stack.length - 1 }, "", location.pathname);
     this.#tell();
@@ -126,22 +142,22 @@ export class PhoneModel {
     if (depth > 0) history.go(-depth);
   }
 
-  /** Begins an activation with a code, or takes up an interrupted one, and shows it. */
-  startContact(code: ParsedCode | TypedCode | PendingContact): void {
+  /** Begins an activation with a code, or takes up an interrupted one, and shows it. A pasted link comes `byHand`, as a typed code. */
+  startContact(code: ParsedCode | TypedCode | PendingContact, { byHand = false } = {}): void {
     this.flow?.close();
     const flow = new ContactFlow({
-      start: async () =>
-        startFirstContact({ store: this.#stored(), host: this.host, code, device: await deviceFacts(), lang: locale.lang }),
-      agreed: (activation) => this.#hasAgreed(activation),
+      start: () => this.#begin(code),
+      agreed: (activation) => isMarked(activation, "agreed"),
       onAgree: (activation) => {
-        sessionStorage.setItem(AGREED, activation);
+        mark(activation, "agreed");
       },
+      isByHand: byHand || code.kind === "typed" || (code.kind === "pending" && isMarked(code.activation, "by-hand")),
     });
-    let finished = false;
+    let shown: FlowStep = "connecting";
     flow.subscribe(() => {
-      if (flow.step === "active" && !finished) {
-        finished = true;
-        void this.#finish(flow);
+      if (flow.step !== shown) {
+        shown = flow.step;
+        this.#follow(flow);
       }
       this.#tell();
     });
@@ -155,6 +171,7 @@ export class PhoneModel {
   async leaveContact(): Promise<void> {
     this.flow?.close();
     this.flow = null;
+    leaveFront();
     await this.#refresh();
   }
 
@@ -162,15 +179,42 @@ export class PhoneModel {
     const flow = this.flow;
     this.flow = null;
     await flow?.cancel().catch(() => undefined);
-    sessionStorage.removeItem(AGREED);
+    if (flow?.contact) unmark(flow.contact.activation);
     await this.#refresh();
     this.toStart();
   }
 
+  /** Gives an interrupted activation up, on the desktop too when the bank can be reached, and forgets its keys. */
+  async discard(item: PendingContact): Promise<void> {
+    const { activation, tenant } = item;
+    this.#discarded.add(activation);
+    unmark(activation);
+    this.done = { what: "discarded", bank: tenant };
+    await this.#refresh();
+    const store = this.#stored();
+    const told = this.#begin(item)
+      .then((contact) => contact.cancel())
+      .catch(() => undefined)
+      .then(() => store.abandon(activation))
+      .catch(() => undefined)
+      .then(() => this.#discarded.delete(activation));
+    await Promise.race([told, new Promise((resolve) => setTimeout(resolve, DISCARD_PATIENCE_MS))]);
+    await store.abandon(activation).catch(() => undefined);
+  }
+
+  /** The name that the person gives this phone on the way; the default one when nothing is left of it. */
+  namePhone(given: string): void {
+    const name = Array.from(given.trim()).slice(0, 64).join("");
+    if (name === "" || name === this.phoneName) return;
+    this.phoneName = name;
+    keepName(name);
+  }
+
   /** Erases a binding on this phone alone. */
-  async forget(bindingId: string): Promise<void> {
-    this.links.drop(bindingId);
-    await this.#stored().forget(bindingId);
+  async forget({ id, tenant }: Binding): Promise<void> {
+    this.links.drop(id);
+    await this.#stored().forget(id);
+    this.done = { what: "removed", bank: tenant };
     await this.#refresh();
   }
 
@@ -188,14 +232,34 @@ export class PhoneModel {
     return this.store;
   }
 
-  #hasAgreed(activation: string): boolean {
-    return sessionStorage.getItem(AGREED) === activation;
+  async #begin(code: ParsedCode | TypedCode | PendingContact): Promise<FirstContact> {
+    const device = await deviceFacts(locale.lang);
+    this.phoneName = device.name;
+    return startFirstContact({ store: this.#stored(), host: this.host, code, device, lang: locale.lang });
+  }
+
+  /** Keeps what a reload needs while the activation is in front, and nothing of one that led to a binding. */
+  #follow(flow: ContactFlow): void {
+    const activation = flow.contact?.activation;
+    if (flow.step === "active") {
+      void this.#finish(flow);
+    } else if (flow.step === "failed") {
+      // The client has put away what is over; what failed for another reason can be taken up again.
+      void this.#refresh();
+    } else if (activation !== undefined) {
+      mark(activation, "front");
+      if (flow.isByHand) mark(activation, "by-hand");
+    }
   }
 
   async #finish(flow: ContactFlow): Promise<void> {
     const { binding, contact } = flow;
-    sessionStorage.removeItem(AGREED);
-    if (binding !== null && contact?.channel) this.links.adopt(binding.id, contact.channel);
+    if (contact !== null) unmark(contact.activation);
+    if (binding !== null && contact?.channel) {
+      this.links.adopt(binding.id, contact.channel);
+      // A name given after the bank was told one follows; if it does not arrive, "Rename" is there.
+      if (this.phoneName !== binding.name) await contact.channel.rename(this.phoneName).catch(() => undefined);
+    }
     await this.#refresh();
     void this.store?.persist();
   }
@@ -230,7 +294,13 @@ export class PhoneModel {
   async #refresh(): Promise<void> {
     if (this.store === null) return;
     this.bindings = await this.store.list();
-    this.pending = await this.store.pending();
+    const pending = await this.store.pending();
+    this.pending = pending.filter((item) => !this.#discarded.has(item.activation));
+    clearTimeout(this.#expiry);
+    if (this.pending.length > 0) {
+      const next = Math.min(...this.pending.map((item) => item.expiresAt));
+      this.#expiry = setTimeout(() => void this.#refresh(), Math.min(Math.max(0, next - Date.now()) + 500, LONGEST_TIMER_MS));
+    }
     this.#tell();
   }
 

@@ -3,10 +3,11 @@ import { describe, expect, it } from "vitest";
 import { PhoneClientError, type Binding } from "../shared/phone-client/index.js";
 import { bindingState } from "./binding-state.js";
 import { classifyFailure } from "./camera.js";
-import { readUserAgent } from "./device.js";
+import { nameOf, readUserAgent } from "./device.js";
 import type { LinkView } from "./links.js";
 import { readPastedLink } from "./pasted-link.js";
 import { pinBlock } from "./pin-block.js";
+import { refusePin } from "./pin-choice.js";
 import { explainFailure } from "./text/errors.js";
 
 describe("readPastedLink", () => {
@@ -53,9 +54,36 @@ describe("readUserAgent", () => {
     ["Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 Chrome/126.0.0.0 Mobile Safari/537.36", "Android", "Android 10"],
     ["Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/126.0 Safari/537.36 Edg/126.0", "Edge", "Windows"],
     ["Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0", "Firefox", "Linux"],
+    ["Mozilla/5.0 (Android 14; Mobile; rv:128.0) Gecko/128.0 Firefox/128.0", "Android", "Android 14"],
     ["", "Web", "Web"],
   ])("%s", (ua, model, os) => {
     expect(readUserAgent(ua)).toEqual([model, os]);
+  });
+});
+
+describe("nameOf", () => {
+  const CHROME = "AppleWebKit/537.36 Chrome/126.0.0.0 Safari/537.36";
+
+  it.each([
+    [CHROME, "Pixel 8", "Android 14", "Pixel 8", "Pixel 8"],
+    ["AppleWebKit/605.1.15 Version/17.4 Mobile/15E148 Safari/604.1", "iPhone", "iOS 17.4", "iPhone", "iPhone"],
+    [CHROME, "Android", "Android 14", "Chrome on Android", "Chrome sous Android"],
+    [CHROME, "Chrome", "Linux", "Chrome on Linux", "Chrome sous Linux"],
+    [`${CHROME} Edg/126.0`, "Edge", "Windows", "Edge on Windows", "Edge sous Windows"],
+    ["", "Web", "Web", "Web", "Web"],
+  ])("%s, %s, %s", (ua, model, os, english, french) => {
+    expect([nameOf(ua, model, os, "en"), nameOf(ua, model, os, "fr")]).toEqual([english, french]);
+  });
+});
+
+describe("refusePin", () => {
+  const never = (): boolean => false;
+
+  it("refuses the PIN in force at once, and weak ones with the reason", () => {
+    expect(refusePin("739154", (pin) => pin === "739154")).toBe("isPresent");
+    expect(refusePin("739154", never)).toBeNull();
+    expect(refusePin("123456", never)).toBe("weakRun");
+    expect(refusePin("000000", never)).toBe("weakAllEqual");
   });
 });
 

@@ -30,6 +30,21 @@ export const contactStyles = css`
     font-weight: 650;
     overflow-wrap: anywhere;
   }
+  .name {
+    padding-block: 0;
+  }
+  .name summary {
+    min-height: var(--ts-target);
+    padding-block: var(--ts-space-3);
+    cursor: pointer;
+  }
+  .name strong {
+    display: block;
+    overflow-wrap: anywhere;
+  }
+  .name .field {
+    padding-bottom: var(--ts-space-4);
+  }
   .card h2 {
     font-size: var(--ts-text-l);
   }

@@ -24,6 +24,7 @@ export class ContactScreen extends ScreenElement {
   @property({ attribute: false }) flow: ContactFlow | null = null;
   @state() private now = Date.now();
   @query("ts-confirm") private readonly dialog!: ConfirmDialog;
+  @query("#name") private readonly nameField!: HTMLInputElement | null;
   private ticker: ReturnType<typeof setInterval> | null = null;
   private shownStep: FlowStep | null = null;
 
@@ -66,7 +67,7 @@ export class ContactScreen extends ScreenElement {
     if (flow.step === "failed") return this.failed(flow);
     if (flow.step === "active") return this.bound(flow);
     if (flow.step === "connecting" || made === null) return this.connecting();
-    if (flow.step === "confirm") return this.confirm(made);
+    if (flow.step === "confirm") return this.confirm(flow, made);
     if (flow.step === "code") return this.code(flow, made);
     if (flow.step === "code2") return this.second(flow, made);
     return html`${this.progress(made, made.twoStep ? 3 : 2)}
@@ -87,7 +88,7 @@ export class ContactScreen extends ScreenElement {
     </section>`;
   }
 
-  private confirm(made: FirstContact): TemplateResult {
+  private confirm(flow: ContactFlow, made: FirstContact): TemplateResult {
     const text = contact[this.speech];
     return html`<section class="stack">
       <h1 tabindex="-1">${text.confirmTitle}</h1>
@@ -100,14 +101,28 @@ export class ContactScreen extends ScreenElement {
         <ol class="steps">
           <li>${text.what1}</li>
           <li>${text.what2}</li>
-          ${made.twoStep ? html`<li>${text.what2b}</li>` : nothing}
+          ${made.twoStep ? html`<li>${flow.isByHand ? text.what2bByHand : text.what2b}</li>` : nothing}
           <li>${text.what3(made.pinDigits)}</li>
         </ol>
       </div>
+      ${this.name()}
       ${notice({ kind: "warn", title: text.notMe })}
       <button type="button" class="big wide" @click=${this.onAgree}>${text.yes}</button>
       <button type="button" class="big wide secondary" @click=${this.onRefuse}>${text.no}</button>
     </section>`;
+  }
+
+  /** Folded: the name is a good one mostly, and nobody has to choose it. */
+  private name(): TemplateResult {
+    const text = contact[this.speech];
+    const { phoneName } = this.model;
+    return html`<details class="card name">
+      <summary>${text.thisName}<strong>${phoneName}</strong></summary>
+      <div class="field">
+        <input id="name" maxlength="64" autocomplete="off" aria-label=${text.thisName} aria-describedby="name-help" .defaultValue=${phoneName} />
+        <p id="name-help" class="small soft">${text.nameHelp}</p>
+      </div>
+    </details>`;
   }
 
   private code(flow: ContactFlow, made: FirstContact): TemplateResult {
@@ -133,10 +148,13 @@ export class ContactScreen extends ScreenElement {
     return html`<section class="stack">
       ${this.progress(made, 2)}
       <h1 tabindex="-1">${text.code2Title}</h1>
-      <p>${text.code2Text}</p>
+      <p>${flow.isByHand ? text.code2TextByHand : text.code2Text}</p>
       ${failure === null ? nothing : notice({ kind: "bad", title: failure.title, text: failure.text })}
-      <button type="button" class="big wide" ?disabled=${flow.busy} @click=${this.onScan}>${icons.camera()} ${text.code2Scan}</button>
-      <button type="button" class="big wide secondary" ?disabled=${flow.busy} @click=${this.onType}>${icons.keyboard()} ${text.code2Type}</button>
+      ${flow.isByHand
+        ? html`<button type="button" class="big wide" ?disabled=${flow.busy} @click=${this.onType}>${icons.keyboard()} ${text.code2TypeFirst}</button>
+            <button type="button" class="big wide secondary" ?disabled=${flow.busy} @click=${this.onScan}>${icons.camera()} ${text.code2ScanInstead}</button>`
+        : html`<button type="button" class="big wide" ?disabled=${flow.busy} @click=${this.onScan}>${icons.camera()} ${text.code2Scan}</button>
+            <button type="button" class="big wide secondary" ?disabled=${flow.busy} @click=${this.onType}>${icons.keyboard()} ${text.code2Type}</button>`}
     </section>`;
   }
 
@@ -175,6 +193,7 @@ export class ContactScreen extends ScreenElement {
   }
 
   private readonly onAgree = (): void => {
+    if (this.nameField !== null) this.model.namePhone(this.nameField.value);
     this.flow?.agree();
   };
   private readonly onRefuse = (): void => {

@@ -171,27 +171,30 @@ export class DetailScreen extends ScreenElement {
   };
 
   private readonly onRemove = (): void => {
+    const binding = this.binding();
+    if (binding === undefined) return;
     void this.attempt(async () => {
       const { channel } = this.model.links.view(this.bindingid);
       if (channel === null) {
-        if (await this.eraseDialog.ask()) await this.erase();
+        if (await this.eraseDialog.ask()) await this.erase(binding);
         return;
       }
       if (!(await this.removeDialog.ask())) return;
       await channel.remove();
-      await this.erase();
+      await this.erase(binding);
     });
   };
 
   private readonly onForget = (): void => {
+    const binding = this.binding();
+    if (binding === undefined) return;
     void this.attempt(async () => {
-      if (await this.eraseDialog.ask()) await this.erase();
+      if (await this.eraseDialog.ask()) await this.erase(binding);
     });
   };
 
-  private async erase(): Promise<void> {
-    const id = this.bindingid;
+  private async erase(binding: Binding): Promise<void> {
     this.model.toStart();
-    await this.model.forget(id);
+    await this.model.forget(binding);
   }
 }

@@ -1,11 +1,13 @@
 /** The first screen: the banks this phone is bound to, an activation that was interrupted, the way to add one. */
 import { css, html, nothing, type TemplateResult } from "lit";
-import { customElement } from "lit/decorators.js";
-import { formatAgo } from "../../shared/i18n/index.js";
+import { customElement, query, state } from "lit/decorators.js";
+import { formatAgo, formatTime } from "../../shared/i18n/index.js";
 import type { Binding, PendingContact } from "../../shared/phone-client/index.js";
 import { icons } from "../../shared/ui/icons.js";
 import { shared } from "../../shared/ui/styles.js";
 import { bindingState } from "../binding-state.js";
+import type { ConfirmDialog } from "../parts/confirm-dialog.js";
+import "../parts/confirm-dialog.js";
 import { bindPicture, pictureStyles } from "../parts/pictures.js";
 import { home } from "../text/common.js";
 import { ScreenElement } from "./base.js";
@@ -39,9 +41,11 @@ export class HomeScreen extends ScreenElement {
         text-align: start;
         justify-content: stretch;
       }
-      .item:hover {
-        background: var(--ts-surface);
-        border-color: var(--ts-accent);
+      @media (hover: hover) {
+        .item:hover {
+          background: var(--ts-surface);
+          border-color: var(--ts-accent);
+        }
       }
       .item .mark {
         display: grid;
@@ -93,6 +97,10 @@ export class HomeScreen extends ScreenElement {
         color: var(--ts-accent);
         font-weight: 650;
       }
+      .notice .row {
+        gap: var(--ts-space-1);
+        margin-top: var(--ts-space-2);
+      }
       .ways {
         display: grid;
         gap: var(--ts-space-1);
@@ -106,6 +114,9 @@ export class HomeScreen extends ScreenElement {
       }
     `,
   ];
+
+  @state() private asked: PendingContact | null = null;
+  @query("ts-confirm") private readonly dialog!: ConfirmDialog;
 
   override render(): TemplateResult {
     const text = home[this.speech];
@@ -128,6 +139,12 @@ export class HomeScreen extends ScreenElement {
           <button type="button" class="quiet" @click=${this.onPaste}>${icons.link(22)} ${text.pasteLink}</button>
         </div>
       </div>
+      <ts-confirm
+        .heading=${text.discardTitle(this.asked?.tenant ?? text.pendingUnknown)}
+        .text=${text.discardText}
+        .yes=${text.discard}
+        .no=${text.keep}
+      ></ts-confirm>
     </div>`;
   }
 
@@ -152,6 +169,7 @@ export class HomeScreen extends ScreenElement {
       <div>
         <strong>${text.pendingTitle(item.tenant ?? text.pendingUnknown)}</strong>
         ${item.label === null ? nothing : html`<span>${item.label}</span>`}
+        ${item.begunAt === null ? nothing : html`<span class="soft small">${text.begunAt(formatTime(this.speech, item.begunAt))}</span>`}
         <div class="row">
           <button
             type="button"
@@ -161,9 +179,27 @@ export class HomeScreen extends ScreenElement {
           >
             ${text.resume}
           </button>
+          <button
+            type="button"
+            class="quiet danger"
+            @click=${() => {
+              void this.discard(item);
+            }}
+          >
+            ${text.discard}
+          </button>
         </div>
       </div>
     </div>`;
+  }
+
+  /** Asks first: the same code cannot bind this phone once its keys are gone. */
+  private async discard(item: PendingContact): Promise<void> {
+    this.asked = item;
+    await this.updateComplete;
+    if (!(await this.dialog.ask())) return;
+    void this.model.discard(item);
+    this.focusHeading();
   }
 
   private item(binding: Binding): TemplateResult {
