@@ -8,11 +8,12 @@ import pytest
 from album import Album
 from camera import write_film
 from gateway_process import GatewayProcess
-from people import Desktop, Lang, Phone
+from people import GOOD_PIN, Desktop, Lang, Phone
 from playwright.sync_api import expect
 
 MakeDesktop = Callable[..., Desktop]
 MakePhone = Callable[..., Phone]
+OTHER_PIN = "846205"
 LOOKS = pytest.mark.parametrize(
     ("lang", "scheme"), [("fr", "light"), ("en", "dark"), ("fr", "dark"), ("en", "light")]
 )
@@ -72,6 +73,11 @@ def see_the_codes(album: Album, desktop: Desktop, phone: Phone) -> None:
     album.look(phone, "phone-confirm")
     code = phone.bind_to_code()
     album.look(phone, "phone-device-code")
+    phone.page.get_by_role(
+        "button", name=re.compile("Cancel this activation|Annuler cette activation")
+    ).click()
+    album.look(phone, "phone-cancel", whole=False)
+    phone.page.keyboard.press("Escape")
     expect(desktop.page.locator("#digits")).to_be_visible(timeout=20_000)
     album.look(desktop, "desktop-device-code")
     desktop.type_device_code(code)
@@ -93,6 +99,12 @@ def see_the_second_code_and_the_pin(album: Album, desktop: Desktop, phone: Phone
     phone.type_pin("123456")
     expect(phone.page.locator(".notice.bad")).to_be_visible()
     album.look(phone, "phone-pin-weak")
+    phone.type_pin(GOOD_PIN)
+    expect(phone.heading("again")).to_be_visible()
+    album.look(phone, "phone-pin-again")
+    phone.type_pin(OTHER_PIN)
+    expect(phone.page.locator(".notice.bad")).to_be_visible()
+    album.look(phone, "phone-pin-mismatch")
 
 
 def see_the_bound_phone(album: Album, desktop: Desktop, phone: Phone) -> None:
@@ -107,13 +119,37 @@ def see_the_bound_phone(album: Album, desktop: Desktop, phone: Phone) -> None:
     phone.page.get_by_text("Thomas Leroy").first.click()
     expect(phone.button("change pin")).to_be_enabled(timeout=15_000)
     album.look(phone, "phone-detail")
-    phone.button("change pin").click()
-    expect(phone.heading("present pin")).to_be_visible()
-    album.look(phone, "phone-change-pin")
-    phone.page.go_back()
+    phone.page.get_by_role("button", name=re.compile("Remove this bank|Retirer cette banque")).click()
+    album.look(phone, "phone-remove", whole=False)
+    phone.page.keyboard.press("Escape")
+    see_the_pin_changed(album, phone)
     desktop.back_to_devices()
     expect(desktop.page.locator("[data-binding]").first).to_be_visible(timeout=15_000)
     album.look(desktop, "desktop-devices-one")
+    desktop.page.locator("[data-rename]").first.click()
+    album.look(desktop, "desktop-rename")
+    desktop.page.keyboard.press("Escape")
+
+
+def see_the_pin_changed(album: Album, phone: Phone) -> None:
+    """The present PIN, wrong and right; the new one."""
+    phone.button("change pin").click()
+    expect(phone.heading("present pin")).to_be_visible()
+    album.look(phone, "phone-change-pin")
+    phone.type_pin(OTHER_PIN)
+    expect(phone.page.locator(".notice.bad")).to_be_visible(timeout=15_000)
+    album.look(phone, "phone-change-pin-wrong")
+    phone.type_pin(GOOD_PIN)
+    expect(
+        phone.page.get_by_role("heading", name=re.compile("Choose a new PIN|Choisissez un nouveau code PIN"))
+    ).to_be_visible(timeout=15_000)
+    album.look(phone, "phone-change-pin-new")
+    phone.type_pin(OTHER_PIN)
+    expect(phone.heading("again")).to_be_visible()
+    phone.type_pin(OTHER_PIN)
+    expect(phone.button("done")).to_be_visible(timeout=15_000)
+    album.look(phone, "phone-pin-changed")
+    phone.button("done").click()
 
 
 def see_a_suspended_phone(album: Album, desktop: Desktop, phone: Phone, gateway: GatewayProcess) -> None:

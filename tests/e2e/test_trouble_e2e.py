@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 
 import pytest
+from album import Album
 from camera import write_film
 from gateway_process import GatewayProcess
 from people import GOOD_PIN, Desktop, Phone
@@ -24,6 +25,13 @@ def begin(gateway: GatewayProcess, make_desktop: MakeDesktop, make_phone: MakePh
     return desktop, phone
 
 
+def see(person: Desktop | Phone, name: str) -> None:
+    """Put one page into the album, and have axe look at it."""
+    album = Album("en-light")
+    album.look(person, name)
+    album.assert_clean()
+
+
 def test_code_that_has_turned_is_refused_and_the_activation_lives_on(
     own_gateway: OwnGateway, make_desktop: MakeDesktop, make_phone: MakePhone
 ) -> None:
@@ -33,6 +41,7 @@ def test_code_that_has_turned_is_refused_and_the_activation_lives_on(
     phone.scan(picture)
     expect(phone.page.get_by_role("heading", name="This code has moved on")).to_be_visible(timeout=20_000)
     expect(desktop.symbol("colour")).to_be_visible()
+    see(phone, "phone-moved-on")
 
 
 def test_second_phone_ends_the_activation_on_every_screen(
@@ -113,6 +122,8 @@ def test_activation_that_nobody_scans_ends_by_itself(
     expect(desktop.page.get_by_role("heading", name="The time is up")).to_be_visible(timeout=90_000)
     phone.scan(picture)
     expect(phone.page.get_by_role("button", name="Back to start")).to_be_visible(timeout=25_000)
+    see(desktop, "desktop-end-expired")
+    see(phone, "phone-end-expired")
     desktop.button("restart").click()
     expect(desktop.symbol("colour")).to_be_visible(timeout=15_000)
 
@@ -130,6 +141,7 @@ def test_camera_that_is_absent_or_refused_leaves_other_ways(
             without.page.get_by_role("button", name="Type the code")
         )
     ).to_be_visible()
+    see(without, "phone-camera-absent")
 
     refused = make_phone("fr", camera="denied")
     refused.open(slow_turning.address)
