@@ -3,39 +3,24 @@ see what each step of the protocol does. `gateway/cli.py` mounts the group `phon
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-import msgspec
 
-from gateway.core.ids import encode_id
-from gateway.phone.channel import Channel
+from gateway.phone.bound import COMMANDS, id_of
 from gateway.phone.client import PhoneClient
 from gateway.phone.contact import FirstContact
-from gateway.phone.conversation import is_refused
-from gateway.phone.errors import BindingGone, BindingNotFound, CodeTwoNeeded, GatewayRefused
-from gateway.phone.models import Binding
-from gateway.phone.options import Failure, Options, Refused, run, sentence
-from gateway.phone.prompts import YES, Teller, agree, ask, ask_code2, ask_new_pin, ask_pin, read_picture
+from gateway.phone.errors import CodeTwoNeeded
+from gateway.phone.options import Failure, Options, Refused, checked_name, run, sentence
+from gateway.phone.prompts import YES, Teller, agree, ask, ask_code2, ask_new_pin, read_picture
 from gateway.phone.store import FileStore
 from gateway.protocol.code import TypedCode, read_link, read_scan
-from gateway.protocol.errors import ErrorCode, ProtocolError
+from gateway.protocol.errors import ProtocolError
 
 T = TypeVar("T")
 
 _DEFAULT_STORE = Path(click.get_app_dir("tessera")) / "phone.keys"
-_NAME_LENGTH = 64
-_NOTHING_YET = "This phone is bound to nothing yet. See: tessera phone --help"
-_FORGOTTEN = "The bank does not know this phone any more."
-
-
-def _checked_name(_: click.Context, __: click.Parameter, name: str) -> str:
-    name = name.strip()
-    if not 1 <= len(name) <= _NAME_LENGTH or not name.isprintable():
-        raise click.BadParameter(f"a name has 1 to {_NAME_LENGTH} printable characters")
-    return name
 
 
 @click.group("phone")
@@ -70,7 +55,7 @@ def _checked_name(_: click.Context, __: click.Parameter, name: str) -> str:
     "--name",
     default="Command line",
     show_default=True,
-    callback=_checked_name,
+    callback=checked_name,
     help="How the bank's page shows this phone.",
 )
 @click.option(
@@ -100,6 +85,10 @@ def phone(context: click.Context, /, **options: Any) -> None:
     if options["host"]:
         options["host"] = options["host"].lower().removesuffix(":443")
     context.obj = Options(**options)
+
+
+for _command in COMMANDS:
+    phone.add_command(_command)
 
 
 Begin = Callable[[PhoneClient, Teller], Awaitable[FirstContact]]
@@ -167,7 +156,7 @@ async def _finish(contact: FirstContact, host: str) -> None:
             await ask_code2(contact, host=host)
     await channel.close()
     binding = channel.binding
-    click.echo(f"This phone is bound to {binding.label} at {binding.tenant}: {_id(binding)}")
+    click.echo(f"This phone is bound to {binding.label} at {binding.tenant}: {id_of(binding)}")
 
 
 @phone.command()
@@ -227,196 +216,3 @@ def _or_fail(read: Callable[[], T]) -> T:
         return read()
     except ProtocolError as error:
         raise Failure(sentence(f"{error}.")) from None
-
-
-@phone.command("list")
-def list_bindings() -> None:
-    """List the accounts that this phone is bound to."""
-
-    async def work(store: FileStore) -> None:
-        bindings = store.bindings()
-        if not bindings:
-            click.echo(_NOTHING_YET)
-        for binding in bindings:
-            added = datetime.fromtimestamp(binding.added, UTC).strftime("%Y-%m-%d")
-            state = f"  {binding.told} when the bank was last asked" if binding.told else ""
-            if binding.state == "committing":
-                state = "  not finished: run `open`, or scan again"
-            click.echo(f"{_id(binding)}  {binding.tenant}: {binding.label}  {binding.host}  {added}{state}")
-
-    options: Options = click.get_current_context().obj
-    if options.store.exists():
-        run(work)
-    else:
-        click.echo(_NOTHING_YET)
-
-
-def with_channel(
-    which: str | None,
-    work: Callable[[Channel], Awaitable[None]],
-    *,
-    unknown: Callable[[FileStore, Binding], Awaitable[None]] | None = None,
-) -> None:
-    """Resume a binding, do something on its channel, and close it. `unknown` is done instead when the bank says that
-    it knows no such phone; nobody signed that, so without it nothing changes here."""
-    options: Options = click.get_current_context().obj
-
-    async def whole(store: FileStore) -> None:
-        binding = _choose(store.bindings(), which)
-        async with options.client(binding.host, store) as client:
-            try:
-                channel = await client.open(binding.binding_id)
-            except GatewayRefused as error:
-                _note(store, binding, error.error.value)
-                if not is_refused(error, ErrorCode.UNKNOWN):
-                    raise
-                if unknown is not None:
-                    return await unknown(store, binding)
-                advice = f"To erase its keys here: tessera phone remove {_id(binding)}"
-                raise Refused(f"{_FORGOTTEN} {advice}") from None
-            try:
-                await work(channel)
-            except BindingGone as gone:
-                _note(store, binding, gone.state)
-                raise
-            finally:
-                await channel.close()
-
-    run(whole)
-
-
-def _note(store: FileStore, binding: Binding, told: str) -> None:
-    """Keep what the bank said of a binding, for `list`."""
-    if told in ("suspended", "removed", "unknown"):
-        for kept in store.bindings():
-            if kept.binding_id == binding.binding_id:
-                store.put_binding(msgspec.structs.replace(kept, told=told))
-
-
-def _choose(bindings: list[Binding], which: str | None) -> Binding:
-    if which is None:
-        if len(bindings) == 1:
-            return bindings[0]
-        raise BindingNotFound(
-            "name the binding, since there are several" if bindings else "this phone is bound to nothing yet"
-        )
-    named = [binding for binding in bindings if which in (_id(binding), binding.name, binding.label)]
-    if len(named) != 1:
-        raise BindingNotFound("no binding, or more than one, by that name")
-    return named[0]
-
-
-def _id(binding: Binding) -> str:
-    return encode_id("bnd", binding.binding_id)
-
-
-_binding = click.argument("binding", required=False)
-
-
-@phone.command("open")
-@_binding
-@click.option(
-    "--watch",
-    type=click.FloatRange(min=0),
-    default=0.0,
-    help="Stay for that many seconds and print what the bank changes.",
-)
-def open_binding(binding: str | None, watch: float) -> None:
-    """Contact the bank and show the state. BINDING is an id or a name; not needed when there is one."""
-
-    async def work(channel: Channel) -> None:
-        kept = channel.binding
-        time = datetime.fromtimestamp(await channel.ping(), UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-        click.echo(f"{kept.tenant}: {kept.label}\nState: active, contact {kept.index}, bank's time {time}")
-        if channel.pin is not None:
-            click.echo(f"PIN: {channel.pin.digits} digits, {channel.pin.left} tries left")
-        if watch > 0:
-            channel.on_state(lambda state: click.echo(f"State: {state}"))
-            await channel.watch(watch)
-
-    with_channel(binding, work)
-
-
-@phone.group("pin")
-def pin_group() -> None:
-    """Prove or change the PIN."""
-
-
-@pin_group.command("prove")
-@_binding
-def pin_prove(binding: str | None) -> None:
-    """Prove the PIN to the bank."""
-
-    async def work(channel: Channel) -> None:
-        await channel.prove_pin(await ask_pin())
-        click.echo("The PIN is right.")
-
-    with_channel(binding, work)
-
-
-@pin_group.command("change")
-@_binding
-def pin_change(binding: str | None) -> None:
-    """Change the PIN."""
-
-    async def work(channel: Channel) -> None:
-        old = await ask_pin("PIN in force")
-        await channel.prove_pin(old)
-        new = await ask_new_pin(digits=channel.binding.digits)
-        await channel.change_pin(old, new)
-        click.echo("The new PIN is in force.")
-
-    with_channel(binding, work)
-
-
-@phone.command()
-@click.argument("name", callback=_checked_name)
-@_binding
-def rename(name: str, binding: str | None) -> None:
-    """Give this phone another NAME on the bank's page."""
-
-    async def work(channel: Channel) -> None:
-        click.echo(f"This phone is now called: {await channel.rename(name)}")
-
-    with_channel(binding, work)
-
-
-@phone.command()
-@_binding
-@click.option("--yes", is_flag=True, help="Don't ask.")
-@click.option(
-    "--here-only",
-    is_flag=True,
-    help="Erase the keys here without asking the bank, which lists the phone until it is removed there: for a phone "
-    "that is suspended, or a bank out of reach.",
-)
-def remove(binding: str | None, yes: bool, here_only: bool) -> None:  # noqa: FBT001 - click hands flags over so
-    """End a binding at both ends, and erase its keys here."""
-
-    async def erase_here(store: FileStore) -> None:
-        chosen = _choose(store.bindings(), binding)
-        text = f"Erase the keys of {chosen.label} at {chosen.tenant} here? The bank keeps its list. [y/N]"
-        if not yes and (await ask(text, default="n", show_default=False)).lower() not in YES:
-            raise Failure("Nothing was changed.")
-        store.drop_binding(chosen.binding_id)
-        click.echo("Erased here. Remove the phone on the bank's page too.")
-
-    if here_only:
-        return run(erase_here)
-
-    async def work(channel: Channel) -> None:
-        text = f"Remove {channel.binding.label} at {channel.binding.tenant}? [y/N]"
-        if not yes and (await ask(text, default="n", show_default=False)).lower() not in YES:
-            raise Failure("Nothing was changed.")
-        await channel.remove()
-        click.echo("Removed.")
-
-    async def erase(store: FileStore, kept: Binding) -> None:
-        text = f"{_FORGOTTEN} Erase the keys for {kept.label} at {kept.tenant} here? [y/N]"
-        if not yes and (await ask(text, default="n", show_default=False)).lower() not in YES:
-            raise Failure("Nothing was changed.")
-        store.drop_binding(kept.binding_id)
-        store.drop_pending(kept.activation_id)
-        click.echo("Erased here.")
-
-    with_channel(binding, work, unknown=erase)

@@ -32,6 +32,8 @@ from gateway.phone.transport import Network, Site
 from gateway.protocol.code import is_loopback
 from gateway.protocol.errors import ProtocolError
 
+NAME_LENGTH = 64
+
 
 class Failure(click.ClickException):
     """An error with what to do next. The exit status tells scripts the kind."""
@@ -140,4 +142,13 @@ def run(work: Callable[[FileStore], Awaitable[None]]) -> None:
 
 
 def sentence(text: str) -> str:
+    """Return the text with its first letter in upper case."""
     return text[:1].upper() + text[1:]
+
+
+def checked_name(_: click.Context, __: click.Parameter, name: str) -> str:
+    """Return a phone's name without the spaces around it. Raises BadParameter for one that no page could show."""
+    name = name.strip()
+    if not 1 <= len(name) <= NAME_LENGTH or not name.isprintable():
+        raise click.BadParameter(f"a name has 1 to {NAME_LENGTH} printable characters")
+    return name
