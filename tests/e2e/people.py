@@ -239,6 +239,13 @@ class Phone(Person):
         expect(self.heading("your banks")).to_be_visible()
 
 
+def meet(desktop: Desktop, phone: Phone, origin: str, user: str = "Claire Martin") -> None:
+    """Bring both to the code on the screen: the customer logged in, the phone app open."""
+    desktop.log_in(origin, user)
+    phone.open(origin)
+    desktop.add_phone()
+
+
 def bind(desktop: Desktop, phone: Phone, *, form: Form = "colour", two_step: bool = False) -> None:
     """Take both through a whole activation from the code on the screen."""
     phone.scan(desktop.photograph(form))

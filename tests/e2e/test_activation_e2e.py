@@ -7,7 +7,7 @@ import pytest
 from album import Album
 from camera import write_film
 from gateway_process import GatewayProcess
-from people import GOOD_PIN, Desktop, Form, Lang, Phone, bind
+from people import GOOD_PIN, Desktop, Form, Lang, Phone, bind, meet
 from playwright.sync_api import expect
 
 MakeDesktop = Callable[..., Desktop]
@@ -53,9 +53,7 @@ def test_bank_is_told_by_webhook(
     gateway: GatewayProcess, make_desktop: MakeDesktop, make_phone: MakePhone
 ) -> None:
     desktop, phone = make_desktop("en"), make_phone("en")
-    desktop.log_in(gateway.address, "Thomas Leroy")
-    phone.open(gateway.address)
-    desktop.add_phone()
+    meet(desktop, phone, gateway.address, "Thomas Leroy")
     bind(desktop, phone)
     desktop.back_to_devices()
     expect(desktop.page.get_by_text("was added").first).to_be_visible(timeout=20_000)
@@ -65,9 +63,7 @@ def test_typed_code_needs_two_steps_and_binds(
     gateway: GatewayProcess, make_desktop: MakeDesktop, make_phone: MakePhone
 ) -> None:
     desktop, phone = make_desktop("en"), make_phone("en")
-    desktop.log_in(gateway.address)
-    phone.open(gateway.address)
-    desktop.add_phone()
+    meet(desktop, phone, gateway.address)
     steps = desktop.page.locator("tessera-activation .steps li")
     expect(steps).to_have_count(3)
     phone.button("type a code").click()
@@ -145,9 +141,7 @@ def test_same_device_link_opens_the_phone_app_and_binds(
     gateway: GatewayProcess, make_desktop: MakeDesktop, make_phone: MakePhone
 ) -> None:
     desktop, phone = make_desktop("en"), make_phone("en")
-    desktop.log_in(gateway.address)
-    phone.open(gateway.address)
-    desktop.add_phone()
+    meet(desktop, phone, gateway.address)
     desktop.photograph()
     link = desktop.link()
     assert f"{gateway.port}/a#" in link
@@ -161,9 +155,7 @@ def test_phone_changes_its_pin_and_is_removed_on_the_phone(
     gateway: GatewayProcess, make_desktop: MakeDesktop, make_phone: MakePhone
 ) -> None:
     desktop, phone = make_desktop("en"), make_phone("en")
-    desktop.log_in(gateway.address, "Amelia Clarke")
-    phone.open(gateway.address)
-    desktop.add_phone()
+    meet(desktop, phone, gateway.address, "Amelia Clarke")
     bind(desktop, phone)
     desktop.back_to_devices()
     expect(desktop.page.locator("[data-binding]")).to_have_count(1)
@@ -187,9 +179,7 @@ def test_desktop_renames_suspends_resumes_and_removes(
     gateway: GatewayProcess, make_desktop: MakeDesktop, make_phone: MakePhone
 ) -> None:
     desktop, phone = make_desktop("en"), make_phone("en")
-    desktop.log_in(gateway.address, "Amelia Clarke")
-    phone.open(gateway.address)
-    desktop.add_phone()
+    meet(desktop, phone, gateway.address, "Amelia Clarke")
     bind(desktop, phone)
     desktop.back_to_devices()
     page = desktop.page

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from album import Album
 from gateway_process import GatewayProcess
-from people import Desktop, Lang, Phone, bind
+from people import Desktop, Lang, Phone, bind, meet
 from playwright.sync_api import Locator, expect
 
 MakeDesktop = Callable[..., Desktop]
@@ -15,9 +15,7 @@ MakePhone = Callable[..., Phone]
 
 def scan(desktop: Desktop, phone: Phone, address: str) -> str:
     """Bring both to the eight digits; return them."""
-    desktop.log_in(address)
-    phone.open(address)
-    desktop.add_phone()
+    meet(desktop, phone, address)
     phone.scan(desktop.photograph(wait_for_turn=False))
     return phone.bind_to_code().replace(" ", "")
 
@@ -57,9 +55,7 @@ def test_focus_is_left_to_who_types_elsewhere(
     slow_turning: GatewayProcess, make_desktop: MakeDesktop, make_phone: MakePhone
 ) -> None:
     desktop, phone = make_desktop("en"), make_phone("en")
-    desktop.log_in(slow_turning.address)
-    phone.open(slow_turning.address)
-    desktop.add_phone()
+    meet(desktop, phone, slow_turning.address)
     desktop.page.evaluate("document.body.append(document.createElement('textarea'))")
     desktop.page.locator("textarea").focus()
     phone.scan(desktop.photograph(wait_for_turn=False))

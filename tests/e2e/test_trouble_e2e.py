@@ -8,7 +8,7 @@ import pytest
 from album import Album
 from camera import write_film
 from gateway_process import GatewayProcess
-from people import GOOD_PIN, Desktop, Phone
+from people import GOOD_PIN, Desktop, Phone, meet
 from playwright.sync_api import WebSocketRoute, expect
 
 MakeDesktop = Callable[..., Desktop]
@@ -19,9 +19,7 @@ OwnGateway = Callable[..., GatewayProcess]
 def begin(gateway: GatewayProcess, make_desktop: MakeDesktop, make_phone: MakePhone) -> tuple[Desktop, Phone]:
     """Bring both to the code on the screen."""
     desktop, phone = make_desktop("en"), make_phone("en")
-    desktop.log_in(gateway.address)
-    phone.open(gateway.address)
-    desktop.add_phone()
+    meet(desktop, phone, gateway.address)
     return desktop, phone
 
 
@@ -239,9 +237,7 @@ def test_network_lost_at_any_message_binds_all_the_same(
     desktop, phone = make_desktop("en"), make_phone("en")
     cutter = Cutter(direction, number)
     phone.page.route_web_socket("**/phone/v1/channel", cutter.route)
-    desktop.log_in(slow_turning.address)
-    phone.open(slow_turning.address)
-    desktop.add_phone()
+    meet(desktop, phone, slow_turning.address)
     phone.scan(desktop.photograph(wait_for_turn=False))
     phone.bind_to_code()
     expect(phone.page.get_by_text("Reconnecting")).to_have_count(0, timeout=20_000)
