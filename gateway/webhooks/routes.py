@@ -133,7 +133,7 @@ class _Handlers:
         return _delivery(found)
 
 
-_READ, _WRITE, _TAG = "webhooks:read", "webhooks:write", "Webhooks"
+_READ, _WRITE, _TAG = "webhooks:read", "webhooks:write", "webhooks"
 
 
 def routes(service: WebhookService) -> list[Route]:

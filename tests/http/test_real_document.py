@@ -27,6 +27,7 @@ async def test_document_is_valid_and_names_every_webhook(kit: GatewayKit) -> Non
     document = await document_of(kit)
     OpenAPIV31SpecValidator(document).validate()
     assert set(document["webhooks"]) == {event.value for event in WebhookEvent}
+    assert all(tag["name"] == tag["name"].lower() for tag in document["tags"])
 
 
 async def test_phone_channel_is_told_as_the_websocket_that_it_is(kit: GatewayKit) -> None:
