@@ -61,6 +61,19 @@ class ProblemCode(Enum):
         "The code is not the one on the phone",
         "Compare and type it again.",
     )
+    NO_PHONE = (
+        "no-phone",
+        409,
+        "This customer has no phone that may answer",
+        "Bind a phone, or resume one; the detail says what is in the way.",
+    )
+    APPROVAL_ENDED = ("approval-ended", 410, "This request is over", "Read it, and ask again if need be.")
+    OFFLINE_ANSWER_WRONG = (
+        "offline-answer-wrong",
+        422,
+        "These are not the digits of the phone",
+        "Compare and type them again.",
+    )
     INTERNAL = ("internal", 500, "Something went wrong here", "Try again; tell the operator the request id.")
     UNAVAILABLE = ("unavailable", 503, "The service cannot answer now", "Try again shortly.")
 

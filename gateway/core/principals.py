@@ -21,7 +21,8 @@ class ApiKeyPrincipal:
 
 @dataclass(frozen=True, slots=True)
 class PagePrincipal:
-    """A page in a customer's browser, by its page token: for one activation, or for one user's phones."""
+    """A page in a customer's browser, by its page token: for one activation, one request for approval, or one user's
+    phones and messages."""
 
     tenant_id: str
     token_id: str
@@ -29,6 +30,7 @@ class PagePrincipal:
     user: str | None
     expires_at: int
     """Unix milliseconds."""
+    approval_id: str | None = None
 
     @property
     def limit_key(self) -> str:

@@ -9,6 +9,11 @@ def activation_topic(activation_id: str) -> str:
     return f"activation:{activation_id}"
 
 
+def approval_topic(approval_id: str) -> str:
+    """Return the event topic of one request for approval."""
+    return f"approval:{approval_id}"
+
+
 def user_topic(tenant_id: str, user: str) -> str:
     """Return the event topic of one user's phones."""
     return f"user:{tenant_id}:{user}"

@@ -3,26 +3,33 @@ gateway decodes with `decode_phone_message`, the phone with `decode_gateway_mess
 have a function each. A decoded message has exactly the members named, within their limits, and says nothing
 about whether it is due: the state machines of both ends decide that."""
 
-from typing import Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from gateway.protocol.errors import MalformedMessage
 from gateway.protocol.frames import MAX_FRAME
 from gateway.protocol.wiretypes import (
+    AuthenticatorBytes,
     Bytes10,
     Bytes16,
+    Bytes32,
     Bytes33,
     Bytes64,
     Bytes65,
+    ClientDataBytes,
     Count,
+    CredentialBytes,
+    DerSignatureBytes,
     Digits,
     Index,
     Name,
     Seconds,
+    StatementBytes,
     Text64,
     Text128,
+    Text2048,
     decode_hook,
     encode_hook,
 )
@@ -31,6 +38,13 @@ Platform = Literal["web", "android", "ios", "cli"]
 Lang = Literal["fr", "en"]
 BindingState = Literal["active", "suspended", "removed"]
 EndReason = Literal["device-code", "expired", "cancelled", "contested"]
+Factor = Literal["possession", "pin", "biometric"]
+Decision = Literal["approve", "refuse", "report"]
+ApprovalEnd = Literal["approved", "refused", "reported", "expired", "cancelled", "failed"]
+NumberMatch = Literal["none", "choose", "type"]
+TwoDigits = Annotated[int, Meta(ge=10, le=99)]
+MAX_PAGE: Final = 10
+"""Items of one `approvals` or `inbox` answer, at most; fewer when they would not fit a frame."""
 
 
 class Facts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -56,6 +70,7 @@ class FirstAnswer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     tenant: Text64
     label: Text128
     pin: PinPolicy
+    biometric: Literal["off", "optional", "required"]
     two_step: bool
     time: Seconds
     expires: Seconds
@@ -108,12 +123,14 @@ class PinEvaluate(_Message, frozen=True, tag="pin-evaluate"):
 
 
 class Commit(_Message, frozen=True, tag="commit"):
-    """m7: signatures over `keys.commit_input` (by g_D) and `keys.pin_enrol_input` (by the PIN key)."""
+    """m7: signatures over `keys.commit_input` (by g_D) and `keys.pin_enrol_input` (by the PIN key). `pin_verifier` is
+    what offline answers are checked against (`pin.offline_verifier`)."""
 
     nonce: Bytes10
     signature: Bytes64
     pin_key: Bytes65
     pin_signature: Bytes64
+    pin_verifier: Bytes32
 
 
 class Ready(_Message, frozen=True, tag="ready"):
@@ -135,10 +152,12 @@ class PinChange(_Message, frozen=True, tag="pin-change"):
 
 
 class PinEnrol(_Message, frozen=True, tag="pin-enrol"):
-    """The new PIN key and its signature over `keys.pin_enrol_input` with the evaluation's nonce."""
+    """The new PIN key, its signature over `keys.pin_enrol_input` with the evaluation's nonce, and what offline answers
+    are checked against from now on."""
 
     pin_key: Bytes65
     pin_signature: Bytes64
+    pin_verifier: Bytes32
 
 
 class Rename(_Message, frozen=True, tag="rename"):
@@ -149,6 +168,80 @@ class Rename(_Message, frozen=True, tag="rename"):
 
 class Remove(_Message, frozen=True, tag="remove"):
     """Ends the binding at the customer's wish."""
+
+
+class Assertion(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A WebAuthn assertion of the binding's own credential over `approval.biometric_challenge`."""
+
+    credential: CredentialBytes
+    client_data: ClientDataBytes
+    authenticator_data: AuthenticatorBytes
+    signature: DerSignatureBytes
+
+
+class Answer(_Message, frozen=True, tag="answer"):
+    """What the customer decided on a request: `signature` by g_D over `approval.answer_input`. With factor `pin`,
+    `pin_signature` by the PIN key over `approval.pin_input`, after an evaluation; with `biometric`, `assertion`.
+    Refusing and reporting need possession alone. `number` is the one chosen or typed, null where none is asked."""
+
+    id: Bytes16
+    decision: Decision
+    factor: Factor
+    number: TwoDigits | None
+    signature: Bytes64
+    pin_signature: Bytes64 | UnsetType = UNSET
+    assertion: Assertion | UnsetType = UNSET
+
+
+class Approvals(_Message, frozen=True, tag="approvals"):
+    """Asks for what this phone was asked before, newest first; `before` is the last id of the page before."""
+
+    before: Bytes16 | UnsetType = UNSET
+
+
+class Inbox(_Message, frozen=True, tag="inbox"):
+    """Asks for the bank's messages, newest first; `before` is the last id of the page before."""
+
+    before: Bytes16 | UnsetType = UNSET
+
+
+class InboxRead(_Message, frozen=True, tag="inbox-read"):
+    """The customer has read a message."""
+
+    id: Bytes16
+
+
+class PushSubscribe(_Message, frozen=True, tag="push-subscribe"):
+    """A push subscription of this phone (Push API): where to send wake-ups, and its keys (RFC 8291 section 3.1)."""
+
+    endpoint: Text2048
+    p256dh: Bytes65
+    auth: Bytes16
+
+
+class PushUnsubscribe(_Message, frozen=True, tag="push-unsubscribe"):
+    """No more wake-ups for this phone."""
+
+
+class BiometricBegin(_Message, frozen=True, tag="biometric-begin"):
+    """Asks for a challenge to make a credential with; only after `pin-proved`, once."""
+
+
+class BiometricEnrol(_Message, frozen=True, tag="biometric-enrol"):
+    """The new credential (WebAuthn section 7.1); it takes the place of an older one."""
+
+    client_data: ClientDataBytes
+    attestation_object: AuthenticatorBytes
+
+
+class BiometricRemove(_Message, frozen=True, tag="biometric-remove"):
+    """The customer wants the PIN alone."""
+
+
+class OfflineCounter(_Message, frozen=True, tag="offline-counter"):
+    """How many offline answers this phone has made, so that the gateway's count catches up."""
+
+    value: Seconds
 
 
 class Pending(_Message, frozen=True, tag="pending"):
@@ -258,6 +351,120 @@ class State(_Message, frozen=True, tag="state"):
     state: BindingState
 
 
+class Ask(_Message, frozen=True, tag="ask"):
+    """The bank asks: `statement` is what the customer reads and the phone signs, byte for byte. `factors` are those of
+    which one is needed to approve; `number` says whether the two digits of the desktop are chosen among `numbers`,
+    typed, or not asked."""
+
+    id: Bytes16
+    statement: StatementBytes
+    factors: Annotated[tuple[Factor, ...], Meta(min_length=1, max_length=3)]
+    number: NumberMatch
+    numbers: Annotated[tuple[TwoDigits, ...], Meta(max_length=3)]
+    time: Seconds
+
+
+class Settled(_Message, frozen=True, tag="settled"):
+    """A request is over: answered here or elsewhere, cancelled, expired or failed."""
+
+    id: Bytes16
+    state: ApprovalEnd
+
+
+class Answered(_Message, frozen=True, tag="answered"):
+    """The answer stands; `state` is where the request is now."""
+
+    id: Bytes16
+    state: ApprovalEnd
+
+
+class AnswerWrong(_Message, frozen=True, tag="answer-wrong"):
+    """Something of the answer is not right; what, is not said. `left` answers are left to this request. `until` is when
+    this phone may approve again (Unix seconds) if it is blocked, `bank` that only the bank unblocks it, and `last` that
+    the next block will be of that kind."""
+
+    id: Bytes16
+    left: Count
+    until: Seconds | None
+    bank: bool
+    last: bool
+
+
+class PastApproval(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A request of the past: what was read, how it ended and when, and whether it was answered on this phone."""
+
+    id: Bytes16
+    statement: StatementBytes
+    state: ApprovalEnd
+    at: Seconds
+    here: bool
+
+
+class ApprovalPage(_Message, frozen=True, tag="approval-page"):
+    """A page of past requests."""
+
+    items: Annotated[tuple[PastApproval, ...], Meta(max_length=MAX_PAGE)]
+    more: bool
+
+
+class InboxMessage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A message of the bank, in the phone's language where the bank wrote it. `body` may hold line breaks."""
+
+    id: Bytes16
+    title: Text128
+    body: Text2048
+    at: Seconds
+    expires: Seconds | None
+    read: bool
+
+
+class InboxPage(_Message, frozen=True, tag="inbox-page"):
+    """A page of messages, and how many are unread in all."""
+
+    items: Annotated[tuple[InboxMessage, ...], Meta(max_length=MAX_PAGE)]
+    more: bool
+    unread: Index
+
+
+class Unread(_Message, frozen=True, tag="unread"):
+    """How many messages are unread: told on opening, when it changes, and in answer to `inbox-read`."""
+
+    count: Index
+
+
+class PushKey(_Message, frozen=True, tag="push-key"):
+    """On opening: the gateway's VAPID key (RFC 8292), and whether it holds a subscription of this phone."""
+
+    key: Bytes65
+    subscribed: bool
+
+
+class PushSubscribed(_Message, frozen=True, tag="push-subscribed"):
+    """Whether the gateway holds a subscription now."""
+
+    subscribed: bool
+
+
+class BiometricChallenge(_Message, frozen=True, tag="biometric-challenge"):
+    """What to make a credential with: challenge and user handle (WebAuthn section 5.4)."""
+
+    challenge: Bytes32
+    user: Bytes16
+
+
+class BiometricState(_Message, frozen=True, tag="biometric-state"):
+    """On opening and in answer: what policy wants, and the id of the credential in force."""
+
+    policy: Literal["off", "optional", "required"]
+    credential: CredentialBytes | None
+
+
+class OfflineCounted(_Message, frozen=True, tag="offline-counted"):
+    """The gateway's count of offline answers."""
+
+    value: Seconds
+
+
 class Problem(_Message, frozen=True, tag="problem"):
     """The last message was not valid here; `code` is for the log."""
 
@@ -265,8 +472,28 @@ class Problem(_Message, frozen=True, tag="problem"):
 
 
 PhoneMessage = (
-    Bind | Cancel | PinEvaluate | Commit | Ready | Ping | PinProve | PinChange | PinEnrol | Rename | Remove
-)  # fmt: skip
+    Bind
+    | Cancel
+    | PinEvaluate
+    | Commit
+    | Ready
+    | Ping
+    | PinProve
+    | PinChange
+    | PinEnrol
+    | Rename
+    | Remove
+    | Answer
+    | Approvals
+    | Inbox
+    | InboxRead
+    | PushSubscribe
+    | PushUnsubscribe
+    | BiometricBegin
+    | BiometricEnrol
+    | BiometricRemove
+    | OfflineCounter
+)
 GatewayMessage = (
     Pending
     | WrongCode
@@ -284,6 +511,18 @@ GatewayMessage = (
     | Renamed
     | Removed
     | State
+    | Ask
+    | Settled
+    | Answered
+    | AnswerWrong
+    | ApprovalPage
+    | InboxPage
+    | Unread
+    | PushKey
+    | PushSubscribed
+    | BiometricChallenge
+    | BiometricState
+    | OfflineCounted
     | Problem
 )
 Payload = Facts | FirstAnswer | ResumeAnswer
