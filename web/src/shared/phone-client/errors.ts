@@ -3,6 +3,7 @@
  * `PhoneClientError` whose code stands here, beside what the person holding the phone can do next. The texts people
  * read are the page's; secrets never enter `message` or `details`.
  */
+import type { ApprovalEnd } from "./types";
 
 /** What to do next. The page has one sentence and one button for each. */
 export type NextStep =
@@ -10,6 +11,8 @@ export type NextStep =
   | "type-again" // a typed code, PIN or name has a mistake: let it be corrected
   | "retry" // nothing is lost: do the same again
   | "wait" // blocked until `details.until`
+  | "ask-again" // this request is over: begin again on the bank's page
+  | "use-pin" // biometrics do not do here
   | "new-activation" // this activation is over: start another one on the bank's page
   | "other-phone" // the bank does not allow this kind of phone or browser
   | "choose-another-pin"
@@ -49,6 +52,21 @@ const NEXT_STEPS = {
   "pin-wrong": "type-again", // details.left, details.until
   "pin-blocked": "wait", // details.until, or null: only the bank can unblock
   "not-committed": "new-activation", // the binding was never finished, and the gateway does not know it
+  // answering a request
+  "answer-wrong": "type-again", // not accepted, and why is not said; details.left, until, bank, last
+  "answer-incomplete": "type-again", // the number, or a factor that the request takes, is missing
+  "approval-ended": "ask-again", // details.state
+  "approval-unreadable": "update-app", // what is asked has a form that this app does not know
+  // biometrics
+  "biometric-cancelled": "retry", // by the person, by time, or by the device, which does not say which
+  "biometric-unsupported": "use-pin", // this device or browser has none, or not for this address
+  "biometric-missing": "use-pin", // none was enrolled
+  // offline
+  "offline-foreign": "scan-again", // the code is for another phone, or for a binding that is not here
+  "offline-stale": "go-online", // the phone and the code are out of step: their next contact mends it
+  "offline-unsettled": "go-online", // whether a new PIN is in force is known after it was proved once
+  // waking up
+  "push-invalid": "retry", // the browser's subscription is not one that can be used
   // the phone itself
   "binding-missing": "new-activation", // no such binding stored here
   offline: "go-online",
@@ -78,6 +96,21 @@ export interface PhoneErrorDetails {
   readonly left?: number;
   readonly until?: number | null;
   readonly problem?: string;
+  /** Only the bank unblocks. */
+  readonly bank?: boolean;
+  /** The next block will be one that only the bank lifts. */
+  readonly last?: boolean;
+  readonly state?: ApprovalEnd;
+}
+
+function nextStep(code: PhoneErrorCode, details: PhoneErrorDetails): NextStep {
+  if (code === "pin-blocked" && details.until === null) return "contact-bank";
+  if (code === "answer-wrong") {
+    if (details.bank === true) return "contact-bank";
+    if (typeof details.until === "number") return "wait";
+    if (details.left === 0) return "ask-again";
+  }
+  return NEXT_STEPS[code];
 }
 
 /** The only error that the phone client throws on purpose. Anything else is a bug of ours. */
@@ -90,7 +123,7 @@ export class PhoneClientError extends Error {
     super(code, options);
     this.name = "PhoneClientError";
     this.code = code;
-    this.next = code === "pin-blocked" && details.until === null ? "contact-bank" : NEXT_STEPS[code];
+    this.next = nextStep(code, details);
     this.details = details;
   }
 }
