@@ -114,6 +114,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         int, _key("Days after which a phone runs the hybrid handshake again.", ge=1, le=365)
     ] = 30
     pin_digits: Annotated[int, _key("Length of the PIN.", ge=4, le=12)] = 6
+    biometric: Annotated[
+        Literal["off", "optional", "required"],
+        _key("Whether phones may, or must, add the fingerprint or face of their device."),
+    ] = "optional"
+    push_contact: Annotated[
+        str | None,
+        _key("Whom a push service may write to: mailto:… or https:… (RFC 8292). Default: the public host."),
+    ] = None
+    push_attempts: Annotated[int, _key("Tries to wake a phone by push.", ge=1, le=10)] = 5
     webhook_private: Annotated[
         bool,
         _key(

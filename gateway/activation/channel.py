@@ -4,6 +4,7 @@ error frame; afterwards it is told inside the channel."""
 
 import asyncio
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from gateway.activation.contacts import Admission, ContactService, Ended, PresentPhone
 from gateway.activation.conversation import Conversation, ConversationDesk
@@ -50,6 +51,7 @@ class FirstContactDesk:
     contacts: ContactService
     bindings: BindingDesk
     conversations: ConversationDesk
+    biometric: Literal["off", "optional", "required"] = "optional"
 
 
 class FirstContact:
@@ -68,7 +70,8 @@ class FirstContact:
         opened = await self._desk.conversations.run(conversation)
         del conversation
         if opened is not None:
-            await self._desk.bindings.run_open(*opened)
+            channel, ref, lang = opened
+            await self._desk.bindings.run_open(channel, ref, lang=lang)
 
     async def _open(self, socket: PhoneSocket, hello: Hello) -> Conversation | None:
         desk = self._desk
@@ -154,6 +157,7 @@ class FirstContact:
             tenant=tenant.name,
             label=activation.label,
             pin=messages.PinPolicy(digits=desk.conversations.pins.digits),
+            biometric=desk.biometric,
             two_step=admission.is_two_step,
             time=int(desk.clock.now()),
             expires=activation.expiry_s,

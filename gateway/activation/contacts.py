@@ -340,4 +340,5 @@ def _new_phone(admitted: Activation, phone: PresentPhone, *, sealed_psk: bytes, 
         static_key=phone.static_key,
         sealed_psk=sealed_psk,
         added_at=added_at,
+        replaces=admitted.replaces,
     )

@@ -50,7 +50,9 @@ class ConversationDesk:
         self.pins = pins
         self.live = live
 
-    async def run(self, conversation: "Conversation") -> tuple[SecureChannel, BindingRef] | None:
+    async def run(
+        self, conversation: "Conversation"
+    ) -> tuple[SecureChannel, BindingRef, messages.Lang] | None:
         """Serve a conversation to its end; return what goes on as an open channel when the phone is bound."""
         activation_id = conversation.activation_id
         is_active = False
@@ -93,9 +95,9 @@ class Conversation:
         """Whether the phone went away while its activation goes on."""
         return not self._has_ended
 
-    def hand_over(self) -> tuple[SecureChannel, BindingRef]:
+    def hand_over(self) -> tuple[SecureChannel, BindingRef, messages.Lang]:
         """Return what the open channel goes on with."""
-        return self._channel, self._ref
+        return self._channel, self._ref, cast(messages.Lang, self._phone.device.lang)
 
     async def begin(self, activation: Activation) -> None:
         """The phone is present: send m4, or m6 at once when it was confirmed before, or a moment ago. Raises
@@ -207,6 +209,7 @@ class Conversation:
         h = self._channel.handshake_hash
         verify(self._phone.signing_key, message.signature, commit_input(h, message.nonce))
         self._enrolment.check(pin_key=message.pin_key, signature=message.pin_signature)
+        await self._enrolment.seal(message.pin_verifier)
         order = CommitOrder(
             phone=self._phone,
             pin_key=bytes(message.pin_key),

@@ -33,7 +33,10 @@ def _fact(
 
 def started(activation: Activation) -> Fact:
     """The code may be shown."""
-    return _fact(activation, AuditWord.BANK_ACTIVATION_START, "activation.waiting", {}, webhook=False)
+    data: Data = {}
+    if activation.approval_id is not None:
+        data = {"approval": activation.approval_id, "replaces": activation.replaces}
+    return _fact(activation, AuditWord.BANK_ACTIVATION_START, "activation.waiting", data, webhook=False)
 
 
 def present(activation: Activation, device: DeviceFacts, *, is_return: bool) -> Fact:

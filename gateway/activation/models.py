@@ -97,7 +97,8 @@ class Activation(msgspec.Struct, frozen=True, kw_only=True):
     `locator`, which finds a typed code. `phone_static` (s_D, 65 bytes) and `phone_rotation` are those of the claim,
     `phone_signing` (g_D, 65 bytes) and `device` those of m3; `device_code` is export("device-code") of the channel in
     use, sealed; `code2` the payload of the second code for that channel, in two steps. `binding_id` is the binding's
-    to be."""
+    to be. `approval_id` is the request by which a bound phone agreed to a further one, and `replaces` the binding that
+    ends when this one stands."""
 
     id: str
     tenant_id: str
@@ -123,6 +124,8 @@ class Activation(msgspec.Struct, frozen=True, kw_only=True):
     created_at: int
     expires_at: int
     version: int
+    approval_id: str | None = None
+    replaces: str | None = None
 
     @property
     def is_over(self) -> bool:

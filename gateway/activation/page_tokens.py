@@ -1,6 +1,6 @@
-"""Page tokens: what lets a page in the customer's browser follow one activation, or one user's phones, for some
-minutes. The activation service and the routes make them, the HTTP face asks whom one speaks for. Only a digest is
-stored."""
+"""Page tokens: what lets a page in the customer's browser follow one activation, one request for approval, or one
+user's phones and messages, for some minutes. The services and the routes make them, the HTTP face asks whom one speaks
+for. Only a digest is stored."""
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
@@ -52,17 +52,19 @@ class PageTokens:
         *,
         tenant_id: str,
         activation_id: str | None = None,
+        approval_id: str | None = None,
         user: str | None = None,
         needed_until_ms: int = 0,
     ) -> IssuedToken:
-        """Make a token for one activation or one user; `store` puts it in force. It lives as the policy says, and not
-        less than until `needed_until_ms` (Unix milliseconds)."""
+        """Make a token for one activation, request or user; `store` puts it in force. It lives as the policy says, and
+        not less than until `needed_until_ms` (Unix milliseconds)."""
         policy_ms = int((self._clock.now() + self._policy.page_token_life_s) * 1000)
         text = f"ptk_{b64url_encode(self._random(TOKEN_BYTES))}"
         principal = PagePrincipal(
             tenant_id=tenant_id,
             token_id=encode_id("ptk", self._random(ID_BYTES)),
             activation_id=activation_id,
+            approval_id=approval_id,
             user=user,
             expires_at=max(policy_ms, needed_until_ms),
         )

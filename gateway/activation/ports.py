@@ -59,8 +59,12 @@ class PinEnrolment(Protocol):
         """Check that the phone holds the PIN key (65 bytes). Raises ProtocolError kinds."""
         ...
 
+    async def seal(self, verifier: bytes) -> None:
+        """Take what offline answers are checked against (32 bytes), after `check`. Raises HsmError."""
+        ...
+
     def record(self, tx: Transaction, *, pin_key: bytes) -> None:
-        """Store the PIN, after `check`."""
+        """Store the PIN, after `seal`."""
         ...
 
 
@@ -77,6 +81,15 @@ class PinBook(Protocol):
         ...
 
 
+class FurtherPhones(Protocol):
+    """Requests by which a bound phone agrees to a further one."""
+
+    def consume_device(self, tx: Transaction, *, tenant_id: str, user: str, approval_id: str) -> str | None:
+        """Use an approved request, once. Return the binding that the new phone replaces, None when it comes beside.
+        Raises Problem(CONFLICT), Problem(NOT_FOUND)."""
+        ...
+
+
 class BindingDesk(Protocol):
     """Makes bindings, and serves their open channels."""
 
@@ -90,6 +103,6 @@ class BindingDesk(Protocol):
         """Store the binding, and tell."""
         ...
 
-    async def run_open(self, channel: SecureChannel, ref: BindingRef) -> None:
+    async def run_open(self, channel: SecureChannel, ref: BindingRef, *, lang: messages.Lang) -> None:
         """Serve the channel of a binding that has just become active, until it closes."""
         ...

@@ -17,7 +17,7 @@ from gateway.core.errors import Problem, ProblemCode
 from gateway.core.events import AuditWord
 from gateway.core.ids import decode_id
 from gateway.core.principals import PagePrincipal
-from gateway.core.subjects import activation_topic, user_topic
+from gateway.core.subjects import activation_topic, approval_topic, user_topic
 from gateway.http.hosts import Hosts
 from gateway.http.routing import ApiRequest, Auth, Route
 from gateway.protocol import crockford
@@ -96,6 +96,7 @@ def _bank_routes(face: ActivationFace) -> list[Route]:
             is_rotating=wish.rotating,
             platforms=tuple(dict.fromkeys(wish.platforms)),
             suite=wish.suite,
+            approval_id=wish.approval,
         )
         return views.started_view(*await face.service.start(order))
 
@@ -116,6 +117,7 @@ def _bank_routes(face: ActivationFace) -> list[Route]:
             status=201,
             limit="start",
             tag=_TAG,
+            problems=(ProblemCode.NOT_FOUND, ProblemCode.CONFLICT),
         ),
         Route(
             "POST",
@@ -177,12 +179,12 @@ class _PageHandlers:
         if not isinstance(principal, PagePrincipal):
             raise Problem(ProblemCode.FORBIDDEN, "this needs a page token")
         if principal.activation_id is not None:
-            topics = [activation_topic(principal.activation_id)]
+            topic = activation_topic(principal.activation_id)
+        elif principal.approval_id is not None:
+            topic = approval_topic(principal.approval_id)
         else:
-            topics = [user_topic(principal.tenant_id, principal.user or "")]
-        return await self._face.streams.stream_events(
-            request, topics, from_start=principal.activation_id is not None
-        )
+            topic = user_topic(principal.tenant_id, principal.user or "")
+        return await self._face.streams.stream_events(request, [topic], from_start=principal.user is None)
 
 
 def _page_routes(on: _PageHandlers) -> list[Route]:
@@ -246,8 +248,8 @@ def _show_routes(on: _PageHandlers) -> list[Route]:
             summary="Follow what the page token is for",
             description="Server-sent events, each with `id`, `event` (its type) and `data` (JSON, as the webhook of "
             "that type has it). A token of an activation hears `activation.waiting` and `activation.away`, and what "
-            "webhooks tell of it; a customer's token hears `binding.…`. `stream.reset` says that events were missed: "
-            "read anew. Last-Event-ID takes the stream up again; a comment comes every 15 s.",
+            "webhooks tell of it; a request's token hears `approval.…`; a customer's hears `binding.…` and `approval.…`. "
+            "`stream.reset` says that events were missed: read anew. Last-Event-ID takes the stream up again; a comment comes every 15 s.",
             limit="stream",
             tag="events",
             cross_origin=True,

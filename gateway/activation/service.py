@@ -20,7 +20,7 @@ from gateway.activation.models import (
     move,
 )
 from gateway.activation.page_tokens import IssuedToken, PageTokens
-from gateway.activation.ports import GatewayKeys, Sealing
+from gateway.activation.ports import FurtherPhones, GatewayKeys, Sealing
 from gateway.activation.recent import RecentActivations
 from gateway.activation.secrets import SEED_BYTES, derive_typed_code, device_code_cell, seed_cell
 from gateway.core.clock import Clock
@@ -49,6 +49,7 @@ class StartOrder:
     is_rotating: bool = True
     platforms: tuple[str, ...] = ("web", "android", "ios", "cli")
     suite: str = "hybrid"
+    approval_id: str | None = None
 
 
 class ActivationService:
@@ -64,6 +65,7 @@ class ActivationService:
         sealer: Sealing,
         keys: GatewayKeys,
         tokens: PageTokens,
+        further: FurtherPhones,
         policy: ActivationPolicy,
     ) -> None:
         self._storage = storage
@@ -73,6 +75,7 @@ class ActivationService:
         self._sealer = sealer
         self._keys = keys
         self._tokens = tokens
+        self._further = further
         self.policy = policy
         self.recent = RecentActivations()
 
@@ -82,7 +85,7 @@ class ActivationService:
 
     async def start(self, order: StartOrder) -> tuple[Activation, IssuedToken]:
         """Start an activation, and make a page token for it. Raises Problem(INVALID_REQUEST) for a suite that the
-        policy does not allow."""
+        policy does not allow, and what `FurtherPhones` raises for a request that does not allow a further phone."""
         if order.suite not in self.policy.suites:
             raise Problem(ProblemCode.INVALID_REQUEST, "suite: not allowed here")
         for attempt in range(ATTEMPTS):
@@ -93,7 +96,7 @@ class ActivationService:
                 tenant_id=order.tenant_id, activation_id=activation.id, needed_until_ms=until_ms
             )
             try:
-                await self._storage.write(self._starting(activation, token))
+                activation = await self._storage.write(self._starting(activation, token))
             except Problem as problem:
                 # A locator lives as long as its activation; two that meet are one in millions.
                 if problem.kind is not ProblemCode.CONFLICT or attempt == ATTEMPTS - 1:
@@ -103,11 +106,21 @@ class ActivationService:
                 return activation, token
         raise Problem(ProblemCode.UNAVAILABLE, "no free typed code")
 
-    def _starting(self, activation: Activation, token: IssuedToken) -> Callable[[Transaction], None]:
-        def unit(tx: Transaction) -> None:
-            store.insert(tx, activation)
+    def _starting(self, activation: Activation, token: IssuedToken) -> Callable[[Transaction], Activation]:
+        def unit(tx: Transaction) -> Activation:
+            started = activation
+            if activation.approval_id is not None:
+                replaced = self._further.consume_device(
+                    tx,
+                    tenant_id=activation.tenant_id,
+                    user=activation.user,
+                    approval_id=activation.approval_id,
+                )
+                started = replace(activation, replaces=replaced)
+            store.insert(tx, started)
             self._tokens.store(tx, token)
-            self._journal.record(tx, facts.started(activation))
+            self._journal.record(tx, facts.started(started))
+            return started
 
         return unit
 
@@ -140,6 +153,7 @@ class ActivationService:
             created_at=now_ms,
             expires_at=(now_ms // 1000 + (order.life_s or self.policy.life_s)) * 1000,
             version=1,
+            approval_id=order.approval_id,
         )
 
     async def read(self, *, tenant_id: str, activation_id: str) -> Activation:

@@ -57,6 +57,8 @@ activations = Table(
     Column("expires_at", Millis, nullable=False),
     Column("open_until_at", Millis),
     Column("version", Integer, nullable=False),
+    Column("approval_id", IdText),
+    Column("replaces", IdText),
     Index(None, "open_until_at"),
     Index(None, "expires_at"),
     Index(None, "tenant_id", "user_ref", "created_at"),
@@ -70,6 +72,7 @@ page_tokens = Table(
     Column("id", IdText, nullable=False),
     Column("tenant_id", IdText, nullable=False),
     Column("activation_id", IdText),
+    Column("approval_id", IdText),
     Column("user_ref", String(128)),
     Column("expires_at", Millis, nullable=False),
     Index(None, "expires_at"),
@@ -81,6 +84,7 @@ _OPEN = "open_until_at"
 _FIXED = {
     *("id", "tenant_id", "user_ref", "label", "is_rotating", "is_hybrid", "platforms"),
     *("gateway_label", "binding_id", "created_at", "expires_at"),
+    *("approval_id", "replaces"),
 }
 """Columns that never change."""
 _SELECT = select(*(column for column in activations.c if column.name != _OPEN))
@@ -222,6 +226,7 @@ def insert_page_token(tx: Transaction, digest: bytes, principal: PagePrincipal) 
         "id": principal.token_id,
         "tenant_id": principal.tenant_id,
         "activation_id": principal.activation_id,
+        "approval_id": principal.approval_id,
         "user_ref": principal.user,
         "expires_at": principal.expires_at,
     }
@@ -237,6 +242,7 @@ def find_page_token(tx: Transaction, digest: bytes) -> PagePrincipal | None:
         tenant_id=row["tenant_id"],
         token_id=row["id"],
         activation_id=row["activation_id"],
+        approval_id=row["approval_id"],
         user=row["user_ref"],
         expires_at=row["expires_at"],
     )

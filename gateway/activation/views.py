@@ -50,6 +50,17 @@ class NewActivation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
         default_factory=lambda: ["web", "android", "ios", "cli"]
     )
     suite: Literal["hybrid", "classical"] = "hybrid"
+    approval: (
+        Annotated[
+            str,
+            Meta(
+                max_length=40,
+                description="The approved request of type `device` by which a bound phone agreed to a further one; a "
+                "move ends that phone's binding once the new one is active. It serves once.",
+            ),
+        ]
+        | None
+    ) = None
 
 
 class TypedDeviceCode(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

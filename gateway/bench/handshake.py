@@ -29,6 +29,7 @@ _FIRST = messages.FirstAnswer(
     tenant="Example Bank",
     label="Account",
     pin=messages.PinPolicy(digits=6),
+    biometric="optional",
     two_step=False,
     time=1_800_000_000,
     expires=1_800_000_300,

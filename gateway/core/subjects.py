@@ -49,7 +49,8 @@ class DeviceFacts:
 @dataclass(frozen=True, slots=True)
 class NewPhone:
     """A phone about to be bound. `gateway_label` names the gateway key S of the handshake; `signing_key` is g_D and
-    `static_key` s_D (65 bytes each); `sealed_psk` is bpsk_0, sealed for its cell; `added_at` in Unix milliseconds."""
+    `static_key` s_D (65 bytes each); `sealed_psk` is bpsk_0, sealed for its cell; `added_at` in Unix milliseconds.
+    `replaces` is the binding that ends when this one stands."""
 
     ref: BindingRef
     label: str
@@ -60,3 +61,4 @@ class NewPhone:
     static_key: bytes
     sealed_psk: bytes
     added_at: int
+    replaces: str | None = None

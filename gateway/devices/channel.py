@@ -74,7 +74,8 @@ def psk_cell(ref: BindingRef, index: int, *, static_key: bytes, signing_key: byt
     return {"table": "bindings", "column": "psk", "row": f"{ref.binding_id}#{index}#{b64url_encode(owner)}"}
 
 
-def _cell(binding: Binding, index: int) -> dict[str, str]:
+def cell_of(binding: Binding, index: int) -> dict[str, str]:
+    """Return the cell of a binding's sealed ratchet key of an index."""
     return psk_cell(binding.ref, index, static_key=binding.static_key, signing_key=binding.signing_key)
 
 
@@ -94,9 +95,12 @@ class ResumeContact:
         opened = await self._open(socket, hello)
         del hello  # an open channel may live for days: it keeps nothing of its beginning
         if opened is not None:
-            await self._channels.run(*opened)
+            channel, ref, lang, turn = opened
+            await self._channels.run(channel, ref, lang=lang, turn=turn)
 
-    async def _open(self, socket: PhoneSocket, hello: Hello) -> tuple[SecureChannel, BindingRef, Turn] | None:
+    async def _open(
+        self, socket: PhoneSocket, hello: Hello
+    ) -> tuple[SecureChannel, BindingRef, messages.Lang, Turn] | None:
         desk = self._desk
         binding = await self._find(hello)
         psk = await self._psk(binding, hello.counter)
@@ -104,7 +108,7 @@ class ResumeContact:
             await self._challenge(socket, binding, hello)
             return None
         try:
-            session = await self._shake_hands(socket, binding, hello, psk)
+            session, lang = await self._shake_hands(socket, binding, hello, psk)
         except (HandshakeFailed, InvalidPeerKey):  # (4)
             await self._challenge(socket, binding, hello)
             return None
@@ -135,7 +139,7 @@ class ResumeContact:
             ),
         )
         await channel.send(welcome)
-        return channel, binding.ref, turn
+        return channel, binding.ref, lang, turn
 
     async def _find(self, hello: Hello) -> Binding:
         """Steps (1) and (2)."""
@@ -156,12 +160,14 @@ class ResumeContact:
         if sealed is None:
             return None
         try:
-            return await self._desk.sealer.open(sealed, **_cell(binding, counter))
+            return await self._desk.sealer.open(sealed, **cell_of(binding, counter))
         except UnwrapFailed:
             _log.error("a ratchet key does not open: its row was edited", binding=binding.id)
             raise ContactRefused(ErrorCode.REFUSED) from None
 
-    async def _shake_hands(self, socket: PhoneSocket, binding: Binding, hello: Hello, psk: bytes) -> Session:
+    async def _shake_hands(
+        self, socket: PhoneSocket, binding: Binding, hello: Hello, psk: bytes
+    ) -> tuple[Session, messages.Lang]:
         """Step (4), then m2. Raises HandshakeFailed."""
         desk, label = self._desk, binding.gateway_label
         responder = ResumeResponder(
@@ -176,18 +182,18 @@ class ResumeContact:
             return await desk.keys.agree(label, peer)
 
         try:
-            await run_async(responder.read_m1(hello.message), agree)
+            facts = await run_async(responder.read_m1(hello.message), agree)
         except MalformedMessage:
             raise ContactRefused(ErrorCode.REFUSED) from None
         answer = messages.ResumeAnswer(time=desk.service.now_ms() // 1000)
         await socket.send(await run_async(responder.write_m2(answer), agree))
-        return responder.session
+        return responder.session, facts.lang
 
     async def _turn(self, channel: SecureChannel, binding: Binding, hello: Hello) -> tuple[PinStatus, Turn]:
         """Step (6). Raises `SocketClosed` when the binding or its ratchet has moved on since the hello; the phone hears
         which."""
         desk, counter = self._desk, hello.counter
-        sealed = await desk.sealer.seal(next_key(channel.session), **_cell(binding, counter + 1))
+        sealed = await desk.sealer.seal(next_key(channel.session), **cell_of(binding, counter + 1))
         now_ms = desk.service.now_ms()
         used = binding.psk_of(counter)
 

@@ -3,11 +3,13 @@ phone. The event log calls `on_event`; the channels register themselves. One cha
 the older."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import Any, Protocol
 
 import msgspec
 
+from gateway.core.subjects import BindingRef
+from gateway.http.parts import ChannelContext
 from gateway.protocol.messages import BindingState
 
 _STATES: dict[str, BindingState] = {
@@ -30,7 +32,7 @@ class _Subject(msgspec.Struct):
     binding: str
 
 
-class LiveChannel(Protocol):
+class LiveChannel(ChannelContext, Protocol):
     """An open channel."""
 
     async def tell_state(self, state: BindingState) -> None:
@@ -47,22 +49,44 @@ class LiveChannels:
 
     def __init__(self) -> None:
         self._channels: dict[str, LiveChannel] = {}
+        self._customers: dict[str, list[LiveChannel]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:
         return len(self._channels)
 
-    def add(self, binding_id: str, channel: LiveChannel) -> None:
+    def add(self, channel: LiveChannel) -> None:
         """Register a channel, and close the one it replaces."""
-        older = self._channels.get(binding_id)
-        self._channels[binding_id] = channel
-        if older is not None and older is not channel:
+        ref = channel.ref
+        older = self._channels.get(ref.binding_id)
+        if older is channel:
+            return
+        if older is not None:
+            self._leave(ref, older)
             self._spawn(older.close())
+        self._channels[ref.binding_id] = channel
+        self._customers.setdefault(ref.topic, []).append(channel)
 
-    def discard(self, binding_id: str, channel: LiveChannel) -> None:
+    def discard(self, channel: LiveChannel) -> None:
         """Forget a channel that has ended, unless another took its place."""
-        if self._channels.get(binding_id) is channel:
-            del self._channels[binding_id]
+        ref = channel.ref
+        if self._channels.get(ref.binding_id) is channel:
+            del self._channels[ref.binding_id]
+            self._leave(ref, channel)
+
+    def of_binding(self, binding_id: str) -> ChannelContext | None:
+        """Return the open channel of a binding."""
+        return self._channels.get(binding_id)
+
+    def of_topic(self, topic: str) -> Sequence[ChannelContext]:
+        """Return the open channels of one customer's phones (`BindingRef.topic`)."""
+        return tuple(self._customers.get(topic, ()))
+
+    def _leave(self, ref: BindingRef, channel: LiveChannel) -> None:
+        others = self._customers[ref.topic]
+        others.remove(channel)
+        if not others:
+            del self._customers[ref.topic]
 
     def on_event(self, event: HappenedEvent) -> None:
         """Pass a change of state on to the phone it is about."""

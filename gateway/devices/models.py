@@ -82,6 +82,11 @@ class Binding:
     suspended_by: SuspendedBy | None = None
 
     @property
+    def name(self) -> str:
+        """What the customer calls the phone."""
+        return self.device.name
+
+    @property
     def ref(self) -> BindingRef:
         """Who it is and whose."""
         return BindingRef(self.tenant_id, self.id, self.user)

@@ -2,6 +2,7 @@
 states that are pushed. First contact hands over here once the binding is active, the resume handshake once the phone
 is welcome. Thousands are open at once: one task, no queue, a few references each."""
 
+from collections.abc import Sequence
 from typing import cast
 
 from gateway.core.errors import Problem, ProblemCode
@@ -13,14 +14,15 @@ from gateway.devices.ports import PinBook, PinDialogue
 from gateway.devices.service import DeviceService
 from gateway.http.channel import SocketClosed
 from gateway.http.limits import RateLimiter
+from gateway.http.parts import ChannelPart
 from gateway.http.secure_channel import SecureChannel
 from gateway.protocol import messages
-from gateway.protocol.errors import ProtocolError
+from gateway.protocol.errors import OutOfTurn, ProtocolError
 from gateway.settings import RateLimit
 from hsm_adapters.errors import HsmError
 
 MAX_PROBLEMS = 3
-ACTS = RateLimit(30, 60)
+ACTS = RateLimit(60, 60)
 """Messages that act, of one binding on this node; each is a write and a row of the audit log."""
 
 
@@ -32,43 +34,71 @@ class OpenChannels:
     """What all open channels share. One for the process."""
 
     def __init__(
-        self, *, service: DeviceService, pins: PinBook, live: LiveChannels, limiter: RateLimiter
+        self,
+        *,
+        service: DeviceService,
+        pins: PinBook,
+        live: LiveChannels,
+        limiter: RateLimiter,
+        parts: Sequence[ChannelPart] = (),
     ) -> None:
         self.limiter = limiter
         self.service = service
         self.pins = pins
         self.live = live
+        self._parts = parts
+        self._by_message = {kind: part for part in parts for kind in part.handles}
 
-    async def run(self, channel: SecureChannel, ref: BindingRef, turn: Turn | None = None) -> None:
+    def part_of(self, message: messages.PhoneMessage) -> ChannelPart | None:
+        """Return the part that answers a message."""
+        return self._by_message.get(type(message))
+
+    async def run(
+        self,
+        channel: SecureChannel,
+        ref: BindingRef,
+        *,
+        lang: messages.Lang,
+        turn: Turn | None = None,
+    ) -> None:
         """Serve the channel until it closes. `turn` is that of the ratchet which opened it, None after a first
         contact."""
-        open_channel = OpenChannel(self, channel, ref, turn)
-        self.live.add(ref.binding_id, open_channel)
+        open_channel = OpenChannel(self, channel, ref, lang, turn)
+        self.live.add(open_channel)
         try:
             # No event tells any more what changed before the channel was registered: so it is asked for now.
             state = await self.service.find_state(ref)
             if state is BindingState.ACTIVE:
+                for part in self._parts:
+                    await part.opened(open_channel)
                 await open_channel.serve()
             else:
                 await open_channel.tell_state(cast(messages.BindingState, state.value))
-        except Problem as problem:
-            await channel.tell(messages.Problem(code=problem.kind.code))
+        except (Problem, HsmError) as problem:
+            kind = problem.kind if isinstance(problem, Problem) else ProblemCode.UNAVAILABLE
+            await channel.tell(messages.Problem(code=kind.code))
         finally:
-            self.live.discard(ref.binding_id, open_channel)
+            self.live.discard(open_channel)
             await channel.close()
 
 
 class OpenChannel:
-    """One of them."""
+    """One of them; to the parts it is their `ChannelContext`."""
 
-    __slots__ = ("_channel", "_pin", "_problems", "_ref", "_seen_ms", "_shared", "_turn")
+    __slots__ = ("_channel", "_pin", "_problems", "_seen_ms", "_shared", "_turn", "lang", "ref")
 
     def __init__(
-        self, shared: OpenChannels, channel: SecureChannel, ref: BindingRef, turn: Turn | None
+        self,
+        shared: OpenChannels,
+        channel: SecureChannel,
+        ref: BindingRef,
+        lang: messages.Lang,
+        turn: Turn | None,
     ) -> None:
+        self.ref = ref
+        self.lang = lang
         self._shared = shared
         self._channel = channel
-        self._ref = ref
         self._turn = turn
         self._pin: PinDialogue | None = None
         self._problems = 0
@@ -96,6 +126,22 @@ class OpenChannel:
             if isinstance(answer, messages.Removed):
                 return
 
+    @property
+    def handshake_hash(self) -> bytes:
+        """h, 32 bytes."""
+        return self._channel.handshake_hash
+
+    @property
+    def pin(self) -> PinDialogue:
+        """The PIN's conversation on this channel."""
+        if self._pin is None:
+            self._pin = self._shared.pins.dialogue(self.ref, self._channel.handshake_hash)
+        return self._pin
+
+    async def tell(self, message: messages.GatewayMessage) -> None:
+        """Send a message if the phone is still there."""
+        await self._channel.tell(message)
+
     async def tell_state(self, state: messages.BindingState) -> None:
         """Tell the phone of a change, and close the socket unless the binding is active."""
         await self._channel.tell(messages.State(state=state))
@@ -112,7 +158,7 @@ class OpenChannel:
                 return await self._pong()
             case messages.PinEvaluate() | messages.PinProve() | messages.PinChange() | messages.PinEnrol():
                 await self._may_act()
-                return await self._pin_dialogue().answer(message)
+                return await self.pin.answer(message)
             case messages.Rename():
                 await self._may_act()
                 return await self._rename(message.name)
@@ -120,36 +166,34 @@ class OpenChannel:
                 await self._may_act()
                 return await self._remove()
             case _:
-                self._problems += 1
-                return messages.Problem(code="out-of-turn")
+                part = self._shared.part_of(message)
+                if part is None:
+                    raise OutOfTurn("not a message of an open channel")
+                await self._may_act()
+                return await part.answer(self, message)
 
     async def _may_act(self) -> None:
         """Count a message that acts. Before the first one the key that the channel was opened with goes: the phone has
         had `welcome`, so whoever comes with it later is challenged. Raises Problem(RATE_LIMITED), `Overtaken`."""
-        self._shared.limiter.take("acts", self._ref.binding_id, ACTS).check()
+        self._shared.limiter.take("acts", self.ref.binding_id, ACTS).check()
         if self._turn is None:
             return
-        if not await self._shared.service.settle(self._ref, self._turn):
+        if not await self._shared.service.settle(self.ref, self._turn):
             raise Overtaken
         self._turn = None
-
-    def _pin_dialogue(self) -> PinDialogue:
-        if self._pin is None:
-            self._pin = self._shared.pins.dialogue(self._ref, self._channel.handshake_hash)
-        return self._pin
 
     async def _pong(self) -> messages.GatewayMessage:
         service = self._shared.service
         now_ms = service.now_ms()
         if now_ms - self._seen_ms >= service.policy.seen_period_s * 1000:
             self._seen_ms = now_ms
-            await service.touch(self._ref)
+            await service.touch(self.ref)
         return messages.Pong(time=now_ms // 1000)
 
     async def _rename(self, name: str) -> messages.GatewayMessage:
         view = await self._shared.service.rename(
-            tenant_id=self._ref.tenant_id,
-            binding_id=self._ref.binding_id,
+            tenant_id=self.ref.tenant_id,
+            binding_id=self.ref.binding_id,
             name=name,
             word=AuditWord.PHONE_BINDING_RENAME,
         )
@@ -157,11 +201,11 @@ class OpenChannel:
 
     async def _remove(self) -> messages.GatewayMessage:
         # Forgotten first, so that the event of its own removal is not pushed before the answer.
-        self._shared.live.discard(self._ref.binding_id, self)
+        self._shared.live.discard(self)
         await self._shared.service.step(
             BindingEvent.REMOVE,
-            tenant_id=self._ref.tenant_id,
-            binding_id=self._ref.binding_id,
+            tenant_id=self.ref.tenant_id,
+            binding_id=self.ref.binding_id,
             word=AuditWord.PHONE_BINDING_REMOVE,
         )
         return messages.Removed()

@@ -53,6 +53,23 @@ class PinBook(Protocol):
         ...
 
 
+class Inbox(Protocol):
+    """The bank's messages to its customers."""
+
+    def welcome(self, tx: Transaction, ref: BindingRef, *, phone: str, is_first: bool) -> None:
+        """Write the message that follows a binding: a welcome for the customer's first phone, a notice that names the
+        new one for a further one."""
+        ...
+
+
+class Erasing(Protocol):
+    """Keeps something of bindings."""
+
+    def erase(self, tx: Transaction, *, tenant_id: str, binding_id: str) -> None:
+        """Erase what is kept of a removed binding."""
+        ...
+
+
 class Tenant(Protocol):
     """The bank, as a phone sees it."""
 

@@ -22,7 +22,8 @@ from gateway.devices.models import (
     Turn,
     move,
 )
-from gateway.devices.ports import PinBook, PinStatus
+from gateway.devices.ports import Erasing, Inbox, PinBook, PinStatus
+from gateway.protocol.keys import sha256
 from gateway.storage.engine import Storage
 
 _ASK_THE_BANK = "the bank suspended this phone: only the bank can resume it"
@@ -81,12 +82,23 @@ class DeviceService:
     """Bound phones. One for the process."""
 
     def __init__(
-        self, *, storage: Storage, journal: Journal, clock: Clock, pins: PinBook, policy: DevicePolicy
+        self,
+        *,
+        storage: Storage,
+        journal: Journal,
+        clock: Clock,
+        pins: PinBook,
+        inbox: Inbox,
+        attached: Sequence[Erasing] = (),
+        policy: DevicePolicy,
     ) -> None:
+        """`attached` are those who keep something of a binding that goes when it is removed, beside the PIN."""
         self._storage = storage
         self._journal = journal
         self._clock = clock
         self._pins = pins
+        self._inbox = inbox
+        self._attached = attached
         self.policy = policy
 
     def now_ms(self) -> int:
@@ -178,7 +190,7 @@ class DeviceService:
             if not store.set_state(tx, binding, moved):
                 raise Problem(ProblemCode.CONFLICT, "the phone's state has just changed")
             if moved.state is BindingState.REMOVED:
-                self._pins.erase(tx, tenant_id=tenant_id, binding_id=binding_id)
+                self._erase(tx, tenant_id, binding_id)
             words = _STEPS[event]
             wanted = words.bank if user is None else words.customer
             extra: Data = {} if reason is None else {"reason": reason}
@@ -214,10 +226,32 @@ class DeviceService:
         say whether no other contact came in between, so that the channel may still act."""
         return await self._storage.write(lambda tx: store.settle_ratchet(tx, ref, turn))
 
-    def add(self, tx: Transaction, binding: Binding) -> None:
-        """Store a new binding, and tell its customer's pages. The activation that made it tells the bank."""
+    def add(self, tx: Transaction, binding: Binding, *, replaces: str | None = None) -> None:
+        """Store a new binding, tell its customer, and end the binding that it `replaces`, if that still stands. The
+        audit log ties the binding to its signing key."""
+        others = store.find_of_user(tx, tenant_id=binding.tenant_id, user=binding.user)
         store.insert(tx, binding)
-        self._tell(tx, binding, AuditWord.PHONE_BINDING_ADD, "binding.active", {})
+        key = {"key": sha256(binding.signing_key).hex()}
+        self._tell(tx, binding, AuditWord.PHONE_BINDING_ADD, "binding.active", key)
+        self._inbox.welcome(tx, binding.ref, phone=binding.device.name, is_first=not others)
+        if replaces is not None:
+            self._replace(tx, binding, replaces)
+
+    def _replace(self, tx: Transaction, binding: Binding, replaced_id: str) -> None:
+        old = _locked(tx, binding.tenant_id, replaced_id)
+        if old is None or old.user != binding.user or old.state is BindingState.REMOVED:
+            return
+        moved = move(old, BindingEvent.REMOVE, is_customer=True)
+        if not store.set_state(tx, old, moved):
+            raise Problem(ProblemCode.CONFLICT, "the old phone's state has just changed")
+        self._erase(tx, old.tenant_id, old.id)
+        reason = {"reason": "moved", "to": binding.id}
+        self._tell(tx, moved, AuditWord.GATEWAY_BINDING_MOVE, "binding.removed", reason)
+
+    def _erase(self, tx: Transaction, tenant_id: str, binding_id: str) -> None:
+        self._pins.erase(tx, tenant_id=tenant_id, binding_id=binding_id)
+        for each in self._attached:
+            each.erase(tx, tenant_id=tenant_id, binding_id=binding_id)
 
     def tell_seen(self, tx: Transaction, binding: Binding) -> None:
         """Record a contact of the phone."""

@@ -23,6 +23,9 @@ from gateway.core.transaction import Transaction
 from gateway.devices.models import Binding, BindingState, SuspendedBy, Turn
 from gateway.storage.schema import IdText, Millis, metadata
 
+MAX_OF_USER = 50
+"""Phones of one customer that are looked at together."""
+
 _DEVICE = ("name", "model", "platform", "os", "app", "lang", "place")
 _SPELT = {"user": "user_ref", "index": "ratchet_index"}
 """Members whose names SQL reserves."""
@@ -63,6 +66,16 @@ _insert = bindings.insert()
 _by_id = select(bindings).where(_c.id == bindparam("b_id"))
 _by_tenant_and_id = select(bindings).where(_mine)
 _lock = _by_tenant_and_id.with_for_update()
+_of_user = (
+    select(bindings)
+    .where(
+        _c.tenant_id == bindparam("b_tenant"),
+        _c.user_ref == bindparam("b_user"),
+        _c.state != BindingState.REMOVED.value,
+    )
+    .order_by(_c.added_at, _c.id)
+    .limit(MAX_OF_USER)
+)
 _set_state = (
     bindings.update()
     .where(_mine, _c.state == bindparam("b_state"))
@@ -129,6 +142,12 @@ def find(tx: Transaction, *, tenant_id: str, binding_id: str, is_locked: bool = 
     statement = _lock if is_locked else _by_tenant_and_id
     row = tx.execute(statement, {"b_id": binding_id, "b_tenant": tenant_id}).mappings().first()
     return None if row is None else _binding(dict(row))
+
+
+def find_of_user(tx: Transaction, *, tenant_id: str, user: str) -> list[Binding]:
+    """Return a customer's phones that are not removed, oldest first, MAX_OF_USER at most."""
+    rows = tx.execute(_of_user, {"b_tenant": tenant_id, "b_user": user}).mappings()
+    return [_binding(dict(row)) for row in rows]
 
 
 def find_page(

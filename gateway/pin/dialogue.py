@@ -18,13 +18,15 @@ class PinEnrolment:
     """Enrolment in first contact: any number of evaluations up to a limit, each under a key of its own; the last
     one counts."""
 
-    __slots__ = ("_count", "_enrolment", "_handshake_hash", "_ref", "_service")
+    __slots__ = ("_checked", "_count", "_enrolment", "_handshake_hash", "_ref", "_service", "_verifier")
 
     def __init__(self, service: PinService, ref: BindingRef, handshake_hash: bytes) -> None:
         self._service = service
         self._ref = ref
         self._handshake_hash = handshake_hash
         self._enrolment: Enrolment | None = None
+        self._checked = b""
+        self._verifier = b""
         self._count = 0
 
     async def evaluate(self, blinded: bytes) -> messages.PinEvaluated:
@@ -44,12 +46,19 @@ class PinEnrolment:
         self._service.check_enrolment(
             pin_key=pin_key, signature=signature, handshake_hash=self._handshake_hash
         )
+        self._checked = pin_key
+
+    async def seal(self, verifier: bytes) -> None:
+        """Take what offline answers are checked against (32 bytes), after `check`. Raises HsmError."""
+        self._verifier = await self._service.seal_verifier(self._ref, verifier, pin_key=self._checked)
 
     def record(self, tx: Transaction, *, pin_key: bytes) -> None:
-        """Store the PIN in the transaction that makes the binding active, after `check`."""
-        if self._enrolment is None:
+        """Store the PIN in the transaction that makes the binding active, after `seal`."""
+        if self._enrolment is None or self._checked != pin_key:
             raise OutOfTurn("no evaluation came before")
-        self._service.enrol(tx, owner=self._ref, enrolment=self._enrolment, pin_key=pin_key)
+        self._service.enrol(
+            tx, owner=self._ref, enrolment=self._enrolment, pin_key=pin_key, verifier=self._verifier
+        )
 
 
 class PinDialogue:
@@ -92,6 +101,18 @@ class PinDialogue:
             case messages.PinEnrol():
                 return await self._enrol(message)
 
+    def take_evaluation(self) -> Evaluation | None:
+        """Return the evaluation that waits for a proof, once: the caller proves it by an answer of its own."""
+        evaluation, self._evaluation = self._evaluation, None
+        return evaluation
+
+    def take_proof(self) -> bool:
+        """Say whether the PIN was proved just now, once: the proof serves one change of what stands beside the PIN."""
+        is_fresh = self._proved_key is not None and not self._is_changing
+        if is_fresh:
+            self._proved_key = None
+        return is_fresh
+
     async def _evaluate(self, blinded: bytes) -> messages.GatewayMessage:
         self._evaluation = self._fresh = None
         if self._is_changing:
@@ -112,7 +133,7 @@ class PinDialogue:
         return messages.PinEvaluated(element=Bytes33(done.element), left=done.left, nonce=Bytes16(done.nonce))
 
     async def _prove(self, signature: bytes) -> messages.GatewayMessage:
-        evaluation, self._evaluation = self._evaluation, None
+        evaluation = self.take_evaluation()
         if evaluation is None:
             raise OutOfTurn("no evaluation waits for a proof")
         try:
@@ -141,7 +162,13 @@ class PinDialogue:
             handshake_hash=self._handshake_hash,
             nonce=fresh.nonce,
         )
-        await self._service.change(self._ref, fresh, proved_key=proved_key, pin_key=message.pin_key)
+        await self._service.change(
+            self._ref,
+            fresh,
+            proved_key=proved_key,
+            pin_key=message.pin_key,
+            verifier=message.pin_verifier,
+        )
         self._is_changing, self._proved_key = False, None
         return messages.PinEnrolled()
 

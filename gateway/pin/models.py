@@ -57,8 +57,9 @@ class PinPolicy:
 @dataclass(frozen=True, slots=True)
 class Pin:
     """The gateway's half of one binding's PIN. `round` counts the blocks since the last proof; `oprf_blob` and
-    `oprf_public` (65 bytes) are the wrapped OPRF key; `pin_key` (65 bytes) is the phone's PIN-derived public key;
-    `told` says that the present block has been told to the bank."""
+    `oprf_public` (65 bytes) are the wrapped OPRF key; `pin_key` (65 bytes) is the phone's PIN-derived public key, and
+    `verifier` the sealed check of offline answers (None: the phone was bound before there was one); `told` says that
+    the present block has been told to the bank."""
 
     binding_id: str
     tenant_id: str
@@ -71,6 +72,7 @@ class Pin:
     oprf_blob: bytes
     oprf_public: bytes
     pin_key: bytes
+    verifier: bytes | None
     version: int
 
 

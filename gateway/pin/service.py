@@ -5,8 +5,10 @@ binding; it never sees a PIN, and never evaluates without having stored the fall
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Protocol
 
 from gateway.core.clock import Clock
+from gateway.core.encoding import b64url_encode
 from gateway.core.errors import Problem, ProblemCode
 from gateway.core.events import AuditWord, Fact, Journal
 from gateway.core.secrets import RandomSource
@@ -27,13 +29,20 @@ from gateway.pin.models import (
 )
 from gateway.protocol import oprf
 from gateway.protocol.errors import InvalidPoint, SignatureInvalid
-from gateway.protocol.keys import pin_enrol_input, pin_proof_input, verify
+from gateway.protocol.keys import pin_enrol_input, pin_proof_input, sha256, verify
 from gateway.storage.engine import Storage
 from hsm_adapters.api import WrappedAgreementKeys, WrappedKey
 from hsm_adapters.errors import InvalidPeerKey
 
 NONCE_BYTES = 16
 _CONTEXT = b"tessera oprf|"
+
+
+class Sealing(Protocol):
+    """Secrets at rest, sealed under the key store and bound to their cell."""
+
+    async def seal(self, plaintext: bytes, *, table: str, column: str, row: str) -> bytes: ...
+    async def open(self, blob: bytes, *, table: str, column: str, row: str) -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +87,7 @@ class PinService:
         journal: Journal,
         keys: WrappedAgreementKeys,
         wrapping_label: str,
+        sealer: Sealing,
         clock: Clock,
         random: RandomSource,
         policy: PinPolicy,
@@ -86,6 +96,7 @@ class PinService:
         self._journal = journal
         self._keys = keys
         self._wrapping_label = wrapping_label
+        self._sealer = sealer
         self._clock = clock
         self._random = random
         self.policy = policy
@@ -114,8 +125,16 @@ class PinService:
         except (SignatureInvalid, InvalidPoint) as error:
             raise PinRefused("the PIN key does not verify") from error
 
-    def enrol(self, tx: Transaction, *, owner: BindingRef, enrolment: Enrolment, pin_key: bytes) -> None:
-        """Store the PIN of a new binding, in the transaction that makes it active, after `check_enrolment`."""
+    async def seal_verifier(self, owner: BindingRef, verifier: bytes, *, pin_key: bytes) -> bytes:
+        """Return what offline answers are checked against (32 bytes), sealed for the PIN of that key. Raises
+        HsmError."""
+        return await self._sealer.seal(verifier, **_verifier_cell(owner.binding_id, pin_key))
+
+    def enrol(
+        self, tx: Transaction, *, owner: BindingRef, enrolment: Enrolment, pin_key: bytes, verifier: bytes
+    ) -> None:
+        """Store the PIN of a new binding, in the transaction that makes it active, after `check_enrolment` and
+        `seal_verifier`."""
         pin = Pin(
             binding_id=owner.binding_id,
             tenant_id=owner.tenant_id,
@@ -128,6 +147,7 @@ class PinService:
             oprf_blob=enrolment.key.blob,
             oprf_public=enrolment.key.public_key,
             pin_key=pin_key,
+            verifier=verifier,
             version=1,
         )
         store.insert(tx, pin)
@@ -165,23 +185,42 @@ class PinService:
         try:
             verify(evaluation.pin_key, signature, message)
         except SignatureInvalid as error:
-            await self._storage.write(lambda tx: self._tell_wrong(tx, owner, evaluation))
+            await self._storage.write(lambda tx: self.tell_wrong(tx, owner, evaluation))
             raise PinRefused("the proof does not verify") from error
 
-        def restore(tx: Transaction) -> None:
-            pin = _find(tx, owner)
-            if pin.pin_key != evaluation.pin_key:
-                raise PinRefused("the PIN was changed meanwhile")
-            _change(tx, pin, after_proof(pin, policy=self.policy))
-            self._record(tx, owner, AuditWord.PHONE_PIN_PROVE, {})
+        await self._storage.write(lambda tx: self.restore(tx, owner, evaluation))
 
-        await self._storage.write(restore)
+    def check_approval(self, evaluation: Evaluation, *, signed: bytes, signature: bytes) -> None:
+        """Check that the PIN's key of an evaluation signed an answer to the bank; `restore` or `tell_wrong` follows in
+        the transaction of that answer. Raises `PinRefused`."""
+        try:
+            verify(evaluation.pin_key, signature, signed)
+        except SignatureInvalid as error:
+            raise PinRefused("the proof does not verify") from error
+
+    def restore(self, tx: Transaction, owner: BindingRef, evaluation: Evaluation) -> None:
+        """Restore the counter after a proof. Raises `PinRefused` when the PIN was changed meanwhile."""
+        pin = _find(tx, owner)
+        if pin.pin_key != evaluation.pin_key:
+            raise PinRefused("the PIN was changed meanwhile")
+        _change(tx, pin, after_proof(pin, policy=self.policy))
+        self._record(tx, owner, AuditWord.PHONE_PIN_PROVE, {})
+
+    async def offline_verifier(self, owner: BindingRef) -> bytes | None:
+        """Return what offline answers of a binding are checked against, 32 bytes; None until a phone that was bound
+        before there was one changes its PIN. Raises `PinRefused`, HsmError."""
+        pin = await self._storage.read(lambda tx: _find(tx, owner))
+        if pin.verifier is None:
+            return None
+        return await self._sealer.open(pin.verifier, **_verifier_cell(owner.binding_id, pin.pin_key))
 
     async def change(
-        self, owner: BindingRef, enrolment: Enrolment, *, proved_key: bytes, pin_key: bytes
+        self, owner: BindingRef, enrolment: Enrolment, *, proved_key: bytes, pin_key: bytes, verifier: bytes
     ) -> None:
-        """Put a new PIN in force, after `check_enrolment` and a proof by `proved_key` in the same channel. Raises
-        `PinRefused` when another change came first, or the PIN is blocked by now."""
+        """Put a new PIN in force, with its check of offline answers (32 bytes), after `check_enrolment` and a proof by
+        `proved_key` in the same channel. Raises `PinRefused` when another change came first, or the PIN is blocked by
+        now; HsmError."""
+        sealed = await self.seal_verifier(owner, verifier, pin_key=pin_key)
 
         def replace_keys(tx: Transaction) -> None:
             pin = _find(tx, owner)
@@ -193,6 +232,7 @@ class PinService:
                 oprf_blob=enrolment.key.blob,
                 oprf_public=enrolment.key.public_key,
                 pin_key=pin_key,
+                verifier=sealed,
             )
             _change(tx, pin, fresh)
             self._record(tx, owner, AuditWord.PHONE_PIN_CHANGE, {})
@@ -232,7 +272,8 @@ class PinService:
             raise PinRefused("the blinded element is not usable") from error
         return oprf.recover(x1, x2, public)
 
-    def _tell_wrong(self, tx: Transaction, owner: BindingRef, evaluation: Evaluation) -> None:
+    def tell_wrong(self, tx: Transaction, owner: BindingRef, evaluation: Evaluation) -> None:
+        """Tell of a wrong PIN, and of the block that it reached."""
         pin = _find(tx, owner)
         self._record(tx, owner, AuditWord.PHONE_PIN_WRONG, {"left": evaluation.left})
         if pin.state is not PinState.OPEN:
@@ -259,6 +300,11 @@ class PinService:
         self._journal.record(
             tx, Fact(tenant_id=owner.tenant_id, word=word, subject=owner.binding_id, data=data)
         )
+
+
+def _verifier_cell(binding_id: str, pin_key: bytes) -> dict[str, str]:
+    row = f"{binding_id}#{b64url_encode(sha256(pin_key))}"
+    return {"table": "pins", "column": "verifier", "row": row}
 
 
 def _utc(at_ms: int) -> str:

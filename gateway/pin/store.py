@@ -24,6 +24,7 @@ pins = Table(
     Column("oprf_blob", LargeBinary, nullable=False),
     Column("oprf_public", LargeBinary(65), nullable=False),
     Column("pin_key", LargeBinary(65), nullable=False),
+    Column("verifier", LargeBinary),
     Column("version", Integer, nullable=False),
 )
 

@@ -25,6 +25,7 @@ ANSWER = FirstAnswer(
     tenant="Bank",
     label="Account",
     pin=PinPolicy(digits=6),
+    biometric="optional",
     two_step=False,
     time=1,
     expires=2,

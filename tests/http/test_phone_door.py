@@ -18,7 +18,7 @@ from gateway.phone.errors import ConnectionLost, GatewayProblem
 from gateway.protocol import keys, messages
 from gateway.protocol.code import ActivationCode, read_link
 from gateway.protocol.frames import MAX_FRAME, Hello, Kind, Suite, parse_gateway_frame
-from gateway.protocol.wiretypes import Bytes10, Bytes33, Bytes64, Bytes65
+from gateway.protocol.wiretypes import Bytes10, Bytes32, Bytes33, Bytes64, Bytes65
 
 SLOW = settings(
     max_examples=40,
@@ -176,6 +176,7 @@ def commit_of(contact: FirstContact, *, nonce: bytes, pin_key: Any, signed_by: A
         signature=Bytes64(keys.sign(signing, keys.commit_input(h, nonce))),
         pin_key=Bytes65(pin_key.public),
         pin_signature=Bytes64(keys.sign(pin_key.private, keys.pin_enrol_input(h))),
+        pin_verifier=Bytes32(bytes(32)),
     )
 
 

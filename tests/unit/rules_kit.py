@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gateway.core.clock import ManualClock
+from gateway.core.errors import Problem, ProblemCode
 from gateway.core.events import Fact
 from gateway.core.transaction import Transaction
 from gateway.storage.engine import Storage
@@ -45,6 +46,13 @@ class OpenSealer:
         if not blob.startswith(prefix):
             raise AssertionError("a value of another cell")
         return blob[len(prefix) :]
+
+
+class NoFurtherPhones:
+    """No request that allows a further phone."""
+
+    def consume_device(self, tx: Transaction, *, tenant_id: str, user: str, approval_id: str) -> str | None:
+        raise Problem(ProblemCode.NOT_FOUND, "there is no such request")
 
 
 class FixedKeys:

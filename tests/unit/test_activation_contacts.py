@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from rules_kit import TENANT, FixedKeys, OpenSealer, Rules
+from rules_kit import TENANT, FixedKeys, NoFurtherPhones, OpenSealer, Rules
 
 from gateway.activation import store
 from gateway.activation.contacts import Admission, CommitOrder, ContactService, Ended, PresentPhone
@@ -47,13 +47,16 @@ class Desk:
     def add(self, tx: Transaction, phone: NewPhone) -> None:
         tx.on_commit(lambda: self.added.append(phone))
 
-    async def run_open(self, channel: SecureChannel, ref: object) -> None:
+    async def run_open(self, channel: SecureChannel, ref: object, *, lang: str) -> None:
         raise AssertionError("no test of the rules gets here")
 
     async def evaluate(self, blinded: bytes) -> messages.PinEvaluated:
         raise AssertionError("no test of the rules gets here")
 
     def check(self, *, pin_key: bytes, signature: bytes) -> None:
+        raise AssertionError("no test of the rules gets here")
+
+    async def seal(self, verifier: bytes) -> None:
         raise AssertionError("no test of the rules gets here")
 
     def record(self, tx: Transaction, *, pin_key: bytes) -> None:
@@ -127,6 +130,7 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
             random=system_random,
             sealer=OpenSealer(),
             keys=FixedKeys(),
+            further=NoFurtherPhones(),
             tokens=tokens,
             policy=policy,
         )

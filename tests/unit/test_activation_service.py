@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
-from rules_kit import TENANT, FixedKeys, OpenSealer, Rules
+from rules_kit import TENANT, FixedKeys, NoFurtherPhones, OpenSealer, Rules
 
 from gateway.activation import store
 from gateway.activation.models import (
@@ -25,6 +25,7 @@ from gateway.core.errors import Problem, ProblemCode
 from gateway.core.events import AuditWord
 from gateway.core.principals import digest_token
 from gateway.core.secrets import system_random
+from gateway.core.transaction import Transaction
 from gateway.protocol.keys import device_code
 
 CODE_KEY = bytes(range(32))
@@ -63,6 +64,7 @@ def service(rules: Rules, policy: ActivationPolicy, tokens: PageTokens) -> Activ
         random=system_random,
         sealer=OpenSealer(),
         keys=FixedKeys(),
+        further=NoFurtherPhones(),
         tokens=tokens,
         policy=policy,
     )
@@ -125,6 +127,44 @@ async def test_static_code_takes_two_steps(service: ActivationService) -> None:
     assert not (await start(service)).is_two_step
 
 
+class OneFurtherPhone:
+    """One approved request, which serves once and replaces a binding."""
+
+    def __init__(self) -> None:
+        self.is_used = False
+
+    def consume_device(self, tx: Transaction, *, tenant_id: str, user: str, approval_id: str) -> str | None:
+        if self.is_used or (tenant_id, user, approval_id) != (TENANT, "user-1", "apr_1"):
+            raise Problem(ProblemCode.CONFLICT, "this request has served")
+        tx.on_commit(lambda: setattr(self, "is_used", True))
+        return "bnd_old"
+
+
+async def test_a_further_phone_by_a_request_that_serves_once(rules: Rules, tokens: PageTokens) -> None:
+    service = ActivationService(
+        storage=rules.storage,
+        journal=rules.journal,
+        clock=rules.clock,
+        random=system_random,
+        sealer=OpenSealer(),
+        keys=FixedKeys(),
+        further=OneFurtherPhone(),
+        tokens=tokens,
+        policy=ActivationPolicy(),
+    )
+    activation = await start(service, approval_id="apr_1")
+    assert (activation.approval_id, activation.replaces) == ("apr_1", "bnd_old")
+    stored = await rules.storage.read(lambda tx: store.find(tx, activation.id))
+    assert stored is not None
+    assert (stored.approval_id, stored.replaces) == ("apr_1", "bnd_old")
+    assert rules.journal.facts[-1].data["approval"] == "apr_1"
+    for other in ("apr_1", "apr_2"):
+        with pytest.raises(Problem) as problem:
+            await start(service, approval_id=other)
+        assert problem.value.kind is ProblemCode.CONFLICT
+    assert len(rules.journal.facts) == 1
+
+
 async def test_suite_that_policy_forbids(rules: Rules, tokens: PageTokens) -> None:
     service = ActivationService(
         storage=rules.storage,
@@ -133,6 +173,7 @@ async def test_suite_that_policy_forbids(rules: Rules, tokens: PageTokens) -> No
         random=system_random,
         sealer=OpenSealer(),
         keys=FixedKeys(),
+        further=NoFurtherPhones(),
         tokens=tokens,
         policy=ActivationPolicy(suites=("hybrid",)),
     )
@@ -263,6 +304,7 @@ async def test_locators_that_meet_are_drawn_anew(rules: Rules, tokens: PageToken
         random=unlucky,
         sealer=OpenSealer(),
         keys=FixedKeys(),
+        further=NoFurtherPhones(),
         tokens=tokens,
         policy=ActivationPolicy(),
     )

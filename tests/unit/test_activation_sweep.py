@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from rules_kit import TENANT, FixedKeys, OpenSealer, Rules
+from rules_kit import TENANT, FixedKeys, NoFurtherPhones, OpenSealer, Rules
 from sqlalchemy import func, select
 
 from gateway.activation import store
@@ -43,6 +43,7 @@ def node_of(rules: Rules) -> ActivationService:
     return ActivationService(
         sealer=OpenSealer(),
         keys=FixedKeys(),
+        further=NoFurtherPhones(),
         tokens=PageTokens(**common),  # type: ignore[arg-type]
         **common,  # type: ignore[arg-type]
     )

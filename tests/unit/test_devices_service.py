@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,7 @@ from gateway.devices.models import (
 )
 from gateway.devices.ports import PinDialogue, PinStatus
 from gateway.devices.service import BindingFilter, DeviceService
+from gateway.protocol.messages import GatewayMessage, Lang
 
 DEVICE = DeviceFacts(name="Handy", model="M", platform="web", os="O", app="A", lang="fr")
 
@@ -56,12 +58,23 @@ class Pins:
 
 
 @dataclass
+class Letters:
+    """What customers were written."""
+
+    sent: list[tuple[str, bool]] = field(default_factory=list)
+
+    def welcome(self, tx: Transaction, ref: BindingRef, *, phone: str, is_first: bool) -> None:
+        self.sent.append((phone, is_first))
+
+
+@dataclass
 class Stage:
     rules: Rules
     service: DeviceService
     pins: Pins
+    letters: Letters
 
-    async def add(self, **members: object) -> Binding:
+    async def add(self, *, replaces: str | None = None, **members: object) -> Binding:
         now_ms = int(self.rules.clock.now() * 1000)
         binding = Binding(
             id=encode_id("bnd", system_random(16)),
@@ -82,7 +95,7 @@ class Stage:
             last_seen_at=now_ms,
         )
         binding = replace(binding, **members)  # type: ignore[arg-type]
-        await self.rules.storage.write(lambda tx: self.service.add(tx, binding))
+        await self.rules.storage.write(lambda tx: self.service.add(tx, binding, replaces=replaces))
         return binding
 
     async def read(self, binding: Binding) -> Binding:
@@ -110,11 +123,41 @@ class Stage:
 @pytest.fixture
 async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
     async with Rules.on(tmp_path) as rules:
-        pins = Pins()
+        pins, letters = Pins(), Letters()
         service = DeviceService(
-            storage=rules.storage, journal=rules.journal, clock=rules.clock, pins=pins, policy=DevicePolicy()
+            storage=rules.storage,
+            journal=rules.journal,
+            clock=rules.clock,
+            pins=pins,
+            inbox=letters,
+            policy=DevicePolicy(),
         )
-        yield Stage(rules, service, pins)
+        yield Stage(rules, service, pins, letters)
+
+
+async def test_a_further_phone_is_told_and_a_move_ends_the_old_one_with_the_new(stage: Stage) -> None:
+    old = await stage.add()
+    beside = await stage.add(device=replace(DEVICE, name="Beside"))
+    moved = await stage.add(device=replace(DEVICE, name="New"), replaces=old.id)
+    assert stage.letters.sent == [("Handy", True), ("Beside", False), ("New", False)]
+    assert (await stage.read(old)).state is BindingState.REMOVED
+    assert (await stage.read(old)).psk is None
+    assert stage.pins.erased == [old.id]
+    assert {(await stage.read(each)).state for each in (beside, moved)} == {BindingState.ACTIVE}
+    last = stage.rules.journal.facts[-1]
+    assert (last.word, last.event) == ("gateway:binding:move", "binding.removed")
+    assert (last.subject, last.data["to"]) == (old.id, moved.id)
+
+
+async def test_a_move_ends_no_phone_of_another_customer(stage: Stage) -> None:
+    other = await stage.add(user="user-2")
+    await stage.add(replaces=other.id)
+    assert (await stage.read(other)).state is BindingState.ACTIVE
+
+
+async def test_the_log_ties_a_binding_to_its_signing_key(stage: Stage) -> None:
+    binding = await stage.add(signing_key=b"\4" + bytes(range(64)))
+    assert stage.rules.journal.facts[-1].data["key"] == sha256(binding.signing_key).hexdigest()
 
 
 @pytest.mark.parametrize("state", BindingState)
@@ -285,7 +328,18 @@ class Event:
 
 @dataclass
 class Phone:
+    binding: str = "bnd_1"
     heard: list[str] = field(default_factory=list)
+    lang: Lang = "fr"
+    handshake_hash: bytes = bytes(32)
+    pin: None = None
+
+    @property
+    def ref(self) -> BindingRef:
+        return BindingRef(TENANT, self.binding, "user-1")
+
+    async def tell(self, message: GatewayMessage) -> None:
+        self.heard.append(type(message).__name__)
 
     async def tell_state(self, state: str) -> None:
         self.heard.append(state)
@@ -295,9 +349,11 @@ class Phone:
 
 
 async def test_live_channels_hear_of_their_own_binding() -> None:
-    live, mine, other = LiveChannels(), Phone(), Phone()
-    live.add("bnd_1", mine)
-    live.add("bnd_2", other)
+    live, mine, other = LiveChannels(), Phone(), Phone("bnd_2")
+    live.add(mine)
+    live.add(other)
+    assert live.of_binding("bnd_2") is other
+    assert list(live.of_topic(mine.ref.topic)) == [mine, other]
     for kind in ("binding.renamed", "binding.suspended", "binding.resumed", "binding.removed"):
         live.on_event(Event(kind, '{"binding": "bnd_1", "user": "u"}'))
     live.on_event(Event("binding.suspended", '{"binding": "bnd_3"}'))
@@ -305,11 +361,14 @@ async def test_live_channels_hear_of_their_own_binding() -> None:
     assert mine.heard == ["suspended", "active", "removed"]
     assert other.heard == []
     newer = Phone()
-    live.add("bnd_1", newer)
-    live.discard("bnd_1", mine)  # the older one ends later, and takes nothing with it
+    live.add(newer)
+    assert list(live.of_topic(mine.ref.topic)) == [other, newer]
+    live.discard(mine)  # the older one ends later, and takes nothing with it
     live.on_event(Event("binding.suspended", '{"binding": "bnd_1"}'))
     await asyncio.sleep(0)
     assert mine.heard[-1] == "closed"
     assert newer.heard == ["suspended"]
-    live.discard("bnd_1", newer)
+    live.discard(newer)
     assert len(live) == 1
+    live.discard(other)
+    assert not live.of_topic(mine.ref.topic)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from rules_kit import TENANT, Rules
 from gateway.core.secrets import system_random
 from gateway.core.subjects import BindingRef
 from gateway.keys.labels import wrap_label
-from gateway.keys.sealer import SealedAgreementKeys
+from gateway.keys.sealer import SealedAgreementKeys, Sealer
 from gateway.keys.service import ensure_keys
 from gateway.pin import store
 from gateway.pin.dialogue import PinDesk
@@ -32,12 +33,14 @@ from gateway.protocol import messages, oprf
 from gateway.protocol.errors import OutOfTurn
 from gateway.protocol.keys import pin_enrol_input, pin_proof_input, sign
 from gateway.protocol.primitives import P256
-from gateway.protocol.wiretypes import Bytes33, Bytes64, Bytes65
+from gateway.protocol.wiretypes import Bytes32, Bytes33, Bytes64, Bytes65
+from hsm_adapters.errors import UnwrapFailed
 from hsm_adapters.software import SoftwareAdapter
 
 POLICY = PinPolicy()
 REF = BindingRef(TENANT, "bnd_AAAAAAAAAAAAAAAAAAAAAA", "user-1")
 H = bytes(range(32))
+VERIFIER = bytes(range(32, 64))
 
 
 def fresh(**members: object) -> Pin:
@@ -53,6 +56,7 @@ def fresh(**members: object) -> Pin:
         "oprf_blob": b"blob",
         "oprf_public": b"public",
         "pin_key": b"key",
+        "verifier": None,
         "version": 1,
         **members,
     }
@@ -119,6 +123,7 @@ async def desk(rules: Rules, tmp_path: Path) -> AsyncIterator[PinDesk]:
         journal=rules.journal,
         keys=SealedAgreementKeys(adapter),
         wrapping_label=wrap_label(),
+        sealer=Sealer(adapter),
         clock=rules.clock,
         random=system_random,
         policy=POLICY,
@@ -143,6 +148,7 @@ async def enrol(rules: Rules, desk: PinDesk, pin: bytes = b"749205") -> ec.Ellip
     evaluated = await enrolment.evaluate(blinded.element)
     key = key_of(blinded.finalize(evaluated.element))
     enrolment.check(pin_key=public_of(key), signature=sign(key, pin_enrol_input(H)))
+    await enrolment.seal(VERIFIER)
     await rules.storage.write(lambda tx: enrolment.record(tx, pin_key=public_of(key)))
     return key
 
@@ -228,7 +234,9 @@ async def test_change_needs_a_proof_on_the_same_channel(rules: Rules, desk: PinD
     dialogue = desk.dialogue(REF, H)
     for message in (
         messages.PinChange(),
-        messages.PinEnrol(pin_key=Bytes65(bytes(65)), pin_signature=Bytes64(bytes(64))),
+        messages.PinEnrol(
+            pin_key=Bytes65(bytes(65)), pin_signature=Bytes64(bytes(64)), pin_verifier=Bytes32(VERIFIER)
+        ),
         messages.PinProve(signature=Bytes64(bytes(64))),
     ):
         with pytest.raises(OutOfTurn):
@@ -248,13 +256,62 @@ async def test_change_that_lost_a_race_is_refused(rules: Rules, desk: PinDesk) -
     new = P256().generate().public
     answers = await asyncio.gather(
         *(
-            desk.change(REF, enrolment, proved_key=public_of(key), pin_key=new)
+            desk.change(REF, enrolment, proved_key=public_of(key), pin_key=new, verifier=bytes(32))
             for enrolment in (first, second)
         ),
         return_exceptions=True,
     )
     assert sum(isinstance(answer, PinRefused) for answer in answers) == 1
     assert (await read(rules)).pin_key == new
+    assert await desk.offline_verifier(REF) == bytes(32)
+
+
+async def test_the_check_of_offline_answers_rests_sealed_for_its_pin(rules: Rules, desk: PinDesk) -> None:
+    await enrol(rules, desk)
+    assert await desk.offline_verifier(REF) == VERIFIER
+    pin = await read(rules)
+    assert pin.verifier is not None
+    assert VERIFIER not in pin.verifier
+    for moved in (replace(pin, pin_key=P256().generate().public), replace(pin, verifier=None)):
+        stored = await read(rules)
+        await rules.storage.write(lambda tx, old=stored, new=moved: store.replace_row(tx, old, new))
+        if moved.verifier is None:
+            assert await desk.offline_verifier(REF) is None
+        else:
+            with pytest.raises(UnwrapFailed):
+                await desk.offline_verifier(REF)
+
+
+async def test_an_evaluation_serves_one_answer_to_the_bank(rules: Rules, desk: PinDesk) -> None:
+    key = await enrol(rules, desk)
+    dialogue = desk.dialogue(REF, H)
+    blinded = oprf.blind(b"749205", system_random)
+    await dialogue.answer(messages.PinEvaluate(blinded=Bytes33(blinded.element)))
+    evaluation = dialogue.take_evaluation()
+    assert evaluation is not None
+    assert dialogue.take_evaluation() is None
+    desk.check_approval(evaluation, signed=b"what is read", signature=sign(key, b"what is read"))
+    with pytest.raises(PinRefused):
+        desk.check_approval(evaluation, signed=b"something else", signature=sign(key, b"what is read"))
+    assert (await read(rules)).left == 4
+    await rules.storage.write(lambda tx: desk.restore(tx, REF, evaluation))
+    assert (await read(rules)).left == 5
+
+
+async def test_a_proof_serves_one_change_beside_the_pin(rules: Rules, desk: PinDesk) -> None:
+    key = await enrol(rules, desk)
+    dialogue = desk.dialogue(REF, H)
+    assert not dialogue.take_proof()
+    blinded = oprf.blind(b"749205", system_random)
+    evaluated = await dialogue.answer(messages.PinEvaluate(blinded=Bytes33(blinded.element)))
+    assert isinstance(evaluated, messages.PinEvaluated)
+    assert isinstance(evaluated.nonce, bytes)
+    proof = messages.PinProve(signature=Bytes64(sign(key, pin_proof_input(H, evaluated.nonce))))
+    assert await dialogue.answer(proof) == messages.PinProved()
+    assert dialogue.take_proof()
+    assert not dialogue.take_proof()
+    with pytest.raises(OutOfTurn):
+        await dialogue.answer(messages.PinChange())
 
 
 @pytest.mark.parametrize("element", [b"\2" + b"\xff" * 32, b"\5" + bytes(32), bytes(33)])
