@@ -248,8 +248,9 @@ def _show_routes(on: _PageHandlers) -> list[Route]:
             summary="Follow what the page token is for",
             description="Server-sent events, each with `id`, `event` (its type) and `data` (JSON, as the webhook of "
             "that type has it). A token of an activation hears `activation.waiting` and `activation.away`, and what "
-            "webhooks tell of it; a request's token hears `approval.…`; a customer's hears `binding.…` and `approval.…`. "
-            "`stream.reset` says that events were missed: read anew. Last-Event-ID takes the stream up again; a comment comes every 15 s.",
+            "webhooks tell of it; that of a request hears `approval.…`; a customer's hears `binding.…` and "
+            "`approval.…`. `stream.reset` says that events were missed: read anew. Last-Event-ID takes the stream up "
+            "again; a comment comes every 15 s.",
             limit="stream",
             tag="events",
             cross_origin=True,
