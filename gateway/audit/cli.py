@@ -14,8 +14,8 @@ import msgspec
 from sqlalchemy import make_url
 
 from gateway.audit import store
-from gateway.audit.models import Checkpoint
 from gateway.audit.service import AuditBroken, VerifyReport, audit_public_keys, verify_log
+from gateway.core.chain import Checkpoint
 from gateway.core.errors import Problem
 from gateway.keys.service import default_store_uri
 from gateway.settings import Settings

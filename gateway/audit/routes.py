@@ -6,8 +6,9 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from gateway.audit.models import MAX_SUBJECT, AuditEntry
+from gateway.audit.models import MAX_SUBJECT
 from gateway.audit.service import AuditService
+from gateway.core.chain import AuditEntry
 from gateway.core.encoding import b64url_decode, b64url_encode
 from gateway.core.errors import Problem, ProblemCode
 from gateway.core.events import AuditWord

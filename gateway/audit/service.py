@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import structlog
 
 from gateway.audit import store
-from gateway.audit.models import GENESIS, AuditEntry, Checkpoint, Finding
+from gateway.audit.models import Finding
 from gateway.audit.verify import UNSIGNED, ChainCheck, Row, check_signature
+from gateway.core.chain import GENESIS, AuditEntry, Checkpoint
 from gateway.core.clock import Clock
 from gateway.core.errors import Problem, ProblemCode
 from gateway.core.transaction import Transaction
@@ -262,6 +263,11 @@ class AuditService:
         """Return at most `limit` of a tenant's entries, newest first, below sequence `before`."""
         return await self._storage.read(
             lambda tx: store.list_entries(
-                tx, tenant_id, before=before, limit=limit, subject=subject, word=word
+                tx,
+                tenant_id,
+                before=before,
+                limit=limit,
+                subject=subject,
+                words=() if word is None else (word,),
             )
         )

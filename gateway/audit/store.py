@@ -26,16 +26,8 @@ from sqlalchemy import (
     update,
 )
 
-from gateway.audit.models import (
-    GENESIS,
-    MAX_SUBJECT,
-    MAX_WORD,
-    AuditData,
-    AuditEntry,
-    Checkpoint,
-    canonical_json,
-    entry_hash,
-)
+from gateway.audit.models import MAX_SUBJECT, MAX_WORD, AuditData, canonical_json
+from gateway.core.chain import GENESIS, AuditEntry, Checkpoint, entry_hash
 from gateway.core.transaction import Transaction
 from gateway.storage.schema import Digest, IdText, Millis, growing_key, metadata
 
@@ -166,6 +158,7 @@ _CHECKPOINTS_FROM = (
     .where(audit_checkpoints.c.sequence >= bindparam("start"))
     .order_by(audit_checkpoints.c.sequence)
 )
+_CHECKPOINT_AFTER = _CHECKPOINTS_FROM.limit(1)
 _NEWEST_CHECKPOINT = select(func.max(audit_checkpoints.c.sequence))
 
 
@@ -259,6 +252,12 @@ def list_checkpoints(tx: Transaction, start: int | None) -> list[Checkpoint]:
     return [Checkpoint(*tuple(row)) for row in rows]
 
 
+def find_checkpoint_after(tx: Transaction, sequence: int) -> Checkpoint | None:
+    """Return the first checkpoint that covers an entry, or None."""
+    row = tx.execute(_CHECKPOINT_AFTER, {"start": sequence}).one_or_none()
+    return None if row is None else Checkpoint(*tuple(row))
+
+
 def insert_checkpoint(tx: Transaction, checkpoint: Checkpoint) -> bool:
     """Write a checkpoint after the one it names as previous. Returns False, and writes nothing, when another process
     has made one since."""
@@ -286,16 +285,17 @@ def list_entries(
     before: int | None,
     limit: int,
     subject: str | None = None,
-    word: str | None = None,
+    words: Sequence[str] = (),
 ) -> list[AuditEntry]:
-    """Return a tenant's entries, newest first, with sequences below `before`."""
+    """Return a tenant's entries, newest first, with sequences below `before`; of these words alone, when there are
+    any."""
     query = select(audit_entries).where(audit_entries.c.tenant_id == tenant_id)
     if before is not None:
         query = query.where(audit_entries.c.sequence < before)
     if subject is not None:
         query = query.where(audit_entries.c.subject == subject)
-    if word is not None:
-        query = query.where(audit_entries.c.word == word)
+    if words:
+        query = query.where(audit_entries.c.word.in_(words))
     rows = tx.execute(query.order_by(desc(audit_entries.c.sequence)).limit(limit))
     return [
         AuditEntry(

@@ -12,7 +12,8 @@ import struct
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from gateway.audit.models import GENESIS, Checkpoint, Finding, FindingKind, entry_hash
+from gateway.audit.models import Finding, FindingKind
+from gateway.core.chain import GENESIS, Checkpoint, entry_hash
 from gateway.protocol.errors import InvalidPoint, SignatureInvalid
 from gateway.protocol.keys import verify
 

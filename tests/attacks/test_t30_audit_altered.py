@@ -10,7 +10,8 @@ from gateway_kit import GatewayKit
 from sqlalchemy import create_engine, text
 
 from gateway.audit import service, store
-from gateway.audit.models import Checkpoint, FindingKind, entry_hash
+from gateway.audit.models import FindingKind
+from gateway.core.chain import Checkpoint, entry_hash
 from gateway.core.clock import ManualClock
 from gateway.core.errors import Problem
 from gateway.core.transaction import Transaction

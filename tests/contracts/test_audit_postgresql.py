@@ -12,7 +12,8 @@ from postgresql_server import postgresql_server, postgresql_url  # noqa: F401 - 
 from sqlalchemy import text
 
 from gateway.audit import service, store
-from gateway.audit.models import Checkpoint, FindingKind
+from gateway.audit.models import FindingKind
+from gateway.core.chain import Checkpoint
 from gateway.core.clock import ManualClock
 from gateway.core.errors import Problem
 from gateway.core.transaction import Transaction

@@ -54,7 +54,7 @@ QUERIES: dict[str, tuple[Callable[[Transaction], Any], str]] = {
         "tenant_id=? AND subject=? AND sequence<?",
     ),
     "audit of a word": (
-        lambda tx: audit.list_entries(tx, "ten_1", before=9, limit=5, word="phone:binding:rename"),
+        lambda tx: audit.list_entries(tx, "ten_1", before=9, limit=5, words=("phone:binding:rename",)),
         "tenant_id=? AND word=? AND sequence<?",
     ),
     "old deliveries": (

@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,8 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError
 
 from gateway.audit import store
-from gateway.audit.models import GENESIS, canonical_json, entry_hash
+from gateway.audit.models import canonical_json
+from gateway.core.chain import GENESIS, entry_hash
 from gateway.core.errors import Problem
 from gateway.core.transaction import Transaction
 from gateway.storage.engine import Storage
@@ -60,15 +62,13 @@ def assert_chained(rows: list[tuple[object, ...]], count: int) -> None:
     assert [row[0] for row in rows] == list(range(1, count + 1))
     previous = GENESIS
     for sequence, tenant_id, at_ms, word, subject, data, digest in rows:
-        previous = entry_hash(
-            previous,
-            sequence=sequence,  # type: ignore[arg-type]
-            at_ms=at_ms,  # type: ignore[arg-type]
-            tenant_id=tenant_id,  # type: ignore[arg-type]
-            word=word,  # type: ignore[arg-type]
-            subject=subject,  # type: ignore[arg-type]
-            data=data,  # type: ignore[arg-type]
-        )
+        content = b"tessera audit content 2\x00" + int(at_ms).to_bytes(8, "big")  # type: ignore[call-overload]
+        for part in (tenant_id, word, subject, data):
+            raw = str(part).encode()
+            content += len(raw).to_bytes(4, "big") + raw
+        place = int(sequence).to_bytes(8, "big")  # type: ignore[call-overload]
+        entry = b"tessera audit entry 2\x00" + place + previous + sha256(content).digest()
+        previous = sha256(entry).digest()
         assert digest == previous
 
 
@@ -248,8 +248,8 @@ async def test_entries_are_listed_by_tenant_newest_first(storage: Storage) -> No
     assert await numbers(limit=3) == [18, 16, 14]
     assert await numbers(before=15, limit=3) == [12, 10, 8]
     assert await numbers(subject="s0") == [18, 12, 6, 0]
-    assert await numbers(word="d:e:f") == [18, 14, 10, 6, 2]
-    assert await numbers(subject="s0", word="d:e:f") == [18, 6]
+    assert await numbers(words=("d:e:f",)) == [18, 14, 10, 6, 2]
+    assert await numbers(subject="s0", words=("d:e:f",)) == [18, 6]
 
 
 _TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from sqlalchemy import create_engine
 
 from gateway.audit import service, store
-from gateway.audit.models import GENESIS, Checkpoint, Finding, FindingKind, entry_hash
+from gateway.audit.models import Finding, FindingKind
+from gateway.core.chain import GENESIS, Checkpoint, entry_hash
 from gateway.core.clock import ManualClock
 from gateway.keys.service import ensure_keys
 from gateway.storage.backends import make_backend
