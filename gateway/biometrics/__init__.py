@@ -1,0 +1,1 @@
+"""The biometric factor of a binding: one WebAuthn platform credential."""
