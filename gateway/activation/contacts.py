@@ -286,7 +286,7 @@ class ContactService:
                 raise Ended("contested" if row.state is ActivationState.CONFIRMED else "cancelled")
             self._bindings.add(tx, _new_phone(admitted, phone, sealed_psk=sealed_psk, added_at=now_ms))
             order.enrolment.record(tx, pin_key=order.pin_key)
-            self._journal.record(tx, facts.active(admitted, phone.device))
+            self._journal.record(tx, facts.active(admitted, phone.device, order.pin_key))
 
         await self._storage.write(unit)
         self._activations.recent.forget(admitted.id)

@@ -1,6 +1,7 @@
 """What is told of an activation: one function a step, each a Fact with its audit word, event type and data. The
 services record them in the transaction that makes them true. No secret and no code is ever part of one."""
 
+import hashlib
 from collections.abc import Mapping
 
 from gateway.activation.models import Activation, ActivationEvent
@@ -71,9 +72,13 @@ def confirmed(activation: Activation) -> Fact:
     return _fact(activation, word, "activation.confirmed", {"two_step": activation.is_two_step})
 
 
-def active(activation: Activation, device: DeviceFacts) -> Fact:
-    """The phone is bound."""
-    data: Data = {"binding": activation.binding_id, "name": device.name}
+def active(activation: Activation, device: DeviceFacts, pin_key: bytes) -> Fact:
+    """The phone is bound. The digest of its PIN key ties approvals to the binding, years later."""
+    data: Data = {
+        "binding": activation.binding_id,
+        "name": device.name,
+        "pin_key": hashlib.sha256(pin_key).hexdigest(),
+    }
     return _fact(activation, AuditWord.PHONE_ACTIVATION_COMPLETE, "activation.active", data)
 
 

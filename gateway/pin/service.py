@@ -235,7 +235,7 @@ class PinService:
                 verifier=sealed,
             )
             _change(tx, pin, fresh)
-            self._record(tx, owner, AuditWord.PHONE_PIN_CHANGE, {})
+            self._record(tx, owner, AuditWord.PHONE_PIN_CHANGE, {"key": sha256(pin_key).hex()})
 
         await self._storage.write(replace_keys)
 
@@ -296,7 +296,7 @@ class PinService:
         )
         self._journal.record(tx, fact)
 
-    def _record(self, tx: Transaction, owner: BindingRef, word: AuditWord, data: Mapping[str, int]) -> None:
+    def _record(self, tx: Transaction, owner: BindingRef, word: AuditWord, data: Mapping[str, int | str]) -> None:
         self._journal.record(
             tx, Fact(tenant_id=owner.tenant_id, word=word, subject=owner.binding_id, data=data)
         )
