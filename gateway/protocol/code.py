@@ -19,10 +19,13 @@ from gateway.protocol.keys import LAST_ROTATION, sha256, typed_psk
 PAYLOAD_BYTES: Final = 88
 CODE_2_NONCE_BYTES: Final = 10
 CODE_2_LABEL_BYTES: Final = 64
-_LONGEST_SCAN: Final = 1_024
+_LONGEST_SCAN: Final = 1_536
+"""The longest is the link of an offline code: 806 bytes in base64url behind a HOST of 255."""
 _ACTIVATION: Final = struct.Struct(">B16s32s33sIH")
 _VERSION_1: Final = 1
 _VERSION_2: Final = 2
+_VERSIONS: Final = frozenset((_VERSION_1, _VERSION_2, 3))
+"""The first byte of a payload; 3 is an offline code (`offline.py`)."""
 _CODE_2_AAD: Final = b"TSR1 code2"
 _CODE_2_SHORTEST: Final = 1 + 12 + 16 + CODE_2_NONCE_BYTES + 16
 _LINK: Final = re.compile(
@@ -47,7 +50,7 @@ def read_scan(scanned: bytes) -> tuple[str | None, bytes]:
     either symbol. Raises MalformedCode."""
     if not 1 < len(scanned) <= _LONGEST_SCAN:
         raise MalformedCode("not a Tessera code")
-    if scanned[0] in (_VERSION_1, _VERSION_2):
+    if scanned[0] in _VERSIONS:
         return None, scanned
     try:
         return read_link(scanned.decode("ascii"))

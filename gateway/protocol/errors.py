@@ -49,6 +49,30 @@ class MistypedCode(MalformedCode):
     code = "mistyped-code"
 
 
+class StaleCode(MalformedCode):
+    """An offline code is for this phone, but for another index of its ratchet: the next contact mends it."""
+
+    code = "stale-code"
+
+
+class WrongOfflineAnswer(ProtocolError):
+    """The eight digits of an offline answer do not verify; why, is not told."""
+
+    code = "wrong-offline-answer"
+
+
+class MalformedSuite(ProtocolError):
+    """A text is not a suite of RFC 6287."""
+
+    code = "malformed-suite"
+
+
+class OcraInputRefused(ProtocolError):
+    """An input of OCRA is not what its suite names; a fault of the calling code."""
+
+    code = "ocra-input"
+
+
 class ForeignHost(ProtocolError):
     """The link leads to another host than the phone's own."""
 

@@ -90,3 +90,13 @@ def pin_key(oprf_output: bytes, *, device_secret: bytes, binding_id: bytes) -> e
         raise InvalidKey("the device secret and the OPRF output have 32 bytes each")
     seed = hkdf(oprf_output, salt=device_secret, info=b"tessera pin key" + binding_id, length=48)
     return ec.derive_private_key(int.from_bytes(seed, "big") % (ORDER - 1) + 1, ec.SECP256R1())
+
+
+def offline_verifier(device_secret: bytes, *, binding_id: bytes, pin: str) -> bytes:
+    """Return what offline answers are made with and checked against, 32 bytes: HKDF("tessera pin verifier" | binding id
+    | PIN, salt = device secret, info = "tessera offline pin" | binding id, 32). Without the device secret, which does
+    not leave the phone, nobody tries PINs against it. Raises InvalidKey."""
+    if len(device_secret) != DEVICE_SECRET_BYTES or len(binding_id) != 16:
+        raise InvalidKey("the device secret has 32 bytes, a binding id 16")
+    typed = b"tessera pin verifier" + binding_id + pin.encode("ascii")
+    return hkdf(typed, salt=device_secret, info=b"tessera offline pin" + binding_id, length=32)
