@@ -1,16 +1,18 @@
 /**
  * The codes that people scan, follow or type (section 1 of the specification): the activation code's 88 bytes, the link
- * around them, the typed form, and code 2. Every parser takes whatever a camera, an address bar or a keyboard gives, and
+ * around them, the typed form, code 2, and which payload is an offline code. Every parser takes whatever a camera, an address bar or a keyboard gives, and
  * raises `malformed`, `foreign-host` or `typed-check`.
  */
 import { type Bytes, concat, copyBytes, equalBytes, fromBase64Url, fromUtf8, readUnsigned, utf8 } from "./bytes";
 import { decodeCharacters, readChecked } from "./crockford";
 import { ProtocolError } from "./errors";
+import { parseOffline } from "./offline";
 
 export const CODE_BYTES = 88;
 export const TYPED_ROTATION = 0xffff;
 const LAST_ROTATION = 0xfffe;
-const LONGEST_SCAN = 1_024;
+/** The link of an offline code: 806 bytes in base64url behind a HOST of 255. */
+const LONGEST_SCAN = 1_536;
 const CODE2_LABEL_BYTES = 64;
 const CODE2_SHORTEST = 1 + 12 + 16 + 10 + 16;
 const LINK = /^(https?):\/\/([A-Za-z0-9.-]{1,253}(?::[0-9]{1,5})?|\[::1\](?::[0-9]{1,5})?)\/a#([A-Za-z0-9_-]+)$/;
@@ -39,15 +41,25 @@ export interface Code2 {
   readonly payload: Bytes;
 }
 
+/** What the bank asks of a phone without a network, still sealed: `parseOffline` takes it apart. */
+export interface OfflineCode {
+  readonly kind: "offline";
+  readonly payload: Bytes;
+}
+
 /** What code 2 says once opened. `nonce` is secret until it was sent. */
 export interface OpenedCode2 {
   readonly nonce: Bytes;
   readonly label: string;
 }
 
-/** Reads the payload of either code. Whether S is a point is checked by the handshake. */
-export function parsePayload(payload: Uint8Array): ParsedCode | Code2 {
+/** Reads the payload of any code. Whether S is a point is checked by the handshake. */
+export function parsePayload(payload: Uint8Array): ParsedCode | Code2 | OfflineCode {
   if (payload[0] === 0x02) return parseCode2(payload);
+  if (payload[0] === 0x03) {
+    parseOffline(payload);
+    return { kind: "offline", payload: copyBytes(payload) };
+  }
   const rotation = readUnsigned(payload.subarray(86, 88));
   const sign = payload[49];
   if (payload.length !== CODE_BYTES || payload[0] !== 0x01 || (sign !== 2 && sign !== 3) || rotation > LAST_ROTATION) {
@@ -71,7 +83,7 @@ function parseCode2(payload: Uint8Array): Code2 {
 }
 
 /** Reads a link that must lead to `ownHost`. Plain http is taken for a loopback host alone (development). */
-export function parseLink(link: string, ownHost: string): ParsedCode | Code2 {
+export function parseLink(link: string, ownHost: string): ParsedCode | Code2 | OfflineCode {
   const [, scheme, written, fragment] = (link.length <= LONGEST_SCAN ? LINK.exec(link.trim()) : null) ?? [];
   if (scheme === undefined || written === undefined || fragment === undefined) {
     throw new ProtocolError("malformed", "not one of our links");
@@ -83,9 +95,9 @@ export function parseLink(link: string, ownHost: string): ParsedCode | Code2 {
 }
 
 /** Reads what a symbol of either kind carried: the payload itself, or the link around it. */
-export function parseScan(scanned: Uint8Array, ownHost: string): ParsedCode | Code2 {
+export function parseScan(scanned: Uint8Array, ownHost: string): ParsedCode | Code2 | OfflineCode {
   if (scanned.length < 2 || scanned.length > LONGEST_SCAN) throw new ProtocolError("malformed", "not one of our codes");
-  if (scanned[0] === 0x01 || scanned[0] === 0x02) return parsePayload(scanned);
+  if (scanned[0]! >= 0x01 && scanned[0]! <= 0x03) return parsePayload(scanned);
   return parseLink(fromUtf8(scanned), ownHost);
 }
 

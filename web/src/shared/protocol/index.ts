@@ -1,4 +1,5 @@
 /** The binding protocol in the browser, without I/O. See README.md. */
+export * from "./approval";
 export * from "./bytes";
 export * from "./code";
 export * from "./errors";
@@ -7,6 +8,7 @@ export * from "./handshake";
 export * from "./keys";
 export * from "./messages";
 export type { DhKey } from "./noise";
+export * from "./offline";
 export * from "./oprf";
 export * from "./pin";
 export { compressPoint, randomBytes, uncompressPoint, webCryptoDhKey } from "./primitives";

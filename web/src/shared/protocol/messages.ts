@@ -1,15 +1,32 @@
 /**
- * Every JSON message of the wire specification (sections 4 and 5), as types. What the gateway says is decoded strictly:
+ * Every JSON message of the wire specification (sections 4, 5 and 12), as types. What the gateway says is decoded strictly:
  * exactly the members named, each within its limits. What the phone says is built by typed functions from bytes. A
  * decoded message says nothing about whether it is due: the phone client decides that.
  */
 import { type Bytes, toBase64Url, utf8 } from "./bytes";
 import { ProtocolError } from "./errors";
 import { MAX_FRAME_BYTES } from "./frames";
-import { base64, boolean, type Check, integer, nullable, object, objectWith, oneOf, parseJson, text } from "./validate";
+import {
+  base64,
+  base64UpTo,
+  boolean,
+  type Check,
+  integer,
+  list,
+  nullable,
+  object,
+  objectWith,
+  oneOf,
+  parseJson,
+  plainText,
+  text,
+} from "./validate";
 
 export type Platform = "web" | "android" | "ios" | "cli";
 export type Lang = "fr" | "en";
+/** What shows that it is the customer who answers. */
+export type Factor = "possession" | "pin" | "biometric";
+export type Decision = "approve" | "refuse" | "report";
 
 /** A transport message is a frame: its JSON is shorter by the cipher's tag. */
 export const MAX_JSON_BYTES = MAX_FRAME_BYTES - 16;
@@ -17,13 +34,22 @@ export const MAX_JSON_BYTES = MAX_FRAME_BYTES - 16;
 const seconds = integer(0, Number.MAX_SAFE_INTEGER);
 const count = integer(0, 255);
 const digits = integer(4, 12);
+const index = integer(0, 0xffffffff);
 const name = text(64, 1);
+const id = base64(16);
+const statement = base64UpTo(8_192);
+const credential = base64UpTo(1_023);
+const approvalEnd = oneOf("approved", "refused", "reported", "expired", "cancelled", "failed");
+const biometricPolicy = oneOf("off", "optional", "required");
+/** Items of one page, at most. */
+const MOST_ITEMS = 10;
 
 const FIRST_ANSWER = object({
   binding: base64(16),
   tenant: text(64),
   label: text(128),
   pin: object({ digits }),
+  biometric: biometricPolicy,
   two_step: boolean,
   time: seconds,
   expires: seconds,
@@ -45,7 +71,7 @@ const GATEWAY_MESSAGES = {
   active: object({ t: tag("active"), added: seconds }),
   welcome: object({
     t: tag("welcome"),
-    next: integer(0, 0xffffffff),
+    next: index,
     state: tag("active"),
     tenant: text(64),
     label: text(128),
@@ -60,6 +86,45 @@ const GATEWAY_MESSAGES = {
   renamed: object({ t: tag("renamed"), name }),
   removed: object({ t: tag("removed") }),
   state: object({ t: tag("state"), state: oneOf("active", "suspended", "removed") }),
+  ask: object({
+    t: tag("ask"),
+    id,
+    statement,
+    factors: list(oneOf("possession", "pin", "biometric"), 3, 1),
+    number: oneOf("none", "choose", "type"),
+    numbers: list(integer(10, 99), 3),
+    time: seconds,
+  }),
+  settled: object({ t: tag("settled"), id, state: approvalEnd }),
+  answered: object({ t: tag("answered"), id, state: approvalEnd }),
+  "answer-wrong": object({
+    t: tag("answer-wrong"),
+    id,
+    left: count,
+    until: nullable(seconds),
+    bank: boolean,
+    last: boolean,
+  }),
+  "approval-page": object({
+    t: tag("approval-page"),
+    items: list(object({ id, statement, state: approvalEnd, at: seconds, here: boolean }), MOST_ITEMS),
+    more: boolean,
+  }),
+  "inbox-page": object({
+    t: tag("inbox-page"),
+    items: list(
+      object({ id, title: text(128), body: plainText(2_048), at: seconds, expires: nullable(seconds), read: boolean }),
+      MOST_ITEMS,
+    ),
+    more: boolean,
+    unread: index,
+  }),
+  unread: object({ t: tag("unread"), count: index }),
+  "push-key": object({ t: tag("push-key"), key: base64(65), subscribed: boolean }),
+  "push-subscribed": object({ t: tag("push-subscribed"), subscribed: boolean }),
+  "biometric-challenge": object({ t: tag("biometric-challenge"), challenge: base64(32), user: id }),
+  "biometric-state": object({ t: tag("biometric-state"), policy: biometricPolicy, credential: nullable(credential) }),
+  "offline-counted": object({ t: tag("offline-counted"), value: seconds }),
   problem: object({ t: tag("problem"), code: text(64) }),
 } as const;
 
@@ -119,14 +184,45 @@ export type PhoneMessage =
       readonly signature: Bytes;
       readonly pin_key: Bytes;
       readonly pin_signature: Bytes;
+      readonly pin_verifier: Bytes;
     }
   | { readonly t: "ready" }
   | { readonly t: "ping" }
   | { readonly t: "pin-prove"; readonly signature: Bytes }
   | { readonly t: "pin-change" }
-  | { readonly t: "pin-enrol"; readonly pin_key: Bytes; readonly pin_signature: Bytes }
+  | { readonly t: "pin-enrol"; readonly pin_key: Bytes; readonly pin_signature: Bytes; readonly pin_verifier: Bytes }
   | { readonly t: "rename"; readonly name: string }
-  | { readonly t: "remove" };
+  | { readonly t: "remove" }
+  | AnswerMessage
+  | { readonly t: "approvals"; readonly before?: Bytes }
+  | { readonly t: "inbox"; readonly before?: Bytes }
+  | { readonly t: "inbox-read"; readonly id: Bytes }
+  | { readonly t: "push-subscribe"; readonly endpoint: string; readonly p256dh: Bytes; readonly auth: Bytes }
+  | { readonly t: "push-unsubscribe" }
+  | { readonly t: "biometric-begin" }
+  | { readonly t: "biometric-enrol"; readonly client_data: Bytes; readonly attestation_object: Bytes }
+  | { readonly t: "biometric-remove" }
+  | { readonly t: "offline-counter"; readonly value: number };
+
+/** A WebAuthn assertion over `biometricChallenge`. */
+export interface Assertion {
+  readonly credential: Bytes;
+  readonly client_data: Bytes;
+  readonly authenticator_data: Bytes;
+  readonly signature: Bytes;
+}
+
+/** What the customer decided: `pin_signature` goes with factor "pin", `assertion` with "biometric". */
+export interface AnswerMessage {
+  readonly t: "answer";
+  readonly id: Bytes;
+  readonly decision: Decision;
+  readonly factor: Factor;
+  readonly number: number | null;
+  readonly signature: Bytes;
+  readonly pin_signature?: Bytes;
+  readonly assertion?: Assertion;
+}
 
 function checkFacts(facts: Facts): { app: string; platform: Platform; lang: Lang } {
   return { app: text(64)(facts.app, "app"), platform: facts.platform, lang: facts.lang };

@@ -76,6 +76,19 @@ export async function derivePinKey(output: Bytes, deviceSecret: CryptoKey, bindi
   };
 }
 
+/**
+ * What offline answers are made with, 32 bytes: HKDF("tessera pin verifier" | binding | PIN, salt = device secret, info =
+ * "tessera offline pin" | binding, 32). The gateway gets it inside the channel and checks answers against it; without the
+ * device secret nobody can try PINs.
+ */
+export async function offlineVerifier(deviceSecret: CryptoKey, binding: Bytes, pin: string): Promise<Bytes> {
+  const typed = concat(utf8("tessera pin verifier"), binding, utf8(pin));
+  const prk = new Uint8Array(await crypto.subtle.sign("HMAC", deviceSecret, typed));
+  const verifier = hkdfExpandSha256(prk, concat(utf8("tessera offline pin"), binding), 32);
+  wipe(typed, prk);
+  return verifier;
+}
+
 function scalarBytes(wide: Bytes): Bytes {
   const order = p256.Point.Fn.ORDER;
   let value = 0n;

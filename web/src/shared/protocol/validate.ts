@@ -25,6 +25,14 @@ export function text(max: number, min = 0): Check<string> {
   };
 }
 
+/** A text of at most `max` characters, well formed, that may hold line breaks. */
+export function plainText(max: number): Check<string> {
+  return (value, path) =>
+    typeof value === "string" && value.length <= 2 * max && Array.from(value).length <= max && !/\p{Surrogate}/u.test(value)
+      ? value
+      : refuse(path, "not a text of this length");
+}
+
 /** An integer from `min` to `max`. */
 export function integer(min: number, max: number): Check<number> {
   return (value, path) =>
@@ -43,6 +51,24 @@ export function base64(length: number): Check<Bytes> {
       return refuse(path, `not base64url of ${length} bytes`);
     }
     return fromBase64Url(value);
+  };
+}
+
+/** Base64url of 1 to `max` bytes. */
+export function base64UpTo(max: number): Check<Bytes> {
+  return (value, path) => {
+    if (typeof value !== "string" || value.length < 2 || value.length > Math.ceil((max * 4) / 3)) {
+      return refuse(path, `not base64url of 1 to ${max} bytes`);
+    }
+    return fromBase64Url(value);
+  };
+}
+
+/** A list of `min` to `max` items. */
+export function list<T>(check: Check<T>, max: number, min = 0): Check<readonly T[]> {
+  return (value, path) => {
+    if (!Array.isArray(value) || value.length < min || value.length > max) return refuse(path, "not a list of this length");
+    return value.map((item, place) => check(item, `${path}[${place}]`));
   };
 }
 
