@@ -3,19 +3,10 @@ import { describe, expect, it } from "vitest";
 
 import { toBase64Url } from "../../src/shared/protocol/bytes";
 import { PhoneClientError } from "../../src/shared/phone-client";
-import { makeWorld, once, PIN, until, type World } from "./setup";
+import { bound, once, PIN, until, type World } from "./setup";
 
 const OTHER_PIN = "739462";
 const PING_EVERY_MS = 25_000;
-
-/** A world with one binding and no open channel. */
-async function bound(): Promise<World> {
-  const world = await makeWorld();
-  const contact = await world.bind();
-  contact.channel!.close();
-  await until(() => world.environment.locks.length === 0);
-  return world;
-}
 
 async function index(world: World): Promise<number> {
   return (await world.store.readBinding(await world.bindingId()))!.ratchet.index;

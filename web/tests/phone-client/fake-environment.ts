@@ -2,6 +2,7 @@
 import type { Bytes } from "../../src/shared/protocol/bytes";
 import type { FrameSocket, PhoneEnvironment } from "../../src/shared/phone-client/environment";
 import { PhoneClientError } from "../../src/shared/phone-client/errors";
+import { FakeAuthenticator } from "./fake-authenticator";
 
 /** The waits of the client are so much shorter here. */
 const HURRY = 5;
@@ -48,6 +49,7 @@ export class MemorySocket implements FrameSocket {
 
 export class FakeEnvironment implements PhoneEnvironment {
   readonly secure = true;
+  readonly credentials = new FakeAuthenticator("https://bank.example");
   readonly urls: string[] = [];
   readonly documents = new Map<string, { status: number; body: Bytes }>();
   readonly #accept: (socket: MemorySocket) => void;

@@ -3,18 +3,18 @@
  * binding. It checks every signature and every rule of the ratchet, and loses what a test tells it to lose: `faults`
  * holds "before commit" (the phone's message does not arrive) or "after active" (what the gateway says does not arrive).
  */
-import { p256, p256_oprf } from "@noble/curves/nist.js";
+import { p256_oprf } from "@noble/curves/nist.js";
 
-import { type Bytes, concat, copyBytes, equalBytes, fromBase64Url, fromUtf8, toBase64Url, unsigned, utf8 } from "../../src/shared/protocol/bytes";
+import { type Bytes, concat, copyBytes, equalBytes, fromBase64Url, toBase64Url, unsigned, utf8 } from "../../src/shared/protocol/bytes";
 import { helloFrame } from "../../src/shared/protocol/frames";
 import * as keys from "../../src/shared/protocol/keys";
 import { compressPoint, P256, randomBytes } from "../../src/shared/protocol/primitives";
 import type { DhKey } from "../../src/shared/protocol/noise";
 import { Session } from "../../src/shared/protocol/session";
 import { answerFrame, type Hello, parseHello, respond } from "../protocol/responder";
+import { FakeDesk, type FakeRequest, type Json, verify } from "./fake-desk";
 import type { MemorySocket } from "./fake-environment";
-
-type Json = Record<string, unknown>;
+import { Hangup, Line } from "./fake-line";
 
 export const HOST = "bank.example";
 export const TIME = 1_800_000_100;
@@ -27,32 +27,17 @@ export interface FakeBinding {
   nextPsk: Bytes | null;
   pinKey: Bytes;
   oprfKey: Bytes;
+  /** What offline answers are checked against. */
+  verifier: Bytes;
   state: "active" | "suspended" | "removed";
 }
 
-/** Ends the serving of one socket; a fault, or the gateway's own wish. */
-class Hangup extends Error {}
-
-class Line {
-  constructor(
-    readonly gateway: FakeGateway,
-    readonly socket: MemorySocket,
-    readonly session: Session,
-  ) {}
-
-  async read(): Promise<Json> {
-    const frame = await this.socket.receive();
-    const message = JSON.parse(fromUtf8(await this.session.decrypt(frame))) as Json;
-    this.gateway.heard.push(String(message["t"]));
-    this.gateway.lose(`before ${String(message["t"])}`);
-    return message;
-  }
-
-  async say(message: Json): Promise<void> {
-    const frame = await this.session.encrypt(utf8(JSON.stringify(message)));
-    this.gateway.lose(`after ${String(message["t"])}`);
-    this.socket.send(frame);
-  }
+/** The PIN's conversation on one channel. */
+interface PinTurn {
+  readonly nonce: Bytes;
+  evaluated: boolean;
+  proved: boolean;
+  change: Bytes | null;
 }
 
 function resumePrologue({ suite, id, counter }: Hello): Bytes {
@@ -85,6 +70,8 @@ export class FakeGateway {
   confirmed = false;
   ended: string | null = null;
   failure: unknown = null;
+  readonly desk = new FakeDesk(TIME);
+  biometric = "optional";
   readonly #s: DhKey;
   #phoneStatic: Bytes | null = null;
   #line: Line | null = null;
@@ -147,6 +134,19 @@ export class FakeGateway {
     await this.#line?.say(message);
   }
 
+  /** The bank asks, on the open channel if there is one. */
+  async ask(...made: Parameters<FakeDesk["make"]>): Promise<FakeRequest> {
+    const request = this.desk.make(...made);
+    await this.#tell(this.desk.askOf(request));
+    return request;
+  }
+
+  /** A request ends without this phone. */
+  async settle(request: FakeRequest, state: "approved" | "refused" | "expired" | "cancelled" | "failed"): Promise<void> {
+    request.state = state;
+    await this.#tell({ t: "settled", id: toBase64Url(request.id), state });
+  }
+
   /** The process dies: the socket closes, nothing of it is kept. */
   hangUp(): void {
     this.#socket?.close();
@@ -191,7 +191,7 @@ export class FakeGateway {
     const phoneStatic = copyBytes(handshake.remoteStatic!);
     if (this.#phoneStatic !== null && !equalBytes(this.#phoneStatic, phoneStatic)) return this.#refuse(socket, "ended");
     this.#phoneStatic = phoneStatic;
-    const answer = { binding: toBase64Url(this.bindingId), tenant: "Bank", label: "Account 1", pin: { digits: 6 } };
+    const answer = { binding: toBase64Url(this.bindingId), tenant: "Bank", label: "Account 1", pin: { digits: 6 }, biometric: this.biometric };
     const payload = { ...answer, two_step: this.twoStep, time: TIME, expires: this.expiry };
     const m2 = await handshake.write(utf8(JSON.stringify(payload)));
     const line = new Line(this, socket, await Session.of(await handshake.split()));
@@ -246,7 +246,8 @@ export class FakeGateway {
       verify(signingKey, keys.commitInput(h, nonce), message["signature"]);
       verify(pinKey, keys.pinEnrolInput(h, new Uint8Array(0)), message["pin_signature"]);
       const psk = await line.session.export("binding-psk");
-      this.binding = { phoneStatic, signingKey, index: 0, psk, nextPsk: null, pinKey, oprfKey, state: "active" };
+      const verifier = fromBase64Url(String(message["pin_verifier"]));
+      this.binding = { phoneStatic, signingKey, index: 0, psk, nextPsk: null, pinKey, oprfKey, verifier, state: "active" };
       await line.say({ t: "active", added: TIME });
       return line;
     }
@@ -303,7 +304,8 @@ export class FakeGateway {
   }
 
   async #openChannel(line: Line): Promise<void> {
-    const pin = { nonce: randomBytes(16), proved: false, change: null as Bytes | null };
+    const pin: PinTurn = { nonce: randomBytes(16), evaluated: false, proved: false, change: null };
+    for (const message of this.desk.opening()) await line.say(message);
     for (;;) {
       const message = await line.read();
       const answer = this.#answer(message, line, pin);
@@ -312,7 +314,7 @@ export class FakeGateway {
     }
   }
 
-  #answer(message: Json, line: Line, pin: { nonce: Bytes; proved: boolean; change: Bytes | null }): Json {
+  #answer(message: Json, line: Line, pin: PinTurn): Json {
     const binding = this.binding!;
     const h = line.session.handshakeHash;
     if (message["t"] !== "ping" && binding.nextPsk !== null) {
@@ -325,6 +327,7 @@ export class FakeGateway {
       case "pin-evaluate":
         if (this.left === 0) return { t: "pin-blocked", until: this.blockedUntil };
         if (pin.change === null) this.left -= 1;
+        pin.evaluated = true;
         return { t: "pin-evaluated", element: evaluate(pin.change ?? binding.oprfKey, message), left: this.left, nonce: toBase64Url(pin.nonce) };
       case "pin-prove":
         try {
@@ -344,6 +347,7 @@ export class FakeGateway {
         const key = fromBase64Url(String(message["pin_key"]));
         verify(key, keys.pinEnrolInput(h, pin.nonce), message["pin_signature"]);
         binding.pinKey = key;
+        binding.verifier = fromBase64Url(String(message["pin_verifier"]));
         binding.oprfKey = pin.change!;
         pin.change = null;
         return { t: "pin-enrolled" };
@@ -353,13 +357,28 @@ export class FakeGateway {
       case "remove":
         return { t: "removed" };
       default:
-        return { t: "problem", code: "out-of-turn" };
+        return this.#answerByDesk(message, h, pin) ?? { t: "problem", code: "out-of-turn" };
     }
   }
-}
 
-function verify(key: Bytes, input: Bytes, signature: unknown): void {
-  if (!p256.verify(fromBase64Url(String(signature)), input, key, { lowS: false })) throw new Error("signature");
+  #answerByDesk(message: Json, handshakeHash: Bytes, pin: PinTurn): Json | null {
+    const { signingKey, pinKey } = this.binding!;
+    const take = (member: "evaluated" | "proved"): boolean => {
+      const held = pin[member];
+      pin[member] = false;
+      return held;
+    };
+    const answer = this.desk.answer(message, {
+      bindingId: this.bindingId,
+      signingKey,
+      pinKey,
+      handshakeHash,
+      takeNonce: () => (take("evaluated") ? pin.nonce : null),
+      takeProof: () => take("proved"),
+    });
+    if (message["factor"] === "pin" && answer?.["t"] === "answered") this.left = 5;
+    return answer;
+  }
 }
 
 function evaluate(key: Bytes, message: Json): string {

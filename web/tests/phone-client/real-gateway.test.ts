@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { copyBytes, utf8 } from "../../src/shared/protocol/bytes";
 import { type Binding, openChannel, parseScanned, parseTyped, PhoneClientError, PhoneStore, startFirstContact, type StartOptions } from "../../src/shared/phone-client";
 import { connectSocket, type PhoneEnvironment } from "../../src/shared/phone-client/environment";
+import { FakeAuthenticator } from "./fake-authenticator";
 import { FakeEnvironment } from "./fake-environment";
 import { NodeWebSocket } from "./node-websocket";
 import { missing, RealGateway } from "./real-process";
@@ -37,6 +38,7 @@ function realEnvironment(gateway: RealGateway): PhoneEnvironment {
     online: () => true,
     onNetwork: () => () => undefined,
     persist: () => Promise.resolve(true),
+    credentials: new FakeAuthenticator(gateway.origin),
   };
 }
 

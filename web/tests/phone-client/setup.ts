@@ -72,6 +72,15 @@ export async function makeWorld(): Promise<World> {
   return world;
 }
 
+/** A world with one binding and no open channel. */
+export async function bound(): Promise<World> {
+  const world = await makeWorld();
+  const contact = await world.bind();
+  contact.channel!.close();
+  await until(() => world.environment.locks.length === 0);
+  return world;
+}
+
 /** The code on the bank's page, as the phone reads it. */
 export function activationCode(gateway: FakeGateway): ParsedCode {
   const code = parseScanned(gateway.code, HOST);

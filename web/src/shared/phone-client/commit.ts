@@ -40,6 +40,7 @@ async function storeCommitting(context: ContactContext, linked: Linked): Promise
     ratchet: { index: 0, psk, next: null },
     hybridDueAt: null,
     nextDeviceSecret: null,
+    offlineAnswers: 0,
   };
   await store.writeBinding(binding);
   return binding;
@@ -59,10 +60,11 @@ export async function commitBinding(
   };
   const evaluation = await evaluatePin(pinContext, give.pin, record.deviceSecret);
   if (evaluation.nonce !== null) throw new PhoneClientError("protocol");
+  const members = await enrolment(pinContext, evaluation, { pin: give.pin, deviceSecret: record.deviceSecret });
   const { id } = await storeCommitting(context, linked);
   const signature = await signByPhone(record, commitInput(conversation.session.handshakeHash, give.nonce));
   give.onStored();
-  const commit = { t: "commit", nonce: give.nonce, signature, ...enrolment(conversation, evaluation) } as const;
+  const commit = { t: "commit", nonce: give.nonce, signature, ...members } as const;
   const active = await conversation.request(commit, "active");
   const addedAt = active.added * 1000 - clockOffset;
   return context.store.settleBinding(id, { state: "active", addedAt, lastSeenAt: context.environment.now() });

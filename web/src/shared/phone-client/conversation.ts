@@ -11,7 +11,7 @@ import { PhoneClientError } from "./errors";
 import { isPassing, toPhoneError } from "./failures";
 
 export const ANSWER_PATIENCE_MS = 15_000;
-const MAX_EARLY = 8;
+const MAX_EARLY = 32;
 
 interface Waiting {
   readonly tags: readonly GatewayTag[];
@@ -119,6 +119,8 @@ export class Conversation {
     const waiting = this.#waiting;
     if (waiting?.tags.includes(message.t) === true) {
       this.#waiting = null;
+      // What comes behind it is for whoever takes the channel over.
+      if (message.t === "active") this.#owner = null;
       waiting.resolve(message);
     } else if (message.t === "problem") {
       const error = new PhoneClientError("problem", { problem: message.code });

@@ -1,10 +1,11 @@
 /**
- * What the phone client needs of the browser: sockets, one kind of GET, time, locks between tabs, and whether there is a
- * network. It comes in as one object, so that tests and other hosts bring their own. Nothing else in this folder touches
+ * What the phone client needs of the browser: sockets, one kind of GET, time, locks between tabs, whether there is a
+ * network, and the device's authenticator (`credentials.ts`). It comes in as one object, so that tests and other hosts bring their own. Nothing else in this folder touches
  * a global but WebCrypto and IndexedDB.
  */
 import type { Bytes } from "../protocol/bytes";
 import { MAX_FRAME_BYTES, SUBPROTOCOL } from "../protocol/frames";
+import { type PlatformCredentials, webAuthn } from "./credentials";
 import { PhoneClientError } from "./errors";
 
 /** A connected socket of binary frames. */
@@ -31,6 +32,8 @@ export interface PhoneEnvironment {
   /** Calls back when the network comes or goes, and when the page comes to the front. */
   onNetwork(listener: () => void): () => void;
   persist(): Promise<boolean>;
+  /** The device's own authenticator. */
+  readonly credentials: PlatformCredentials;
 }
 
 const LOCK_PATIENCE_MS = 3_000;
@@ -172,5 +175,6 @@ export function browserEnvironment(): PhoneEnvironment {
     online: () => navigator.onLine,
     onNetwork: watchNetwork,
     persist: () => navigator.storage.persist(),
+    credentials: webAuthn,
   };
 }

@@ -3,11 +3,11 @@
  * by itself: same keys, same rotation, a new device code each time. One tab holds an activation at a time.
  */
 import { type Bytes, wipe } from "../protocol/bytes";
-import { type Code2, cutCode2Label, openCode2, parseTypedCode2 } from "../protocol/code";
+import { type Code2, cutCode2Label, openCode2 } from "../protocol/code";
 import { ProtocolError } from "../protocol/errors";
 import type { GatewayMessage } from "../protocol/messages";
-import { bindingLock, type ChannelStart, freshStart, OpenChannel, startOf } from "./channel";
-import { parseScanned } from "./codes";
+import { bindingLock, OpenChannel } from "./channel";
+import { parseCode2Typed, readCode2 } from "./codes";
 import { commitBinding } from "./commit";
 import { cut } from "./config";
 import { tryAgain } from "./connect";
@@ -17,11 +17,12 @@ import { Emitter } from "./emitter";
 import { browserEnvironment } from "./environment";
 import { type EndReason, PhoneClientError } from "./errors";
 import { isPassing, toPhoneError } from "./failures";
+import { type ChannelStart, freshStart, startOf } from "./line";
 import { requireChoosable } from "./pin";
 import type { PendingRecord } from "./records";
 import { type ResumeContext, type Resumed, resumeBinding } from "./resume";
 import { idText, showBinding } from "./store";
-import type { Binding, Channel, ContactEvents, ContactStep, FirstContact, StartOptions } from "./types";
+import type { Binding, BiometricPolicy, Channel, ContactEvents, ContactStep, FirstContact, StartOptions } from "./types";
 
 const OPENING_TRIES = 4;
 const DEVICE_CODE_TRIES = 3;
@@ -122,6 +123,10 @@ class Contact extends Emitter<ContactEvents> implements FirstContact {
     return this.#linked.answer.pin.digits;
   }
 
+  get biometric(): BiometricPolicy {
+    return this.#linked.answer.biometric;
+  }
+
   get deviceCode(): string {
     return this.#linked.deviceCode;
   }
@@ -146,7 +151,7 @@ class Contact extends Emitter<ContactEvents> implements FirstContact {
     this.#check();
     if (this.#step === "waiting") throw new PhoneClientError("not-confirmed");
     if (typeof code === "string") {
-      this.#takeNonce(readTypedCode2(code));
+      this.#takeNonce(parseCode2Typed(code));
       return;
     }
     const parsed = code instanceof Uint8Array ? readCode2(code, this.#context.host) : code;
@@ -383,18 +388,4 @@ class Contact extends Emitter<ContactEvents> implements FirstContact {
     this.#linked.conversation.close();
     void this.#work.finally(this.#release);
   }
-}
-
-function readTypedCode2(typed: string): Bytes {
-  try {
-    return parseTypedCode2(typed);
-  } catch (cause) {
-    throw new PhoneClientError("code2-invalid", {}, { cause });
-  }
-}
-
-function readCode2(scanned: Uint8Array, host: string): Code2 {
-  const code = parseScanned(scanned, host);
-  if (code.kind !== "code2") throw new PhoneClientError("code2-invalid");
-  return code;
 }

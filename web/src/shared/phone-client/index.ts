@@ -8,3 +8,5 @@ export { rememberBanks } from "./config";
 export { checkPin } from "./pin";
 export { startFirstContact } from "./first-contact";
 export { openChannel } from "./channel";
+export { answerOffline, openOffline } from "./offline";
+export { supportsBiometric } from "./biometrics";

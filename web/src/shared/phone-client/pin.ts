@@ -4,8 +4,9 @@
  */
 import { type Bytes, EMPTY, wipe } from "../protocol/bytes";
 import { pinEnrolInput, pinProofInput } from "../protocol/keys";
+import type { PhoneMessage } from "../protocol/messages";
 import { blind, finalize } from "../protocol/oprf";
-import { derivePinKey, pinInput, type PinKey, weakness } from "../protocol/pin";
+import { derivePinKey, offlineVerifier, pinInput, type PinKey, weakness } from "../protocol/pin";
 import type { Conversation } from "./conversation";
 import { PhoneClientError, type WeakReason } from "./errors";
 
@@ -70,12 +71,22 @@ export async function provePin(context: PinContext, pin: string, deviceSecret: C
   throw new PhoneClientError("pin-wrong", { left: answer.left, until });
 }
 
-/** Public half of a PIN's key and its signature, for `commit` and `pin-enrol`. Wipes the key. */
-export function enrolment(conversation: Conversation, evaluation: Evaluation): { pin_key: Bytes; pin_signature: Bytes } {
+type Enrolment = Omit<Extract<PhoneMessage, { t: "pin-enrol" }>, "t">;
+
+/**
+ * Public half of a PIN's key, its signature, and what the gateway checks offline answers against, for `commit` and
+ * `pin-enrol`. Wipes the key.
+ */
+export async function enrolment(
+  context: PinContext,
+  evaluation: Evaluation,
+  chosen: { readonly pin: string; readonly deviceSecret: CryptoKey },
+): Promise<Enrolment> {
   const { key, nonce } = evaluation;
-  const pin_signature = key.sign(pinEnrolInput(conversation.session.handshakeHash, nonce ?? EMPTY));
+  const pin_signature = key.sign(pinEnrolInput(context.conversation.session.handshakeHash, nonce ?? EMPTY));
   key.wipe();
-  return { pin_key: key.publicKey, pin_signature };
+  const pin_verifier = await offlineVerifier(chosen.deviceSecret, context.binding, chosen.pin);
+  return { pin_key: key.publicKey, pin_signature, pin_verifier };
 }
 
 function blocked(context: PinContext, until: number | null): PhoneClientError {

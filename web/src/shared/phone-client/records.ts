@@ -78,4 +78,6 @@ export interface BindingRecord extends PhoneKeys {
   readonly hybridDueAt: number | null;
   /** The device secret of a new PIN whose enrolment was sent and not answered. */
   readonly nextDeviceSecret: CryptoKey | null;
+  /** How many offline answers were made: the counter of the next one. */
+  readonly offlineAnswers: number;
 }

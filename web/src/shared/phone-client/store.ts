@@ -2,7 +2,7 @@
  * The phone's memory: IndexedDB under the page's origin. Pages open it, list it and forget from it; the rest of this
  * folder reads and writes whole records. It never holds an extractable private key, nor a pre-shared key in the clear.
  */
-import { type DBSchema, type IDBPDatabase, openDB } from "idb";
+import { type DBSchema, type IDBPDatabase, type IDBPTransaction, openDB, type StoreNames } from "idb";
 
 import { type Bytes, fromBase64Url, toBase64Url, utf8 } from "../protocol/bytes";
 import { randomBytes } from "../protocol/primitives";
@@ -19,7 +19,7 @@ interface Schema extends DBSchema {
 }
 
 const DATABASE = "tessera-phone";
-const VERSION = 2;
+const VERSION = 3;
 const SEALING_KEY = "sealing";
 
 /** Text of an identifier: a kind, an underscore, base64url of its 16 bytes. */
@@ -56,13 +56,10 @@ export class PhoneStore {
   static async open(environment: PhoneEnvironment = browserEnvironment(), name: string = DATABASE): Promise<PhoneStore> {
     return storing(async () => {
       const database = await openDB<Schema>(name, VERSION, {
-        upgrade(opened, oldVersion) {
-          if (oldVersion < 1) {
-            opened.createObjectStore("pending", { keyPath: "activation" });
-            opened.createObjectStore("bindings", { keyPath: "id" });
-            opened.createObjectStore("keys");
-          }
-          opened.createObjectStore("banks", { keyPath: "host" });
+        upgrade(opened, oldVersion, _newVersion, transaction) {
+          upgrade(opened, oldVersion, transaction).catch(() => {
+            transaction.abort();
+          });
         },
         blocking(_current, _blocked, event) {
           (event.target as IDBDatabase).close();
@@ -143,6 +140,24 @@ export class PhoneStore {
     });
   }
 
+  /** Takes the counter of one offline answer: stored durably as used before it is returned. @internal */
+  async takeOfflineCounter(id: string): Promise<number> {
+    return storing(async () => {
+      const transaction = this.#database.transaction("bindings", "readwrite", { durability: "strict" });
+      const stored = await transaction.store.get(id);
+      if (stored === undefined) throw new PhoneClientError("binding-missing");
+      await transaction.store.put({ ...stored, offlineAnswers: stored.offlineAnswers + 1 });
+      await transaction.done;
+      return stored.offlineAnswers;
+    });
+  }
+
+  /** The bindings at a host whose answers the bank would take. @internal */
+  async activeBindings(host: string): Promise<BindingRecord[]> {
+    const records = await storing(() => this.#database.getAll("bindings"));
+    return records.filter((record) => record.host === host && record.state === "active");
+  }
+
   /** The binding is settled: changes it and erases what was kept of its activation. @internal */
   async settleBinding(id: string, change: Partial<BindingRecord>): Promise<BindingRecord> {
     const changed = await this.updateBinding(id, change);
@@ -191,8 +206,8 @@ export class PhoneStore {
 
   /** The keys S that finished bindings at a host hold. @internal */
   async boundKeys(host: string): Promise<Bytes[]> {
-    const records = await storing(() => this.#database.getAll("bindings"));
-    return records.filter((record) => record.host === host && record.state === "active").map((record) => record.gatewayStatic);
+    const records = await this.activeBindings(host);
+    return records.map((record) => record.gatewayStatic);
   }
 
   /** Seals 32 secret bytes for one place, such as "psk bnd_… 3". The caller wipes them. @internal */
@@ -216,6 +231,22 @@ export class PhoneStore {
     for (const record of await this.#database.getAll("pending")) {
       if (record.expiresAt <= now) await this.#database.delete("pending", record.activation);
     }
+  }
+}
+
+type Upgrading = IDBPTransaction<Schema, StoreNames<Schema>[], "versionchange">;
+
+/** Makes what a version of this memory added to the one before. */
+async function upgrade(opened: IDBPDatabase<Schema>, oldVersion: number, transaction: Upgrading): Promise<void> {
+  if (oldVersion < 1) {
+    opened.createObjectStore("pending", { keyPath: "activation" });
+    opened.createObjectStore("bindings", { keyPath: "id" });
+    opened.createObjectStore("keys");
+  }
+  if (oldVersion < 2) opened.createObjectStore("banks", { keyPath: "host" });
+  if (oldVersion < 3) {
+    const bindings = transaction.objectStore("bindings");
+    for (const record of await bindings.getAll()) await bindings.put({ ...record, offlineAnswers: 0 });
   }
 }
 

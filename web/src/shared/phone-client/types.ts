@@ -3,13 +3,13 @@
  * milliseconds of the phone's own clock (the gateway's clock is taken from each handshake and corrected for).
  */
 import type { Bytes } from "../protocol/bytes";
-import type { Lang, Platform } from "../protocol/messages";
-import type { Code2, ParsedCode, TypedCode } from "../protocol/code";
+import type { Code2, OfflineCode, ParsedCode, TypedCode } from "../protocol/code";
+import type { Decision, Factor, Lang, Platform } from "../protocol/messages";
 import type { EndReason, PhoneClientError } from "./errors";
 import type { PhoneEnvironment } from "./environment";
 import type { PhoneStore } from "./store";
 
-export type { Bytes, Code2, Lang, ParsedCode, Platform, TypedCode };
+export type { Bytes, Code2, Decision, Factor, Lang, OfflineCode, ParsedCode, Platform, TypedCode };
 
 /** What the phone tells of itself, each at most 64 characters. */
 export interface DeviceFacts {
@@ -82,9 +82,6 @@ export interface ContactEvents {
   reconnected: { readonly deviceCode: string; readonly step: ContactStep };
 }
 
-/** What shows that it is the customer who answers. */
-export type Factor = "possession" | "pin" | "biometric";
-export type Decision = "approve" | "refuse" | "report";
 export type ApprovalEnd = "approved" | "refused" | "reported" | "expired" | "cancelled" | "failed";
 
 /** From which browser, and from where as far as the bank knows ("" when it does not). */
@@ -190,12 +187,6 @@ export type BiometricPolicy = "off" | "optional" | "required";
 
 /** What of the browser's subscription is used: any `PushSubscription`. */
 export type PushTarget = Pick<PushSubscription, "endpoint" | "getKey">;
-
-/** A code that asks something of a phone without a network: `parseScanned` and `parseFragment` give it. */
-export interface OfflineCode {
-  readonly kind: "offline";
-  readonly payload: Bytes;
-}
 
 export interface OpenOfflineOptions {
   readonly store: PhoneStore;
