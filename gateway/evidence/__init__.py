@@ -1,0 +1,1 @@
+"""Evidence: what was approved, in one file that anybody can verify years later."""
