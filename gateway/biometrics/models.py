@@ -33,10 +33,10 @@ class CheckedAssertion:
 
 @dataclass(frozen=True, slots=True)
 class BiometricRules:
-    """What policy wants of phones, and who asks: host name without port, and the origins of the phone app."""
+    """What policy wants of phones, and the origins under which the phone app is served: each its own relying party, by
+    its host name."""
 
     policy: BiometricPolicy
-    rp_id: str
     origins: tuple[str, ...]
 
 

@@ -19,7 +19,7 @@ from gateway.core.transaction import Transaction
 from gateway.protocol import messages
 from gateway.protocol.keys import sha256
 from gateway.protocol.proof import BiometricProof, CoseBytes
-from gateway.protocol.webauthn import RelyingParty, check_assertion, check_registration
+from gateway.protocol.webauthn import check_assertion, check_registration
 from gateway.storage.engine import Storage
 
 
@@ -30,7 +30,7 @@ class BiometricService:
         self._storage = storage
         self._journal = journal
         self._clock = clock
-        self._party = RelyingParty(rules.rp_id, rules.origins)
+        self._origins = rules.origins
         self.policy = rules.policy
 
     async def find(self, ref: BindingRef) -> Credential | None:
@@ -57,7 +57,7 @@ class BiometricService:
             client_data=client_data,
             attestation_object=attestation_object,
             challenge=challenge,
-            party=self._party,
+            origins=self._origins,
         )
         credential = Credential(
             binding_id=ref.binding_id,
@@ -113,7 +113,7 @@ class BiometricService:
             signature=assertion.signature,
             key=credential.key,
             challenge=challenge,
-            party=self._party,
+            origins=self._origins,
         )
         if not has_risen(credential.sign_count, sign_count):
             await self._storage.write(lambda tx: self._remove(tx, credential, ref, "sign-count"))

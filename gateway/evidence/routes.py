@@ -1,11 +1,22 @@
 """The HTTP face of evidence: a bank's back end fetches the file of one approval."""
 
+from typing import Any, Literal
+
+import msgspec
 from aiohttp import web
 
 from gateway.core.errors import ProblemCode
-from gateway.evidence.models import Evidence
 from gateway.evidence.service import EvidenceService
 from gateway.http.routing import ApiRequest, Auth, Route
+
+
+class EvidenceFile(msgspec.Struct, frozen=True):
+    """The file, as its readers see it: `approval` is what was read and what the phone gave, `log` the signed parts of
+    the audit log. It counts byte for byte; `gateway.evidence.models` has its members."""
+
+    format: Literal["tessera evidence 1"]
+    approval: dict[str, Any]
+    log: list[dict[str, Any]]
 
 
 def routes(service: EvidenceService) -> list[Route]:
@@ -29,7 +40,7 @@ def routes(service: EvidenceService) -> list[Route]:
             description="One file that proves years later what was asked, what the phone answered, and that the audit "
             "log held both: keep it byte for byte. `tessera evidence verify FILE` checks it without database or "
             "network.",
-            response=Evidence,
+            response=EvidenceFile,
             problems=(ProblemCode.NOT_FOUND, ProblemCode.CONFLICT, ProblemCode.UNAVAILABLE),
             tag="approvals",
         )

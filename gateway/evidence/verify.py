@@ -16,7 +16,6 @@ import struct
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import UNSET
@@ -36,7 +35,7 @@ from gateway.protocol import approval as signing
 from gateway.protocol.errors import InvalidPoint, MalformedMessage, ProtocolError, SignatureInvalid
 from gateway.protocol.keys import sha256, verify
 from gateway.protocol.proof import BiometricProof, Proof, encode_proof
-from gateway.protocol.webauthn import RelyingParty, WebAuthnRefused, check_assertion
+from gateway.protocol.webauthn import WebAuthnRefused, check_assertion
 
 CREATED = "bank:approval:create"
 ANSWERED: Mapping[str, str] = {
@@ -282,7 +281,6 @@ def _check_biometric(part: BiometricProof, signed: bytes, found: list[Found], an
         origin = msgspec.json.decode(part.client_data, type=_Origin).origin
         if not _ORIGIN.fullmatch(origin):
             raise ValueError("not an origin")
-        party = RelyingParty(urlsplit(origin).hostname or "", (origin,))
     except (msgspec.MsgspecError, ValueError, RecursionError):
         raise EvidenceBroken(f"{place}.client_data", "is not that of a browser") from None
     try:
@@ -292,7 +290,7 @@ def _check_biometric(part: BiometricProof, signed: bytes, found: list[Found], an
             signature=part.signature,
             key=part.key,
             challenge=signing.biometric_challenge(signed),
-            party=party,
+            origins=(origin,),
         )  # (10)
     except WebAuthnRefused as refused:
         raise EvidenceBroken(place, str(refused)) from None

@@ -6,10 +6,10 @@ its CBOR reader takes cut and deep input.
 The steps, with the comments' numbers in the code; all are of both sections but where one is named: (1) the client
 data is JSON (section 5.8.1) of the ceremony's type; (2) its challenge is the one given; (3) its origin is one of ours,
 and no other page was around it; (4) the authenticator data has the form of section 6.1, (7.1) with a credential, in an
-attestation object; (5) its rpIdHash is that of our host; (6) UP: somebody was there; (7) UV: the device verified its
-user; (8) BE and BS agree; (9) the public key is of an algorithm that was asked for, and a point of its curve; (10, 7.1)
-the attestation is of a form that may come unasked, and nothing of it is believed; (11, 7.1) the credential id has at
-most 1,023 bytes; (12, 7.2) the signature over authenticator data and hash of the client data verifies. The caller
+attestation object; (5) its rpIdHash is that of the page's host; (6) UP: somebody was there; (7) UV: the device verified
+its user; (8) BE and BS agree; (9) the public key is of an algorithm that was asked for, and a point of its curve; (10,
+7.1) the attestation is of a form that may come unasked, and nothing of it is believed; (11, 7.1) the credential id has
+at most 1,023 bytes; (12, 7.2) the signature over authenticator data and hash of the client data verifies. The caller
 compares the credential id and the sign count (7.2), and sees that a challenge serves once."""
 
 import hmac
@@ -17,6 +17,7 @@ import struct
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
+from urllib.parse import urlsplit
 
 import msgspec
 from cryptography.exceptions import InvalidSignature
@@ -50,14 +51,6 @@ class WebAuthnRefused(ProtocolError):
 
 
 @dataclass(frozen=True, slots=True)
-class RelyingParty:
-    """Who is asked: `rp_id` is a host name, `origins` are the origins of its pages."""
-
-    rp_id: str
-    origins: Collection[str]
-
-
-@dataclass(frozen=True, slots=True)
 class Registered:
     """A new credential: its id, COSE public key, sign count, and the model of its authenticator (16 bytes, not
     proved)."""
@@ -79,16 +72,17 @@ class _ClientData(msgspec.Struct, frozen=True):
 
 
 def check_registration(
-    *, client_data: bytes, attestation_object: bytes, challenge: bytes, party: RelyingParty
+    *, client_data: bytes, attestation_object: bytes, challenge: bytes, origins: Collection[str]
 ) -> Registered:
-    """Check a new credential (section 7.1) and return what is kept of it. Raises WebAuthnRefused."""
-    _check_client_data(client_data, kind="webauthn.create", challenge=challenge, party=party)
+    """Check a new credential (section 7.1) made on a page of one of `origins`, and return what is kept of it. Raises
+    WebAuthnRefused."""
+    rp_id = _check_client_data(client_data, kind="webauthn.create", challenge=challenge, origins=origins)
     _check_cbor("attestation-object", attestation_object)
     attestation = _parsed("attestation-object", AttestationObject, attestation_object)  # (4)
     if attestation.fmt not in _FORMATS:  # (10)
         raise WebAuthnRefused("attestation-object", "a form of attestation that was not asked for")
     data = attestation.auth_data
-    _check_authenticator(data, party)
+    _check_authenticator(data, rp_id)
     made = data.credential_data
     if made is None:
         raise WebAuthnRefused("attestation-object", "no credential was made")
@@ -106,15 +100,15 @@ def check_assertion(
     signature: bytes,
     key: bytes,
     challenge: bytes,
-    party: RelyingParty,
+    origins: Collection[str],
 ) -> int:
-    """Check an assertion by the credential of public key `key` (COSE, section 7.2) and return its sign count. Raises
-    WebAuthnRefused."""
-    _check_client_data(client_data, kind="webauthn.get", challenge=challenge, party=party)
+    """Check an assertion (section 7.2) by the credential of public key `key` (COSE), made on a page of one of
+    `origins`, and return its sign count. Raises WebAuthnRefused."""
+    rp_id = _check_client_data(client_data, kind="webauthn.get", challenge=challenge, origins=origins)
     if len(authenticator_data) > 37:
         _check_extensions(authenticator_data)
     data = _parsed("authenticator-data", AuthenticatorData, authenticator_data)  # (4)
-    _check_authenticator(data, party)
+    _check_authenticator(data, rp_id)
     public = parse_key(key)  # (9)
     try:
         public.verify(authenticator_data + sha256(client_data), signature)  # (12)
@@ -149,7 +143,8 @@ def parse_key(key: bytes) -> CoseKey:
     raise WebAuthnRefused("key", "it takes an empty signature")
 
 
-def _check_client_data(raw: bytes, *, kind: str, challenge: bytes, party: RelyingParty) -> None:
+def _check_client_data(raw: bytes, *, kind: str, challenge: bytes, origins: Collection[str]) -> str:
+    """Return the RP ID: the host name of the page, which is what browsers take when none is named (section 5.1.3)."""
     try:
         data = msgspec.json.decode(raw, type=_ClientData)
     except (msgspec.MsgspecError, ValueError, RecursionError):
@@ -158,14 +153,15 @@ def _check_client_data(raw: bytes, *, kind: str, challenge: bytes, party: Relyin
         raise WebAuthnRefused("type", f"it is not {kind}")
     if not hmac.compare_digest(data.challenge.encode(), b64url_encode(challenge).encode()):  # (2)
         raise WebAuthnRefused("challenge", "another was given")
-    if data.origin not in party.origins:  # (3)
+    if data.origin not in origins:  # (3)
         raise WebAuthnRefused("origin", "made for a page of somebody else")
     if data.crossOrigin or data.topOrigin is not None:
         raise WebAuthnRefused("origin", "made inside a page of somebody else")
+    return urlsplit(data.origin).hostname or ""
 
 
-def _check_authenticator(data: AuthenticatorData, party: RelyingParty) -> None:
-    if not hmac.compare_digest(data.rp_id_hash, sha256(party.rp_id.encode())):  # (5)
+def _check_authenticator(data: AuthenticatorData, rp_id: str) -> None:
+    if not hmac.compare_digest(data.rp_id_hash, sha256(rp_id.encode())):  # (5)
         raise WebAuthnRefused("rp-id", "made for another host")
     if not data.is_user_present():  # (6)
         raise WebAuthnRefused("user-present", "nobody was there")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from biometrics_kit import ORIGIN, RP_ID, Authenticator, encode
+from biometrics_kit import ORIGIN, Authenticator, encode
 from rules_kit import TENANT, MemoryJournal
 from sqlalchemy import create_engine
 
@@ -69,7 +69,7 @@ class Desk:
     journal: MemoryJournal
 
     def service(self, policy: Any = "optional") -> BiometricService:
-        rules = BiometricRules(policy, RP_ID, (ORIGIN,))
+        rules = BiometricRules(policy, (ORIGIN,))
         return BiometricService(storage=self.storage, journal=self.journal, clock=self.clock, rules=rules)
 
     def part(self, policy: Any = "optional") -> BiometricPart:

@@ -4,30 +4,28 @@ tests' own; and whatever bytes somebody sends, refused by name."""
 from typing import Any
 
 import pytest
-from biometrics_kit import AT, BE, BS, ED, ORIGIN, RP_ID, UP, UV, Authenticator, encode, head
+from biometrics_kit import AT, BE, BS, ED, ORIGIN, UP, UV, Authenticator, encode, head
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.protocol.webauthn import (
-    RelyingParty,
     WebAuthnRefused,
     check_assertion,
     check_registration,
     parse_key,
 )
 
-PARTY = RelyingParty(RP_ID, (ORIGIN,))
 CHALLENGE = bytes(range(32))
 OTHER = bytes(32)
 
 
 def register(parts: dict[str, bytes], challenge: bytes = CHALLENGE) -> Any:
-    return check_registration(**parts, challenge=challenge, party=PARTY)  # type: ignore[arg-type]
+    return check_registration(**parts, challenge=challenge, origins=(ORIGIN,))  # type: ignore[arg-type]
 
 
 def authenticate(device: Authenticator, parts: dict[str, bytes], challenge: bytes = CHALLENGE) -> int:
     key = encode(device.cose())
-    return check_assertion(**parts, key=key, challenge=challenge, party=PARTY)  # type: ignore[arg-type]
+    return check_assertion(**parts, key=key, challenge=challenge, origins=(ORIGIN,))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("is_edwards", [False, True])
@@ -206,3 +204,14 @@ def test_client_data_that_is_none_is_refused(raw: bytes) -> None:
     with pytest.raises(WebAuthnRefused) as refused:
         authenticate(device, {**device.get(CHALLENGE), "client_data": raw})
     assert refused.value.step == "client-data"
+
+
+def test_each_origin_of_ours_is_its_own_host() -> None:
+    """The phone app under another name of a development host, or another port."""
+    device = Authenticator()
+    ours = (ORIGIN, "http://localhost:8080")
+    parts = device.create(CHALLENGE, origin=ours[1], rp_id="localhost")
+    check_registration(**parts, challenge=CHALLENGE, origins=ours)
+    with pytest.raises(WebAuthnRefused) as refused:
+        check_registration(**device.create(CHALLENGE, origin=ours[1]), challenge=CHALLENGE, origins=ours)
+    assert refused.value.step == "rp-id"
