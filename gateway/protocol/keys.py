@@ -35,7 +35,6 @@ class Label(StrEnum):
     CODE_2 = "code2"
     BINDING_PSK = "binding-psk"
     RATCHET = "ratchet"
-    OFFLINE = "offline"
 
 
 def hkdf(ikm: bytes, *, salt: bytes, info: bytes, length: int) -> bytes:

@@ -148,6 +148,7 @@ def first_contact(name: str, suite: Suite) -> dict[str, Any]:
         tenant="Example Bank",
         label="Account 1234",
         pin=messages.PinPolicy(digits=6),
+        biometric="optional",
         two_step=False,
         time=TIME,
         expires=EXPIRY,

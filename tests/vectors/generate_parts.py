@@ -1,13 +1,11 @@
 """The parts of tessera-v1.json beside the handshakes: codes, keys, PIN, signatures, frames and messages,
 good and bad ones. `generate.py` calls `all_parts`."""
 
-import json
-from collections.abc import Callable
 from typing import Any
 
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from generate_approving import approving
+from generate_keys import Fixed, FixedKey, scalar, sign_fixed
+from generate_messages import wire_messages
 
 from gateway.core.encoding import b64url_encode
 from gateway.protocol import keys, oprf, pin
@@ -21,24 +19,10 @@ from gateway.protocol.frames import (
     stale_answer_frame,
     stale_challenge_frame,
 )
-from gateway.protocol.primitives import P256, KeyPair, wrap_p256
+from gateway.protocol.primitives import P256, wrap_p256
 
-Fixed = Callable[..., bytes]
-FixedKey = Callable[[str], KeyPair]
 HOST = "bank.example"
 EXPIRY = 1_800_000_300
-
-
-def scalar(key: KeyPair) -> str:
-    """Return a private key as 32 bytes in hex."""
-    return key.private.private_numbers().private_value.to_bytes(32, "big").hex()
-
-
-def sign_fixed(key: KeyPair, message: bytes) -> bytes:
-    """ES256 with the nonce of RFC 6979, so that the file is the same each time."""
-    der = key.private.sign(message, ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
-    r, s = decode_dss_signature(der)
-    return r.to_bytes(32, "big") + s.to_bytes(32, "big")
 
 
 def codes(fixed: Fixed, fixed_key: FixedKey) -> dict[str, Any]:
@@ -258,83 +242,6 @@ def frames(fixed: Fixed) -> dict[str, Any]:
     }
 
 
-def wire_messages(fixed: Fixed) -> dict[str, Any]:
-    """One of each JSON message, and ones that must be refused."""
-    b = {
-        size: b64url_encode((fixed("message") + fixed("message 2") + fixed("message 3"))[:size])
-        for size in (10, 16, 33, 64, 65)
-    }
-    device = '{"name":"Phone","model":"","platform":"cli","os":"Linux","app":"x/1","lang":"fr"}'
-    phone = [
-        f'{{"t":"bind","key":"{b[65]}","signature":"{b[64]}","attestation":{{"type":"none"}},"device":{device}}}',
-        f'{{"t":"pin-evaluate","blinded":"{b[33]}"}}',
-        f'{{"t":"commit","nonce":"{b[10]}","signature":"{b[64]}","pin_key":"{b[65]}","pin_signature":"{b[64]}"}}',
-        '{"t":"ready"}',
-        '{"t":"ping"}',
-        f'{{"t":"pin-prove","signature":"{b[64]}"}}',
-        '{"t":"pin-change"}',
-        f'{{"t":"pin-enrol","pin_key":"{b[65]}","pin_signature":"{b[64]}"}}',
-        '{"t":"rename","name":"Mon téléphone"}',
-        '{"t":"remove"}',
-    ]
-    gateway = [
-        '{"t":"pending","tries":3}',
-        '{"t":"wrong-code","left":2}',
-        '{"t":"ended","reason":"contested"}',
-        f'{{"t":"confirmed","nonce":"{b[10]}"}}',
-        '{"t":"confirmed"}',
-        f'{{"t":"pin-evaluated","element":"{b[33]}","left":4}}',
-        f'{{"t":"pin-evaluated","element":"{b[33]}","left":4,"nonce":"{b[16]}"}}',
-        '{"t":"pin-blocked","until":1800000300}',
-        '{"t":"pin-blocked","until":null}',
-        '{"t":"active","added":1800000100}',
-        '{"t":"welcome","next":1,"state":"active","tenant":"Example Bank","label":"Account","hybrid_due":1802592000,'
-        '"pin":{"digits":6,"left":5,"blocked_until":null}}',
-        '{"t":"pong","time":1800000013}',
-        '{"t":"pin-proved"}',
-        '{"t":"pin-wrong","left":4,"until":null}',
-        '{"t":"pin-change-ready"}',
-        '{"t":"pin-enrolled"}',
-        '{"t":"renamed","name":"Phone"}',
-        '{"t":"removed"}',
-        '{"t":"state","state":"suspended"}',
-        '{"t":"problem","code":"out-of-turn"}',
-    ]
-    wrong_gateway = [
-        "",
-        "[]",
-        "null",
-        '{"t":"nonsense"}',
-        '{"t":"pong"}',
-        '{"t":"pong","time":-1}',
-        '{"t":"pong","time":"1"}',
-        '{"t":"pong","time":9007199254740992}',
-        '{"t":"pong","time":1,"more":1}',
-        '{"t":"pending","tries":256}',
-        '{"t":"ended","reason":"because"}',
-        '{"t":"confirmed","nonce":null}',
-        f'{{"t":"confirmed","nonce":"{b[16]}"}}',
-        f'{{"t":"confirmed","nonce":"{b[10]}="}}',
-        f'{{"t":"confirmed","nonce":"{b[10][:-1]}*"}}',
-        '{"t":"pin-blocked"}',
-        '{"t":"renamed","name":""}',
-        json.dumps({"t": "renamed", "name": "x" * 65}),
-        '{"t":"renamed","name":"a\\u0000b"}',
-        '{"t":"renamed","name":"a\\u009bb"}',
-        '{"t":"ping"}',
-        "[" * 9_000,
-    ]
-    wrong_phone = [
-        "",
-        '{"t":"ready","more":1}',
-        '{"t":"rename","name":"tab\\tbed"}',
-        f'{{"t":"pin-evaluate","blinded":"{b[64]}"}}',
-        f'{{"t":"bind","key":"{b[65]}","signature":"{b[64]}","device":{device}}}',
-        '{"t":"pong","time":1}',
-    ]
-    return {"phone": phone, "gateway": gateway, "wrong_phone": wrong_phone, "wrong_gateway": wrong_gateway}
-
-
 def all_parts(fixed: Fixed, fixed_key: FixedKey) -> dict[str, Any]:
     """Return every part beside the handshakes."""
     shown = [bytes(32), b"\xff" * 32, fixed("device code")]
@@ -345,4 +252,5 @@ def all_parts(fixed: Fixed, fixed_key: FixedKey) -> dict[str, Any]:
         "signatures": signatures(fixed, fixed_key),
         "frames": frames(fixed),
         "messages": wire_messages(fixed),
+        **approving(fixed, fixed_key),
     }

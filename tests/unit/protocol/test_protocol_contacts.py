@@ -205,6 +205,7 @@ ANSWER = messages.FirstAnswer(
     tenant="t",
     label="l",
     pin=messages.PinPolicy(digits=6),
+    biometric="off",
     two_step=True,
     time=1,
     expires=2,

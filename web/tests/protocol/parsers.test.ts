@@ -1,16 +1,21 @@
 /** Every parser of outside bytes under random and mutated input: it answers as typed, or raises ProtocolError. */
 import { describe, expect, it } from "vitest";
 
+import { parseStatement } from "../../src/shared/protocol/approval";
 import { fromBase64Url, fromUtf8, toBase64Url, unsigned, utf8 } from "../../src/shared/protocol/bytes";
 import { parseLink, parsePayload, parseScan, parseTypedCode, parseTypedCode2 } from "../../src/shared/protocol/code";
 import { ProtocolError } from "../../src/shared/protocol/errors";
 import { helloFrame, parseGatewayFrame } from "../../src/shared/protocol/frames";
 import { decodeFirstAnswer, decodeGatewayMessage, decodeResumeAnswer, encodeFacts, encodePhoneMessage } from "../../src/shared/protocol/messages";
+import { parseSuite } from "../../src/shared/protocol/ocra";
+import { openOffline, parseOffline } from "../../src/shared/protocol/offline";
 import { uncompressPoint } from "../../src/shared/protocol/primitives";
-import { object, oneOf, parseJson, text } from "../../src/shared/protocol/validate";
+import { base64UpTo, list, object, oneOf, parseJson, plainText, text } from "../../src/shared/protocol/validate";
 import { weakness } from "../../src/shared/protocol/pin";
 import { Random } from "./random";
 import { hex, toHex } from "./raw-keys";
+import { readVectors } from "./vector-files";
+import type { TesseraVectors } from "./vector-types";
 
 const ROUNDS = 4_000;
 
@@ -27,7 +32,10 @@ const MESSAGES = [
   '{"t":"welcome","next":1,"state":"active","tenant":"Bank","label":"L","hybrid_due":1,"pin":{"digits":6,"left":5,"blocked_until":null}}',
   '{"t":"pin-evaluated","element":"OPmbcnAzQ0MJYHjGkdgjgk1a62zz_xTsIUVkFm5BADRV","left":4,"nonce":"OPmbcnAzQ0MJYHjGkdgjgg"}',
   '{"t":"ended","reason":"contested"}',
+  '{"t":"ask","id":"OPmbcnAzQ0MJYHjGkdgjgg","statement":"e30","factors":["pin"],"number":"choose","numbers":[10,47],"time":1}',
+  '{"t":"inbox-page","items":[{"id":"OPmbcnAzQ0MJYHjGkdgjgg","title":"T","body":"B","at":1,"expires":null,"read":false}],"more":true,"unread":1}',
 ].map(utf8);
+const VECTORS = readVectors("tessera-v1.json") as TesseraVectors;
 
 describe("parsers under random input", () => {
   it("codes", () => {
@@ -85,6 +93,44 @@ describe("parsers under random input", () => {
     }
   });
 
+  it("statements: what is taken is in its one form", () => {
+    const random = new Random(7);
+    const good = VECTORS.statements.map(({ bytes }) => hex(bytes)).filter(({ length }) => length < 1_000);
+    for (let round = 0; round < ROUNDS; round += 1) {
+      const bytes = random.below(4) === 0 ? random.bytes(random.below(200)) : random.mutate(random.pick(good));
+      onlyRefuses(() => {
+        const { fields } = parseStatement(bytes);
+        const sorted = JSON.stringify(Object.fromEntries(Object.entries(fields).sort()));
+        expect(fromUtf8(bytes)).toContain(`"fields":${sorted}`);
+      });
+    }
+  });
+
+  it("OCRA suites", () => {
+    const random = new Random(8);
+    for (let round = 0; round < ROUNDS; round += 1) {
+      const suite = String.fromCharCode(...random.mutate(utf8(random.pick(VECTORS.ocra_suites.suites))));
+      onlyRefuses(() => {
+        expect(parseSuite(suite).text).toBe(suite);
+      });
+    }
+  });
+
+  it("offline codes: a changed one does not open", async () => {
+    const random = new Random(9);
+    const { payload, binding_id, keys } = VECTORS.offline_codes[1]!;
+    const [{ index, seal_key }] = keys as [(typeof keys)[0]];
+    for (let round = 0; round < 500; round += 1) {
+      const mutated = random.below(4) === 0 ? random.bytes(random.below(900)) : random.mutate(hex(payload));
+      if (toHex(mutated) === payload) continue;
+      onlyRefuses(() => parseOffline(mutated));
+      const open = async (): Promise<unknown> =>
+        openOffline(parseOffline(mutated), { binding: hex(binding_id), index, sealKey: hex(seal_key) });
+      // Whose it is and the other slot are bound to the content as well, so nothing may change.
+      await expect(open()).rejects.toBeInstanceOf(ProtocolError);
+    }
+  });
+
   it("base64url: one text for each value", () => {
     const random = new Random(5);
     for (let round = 0; round < ROUNDS; round += 1) {
@@ -133,6 +179,19 @@ describe("limits", () => {
     for (const wrong of ["", "abcde", "\u{1f600}".repeat(5), "a\nb", "\ud800", 4]) {
       expect(() => check(wrong, "m")).toThrow("malformed");
     }
+  });
+
+  it("lists and bounded bytes keep to their bounds", () => {
+    const numbers = list(oneOf("a", "b"), 2, 1);
+    expect(numbers(["a", "b"], "m")).toEqual(["a", "b"]);
+    for (const wrong of [[], ["a", "b", "a"], ["c"], "ab", { 0: "a", length: 1 }, null]) {
+      expect(() => numbers(wrong, "m")).toThrow("malformed");
+    }
+    const bounded = base64UpTo(2);
+    expect(bounded("AAA", "m")).toHaveLength(2);
+    for (const wrong of ["", "A", "AAAA", "AA=", "AB", 1, null]) expect(() => bounded(wrong, "m")).toThrow("malformed");
+    expect(plainText(3)("a\nb", "m")).toBe("a\nb");
+    for (const wrong of ["abcd", "\ud800", 1]) expect(() => plainText(3)(wrong, "m")).toThrow("malformed");
   });
 
   it("what the phone says fits the wire", () => {

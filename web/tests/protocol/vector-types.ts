@@ -1,4 +1,5 @@
 /** The shape of tests/vectors/tessera-v1.json, as its README tells it: bytes are lower-case hexadecimal. */
+import type { Decision, Factor } from "../../src/shared/protocol/messages";
 import type { Suite } from "../../src/shared/protocol/suites";
 
 interface KeyVector {
@@ -43,6 +44,43 @@ export interface WrongHandshake {
   change?: Partial<HandshakeVector>;
   message?: "m1" | "m2";
   flip?: number[];
+}
+
+export interface OcraVector {
+  suite: string;
+  key: string;
+  question: string;
+  counter?: number;
+  pin_hash?: string;
+  session?: string;
+  time_steps?: number;
+  response: string;
+}
+
+export interface AnswerVector {
+  statement: string;
+  decision: Decision;
+  factor: Factor;
+  number: number | null;
+  binding_id: string;
+  handshake_hash: string;
+  input: string;
+  public: string;
+  signature: string;
+  nonce: string;
+  pin_input: string;
+  pin_public: string;
+  pin_signature: string;
+  biometric_challenge: string;
+}
+
+export interface OfflineCodeVector {
+  binding_id: string;
+  keys: { index: number; psk: string; seal_key: string; answer_key: string }[];
+  statement: string;
+  hint: string;
+  payload: string;
+  link: string;
 }
 
 export interface TesseraVectors {
@@ -115,5 +153,24 @@ export interface TesseraVectors {
     stale_answer: { signature: string; frame: string };
     wrong_gateway_frames: string[];
   };
+  statements: { what: string; bytes: string; members: { type: string; fields: Record<string, string> } & Record<string, unknown> }[];
+  wrong_statements: { what: string; bytes: string }[];
+  answers: AnswerVector[];
+  offline_codes: OfflineCodeVector[];
+  wrong_offline_codes: {
+    malformed: { what: string; payload: string }[];
+    unopened: { what: string; binding_id: string; index: number; seal_key: string; payload: string }[];
+  };
+  offline_answers: {
+    device_secret: string;
+    binding_id: string;
+    pin: string;
+    verifier: string;
+    answer_key: string;
+    counter: number;
+    statement: string;
+    answer: string;
+  }[];
+  ocra_suites: { suites: string[]; wrong: string[] };
   messages: { phone: string[]; gateway: string[]; wrong_phone: string[]; wrong_gateway: string[] };
 }

@@ -9,7 +9,7 @@ import { TAG_BYTES } from "./noise";
 import { hmacSha256 } from "./primitives";
 import type { CipherState, HandshakeResult } from "./symmetric";
 
-export type ExportLabel = "device-code" | "code2" | "binding-psk" | "ratchet" | "offline";
+export type ExportLabel = "device-code" | "code2" | "binding-psk" | "ratchet";
 
 export class Session {
   readonly handshakeHash: Bytes;
