@@ -37,6 +37,22 @@ describe("a request", () => {
     expect(channel.asks).toEqual([ask]);
   });
 
+  it("ends by the gateway's time of its own message, although the phone's clock was set meanwhile", async () => {
+    const world = await bound();
+    const channel = await world.open();
+    world.environment.clock -= 86_400_000;
+    await world.gateway.ask(PAYMENT);
+    await until(() => channel.asks.length === 1);
+    expect(channel.asks[0]!.expiresAt).toBe(world.environment.clock + 60_000);
+  });
+
+  it("whose number cannot be chosen ends the channel", async () => {
+    const world = await bound();
+    const closed = once(await world.open(), "closed");
+    await world.gateway.ask(LOGIN, { number: "choose" });
+    expect(await closed).toMatchObject({ error: { code: "protocol" } });
+  });
+
   it("that waited for the phone is there on opening, the one that ends first in front", async () => {
     const world = await bound();
     world.gateway.desk.make(PAYMENT, { lifeS: 120 });

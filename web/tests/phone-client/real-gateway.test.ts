@@ -2,45 +2,15 @@
 import "fake-indexeddb/auto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
-import { copyBytes, utf8 } from "../../src/shared/protocol/bytes";
+import { utf8 } from "../../src/shared/protocol/bytes";
 import { type Binding, openChannel, parseScanned, parseTyped, PhoneClientError, PhoneStore, startFirstContact, type StartOptions } from "../../src/shared/phone-client";
-import { connectSocket, type PhoneEnvironment } from "../../src/shared/phone-client/environment";
-import { FakeAuthenticator } from "./fake-authenticator";
-import { FakeEnvironment } from "./fake-environment";
+import type { PhoneEnvironment } from "../../src/shared/phone-client/environment";
 import { NodeWebSocket } from "./node-websocket";
+import { realEnvironment } from "./real-environment";
 import { missing, RealGateway } from "./real-process";
-import { DEVICE, once, PIN, until } from "./setup";
+import { DEVICE, once, PIN } from "./setup";
 
 const OTHER_PIN = "739462";
-
-/** Real sockets, documents, clock and timers; locks in memory. */
-function realEnvironment(gateway: RealGateway): PhoneEnvironment {
-  const memory = new FakeEnvironment(() => undefined);
-  return {
-    secure: false,
-    connect: connectSocket,
-    get: async (path) => {
-      const response = await fetch(gateway.origin + path);
-      return { status: response.status, body: copyBytes(new Uint8Array(await response.arrayBuffer())) };
-    },
-    now: () => Date.now(),
-    after: (milliseconds, callback) => {
-      const timer = setTimeout(callback, milliseconds);
-      return () => {
-        clearTimeout(timer);
-      };
-    },
-    lock: async (name) => {
-      let release: (() => void) | null = null;
-      await until(async () => (release = await memory.lock(name)) !== null);
-      return release;
-    },
-    online: () => true,
-    onNetwork: () => () => undefined,
-    persist: () => Promise.resolve(true),
-    credentials: new FakeAuthenticator(gateway.origin),
-  };
-}
 
 interface Shown {
   id: string;
