@@ -50,9 +50,10 @@ function refused(cause: unknown): PhoneClientError {
   return new PhoneClientError(cancelled ? "biometric-cancelled" : "biometric-unsupported", {}, { cause });
 }
 
-async function asking(work: Promise<Credential | null>): Promise<PublicKeyCredential> {
+async function asking(ask: () => Promise<Credential | null>): Promise<PublicKeyCredential> {
+  if (!("PublicKeyCredential" in globalThis)) throw new PhoneClientError("biometric-unsupported");
   try {
-    const credential = await work;
+    const credential = await ask();
     if (credential instanceof PublicKeyCredential) return credential;
   } catch (cause) {
     throw refused(cause);
@@ -79,7 +80,7 @@ async function create(wish: NewCredential): Promise<MadeCredential> {
     attestation: "none",
     timeout: PATIENCE_MS,
   };
-  const { response } = await asking(navigator.credentials.create({ publicKey }));
+  const { response } = await asking(() => navigator.credentials.create({ publicKey }));
   if (!(response instanceof AuthenticatorAttestationResponse)) throw new PhoneClientError("biometric-unsupported");
   return { clientData: bytes(response.clientDataJSON), attestationObject: bytes(response.attestationObject) };
 }
@@ -92,7 +93,7 @@ async function get(wish: AssertionWish): Promise<SignedAssertion> {
     userVerification: "required",
     timeout: PATIENCE_MS,
   };
-  const { response } = await asking(navigator.credentials.get({ publicKey, signal: wish.signal }));
+  const { response } = await asking(() => navigator.credentials.get({ publicKey, signal: wish.signal }));
   if (!(response instanceof AuthenticatorAssertionResponse)) throw new PhoneClientError("biometric-unsupported");
   return {
     clientData: bytes(response.clientDataJSON),
@@ -101,16 +102,14 @@ async function get(wish: AssertionWish): Promise<SignedAssertion> {
   };
 }
 
+async function available(): Promise<boolean> {
+  if (!("PublicKeyCredential" in globalThis)) return false;
+  try {
+    return await PublicKeyCredential.isUserVerifyingPlatformAuthenticatorAvailable();
+  } catch {
+    return false;
+  }
+}
+
 /** WebAuthn of this page; where there is none, `available` says so. */
-export const webAuthn: PlatformCredentials = {
-  async available(): Promise<boolean> {
-    if (!("PublicKeyCredential" in globalThis)) return false;
-    try {
-      return await PublicKeyCredential.isUserVerifyingPlatformAuthenticatorAvailable();
-    } catch {
-      return false;
-    }
-  },
-  create: async (wish) => (await webAuthn.available() ? create(wish) : Promise.reject(new PhoneClientError("biometric-unsupported"))),
-  get: async (wish) => ("PublicKeyCredential" in globalThis ? get(wish) : Promise.reject(new PhoneClientError("biometric-unsupported"))),
-};
+export const webAuthn: PlatformCredentials = { available, create, get };
