@@ -18,9 +18,13 @@ MAX_STATEMENT: Final = StatementBytes.MAX
 
 StatementType = Literal["login", "payment", "contact", "free", "device"]
 
-# Nothing that a reader does not see, or that turns what stands beside it around: control characters, line and paragraph
-# separators, zero-width space, byte order mark, and the controls of the bidirectional algorithm (UAX #9).
-_HIDDEN: Final = r"\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff"
+# Nothing that a reader does not see, or that turns what stands beside it around: control characters, line and
+# paragraph separators, the controls of the bidirectional algorithm (UAX #9), and what has no width, but for the joiners
+# U+200C and U+200D, which some scripts are not written without.
+_HIDDEN: Final = (
+    r"\x00-\x09\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    r"\U000e0000-\U000e007f"
+)
 _BLANK: Final = r"\n \xa0\u1680\u2000-\u200a\u202f\u205f\u3000"
 _VISIBLE: Final = rf"(?=[^{_HIDDEN}]*[^{_HIDDEN}{_BLANK}])"
 _LINE: Final = rf"[^{_HIDDEN}\n]*\Z"

@@ -44,6 +44,7 @@ STATEMENTS: tuple[tuple[str, Fields], ...] = (
     ("contact", ContactFields(kind="email", value="new@bank.example", previous="old@bank.example")),
     ("free", FreeFields(title="Conditions générales", text="I accept them.\n\nAll of them.")),
     ("free, longest text", FreeFields(title="t" * 128, text="é" * 2_000)),
+    ("free, joined letters", FreeFields(title="می‌خواهم", text="👩‍👧 नमस्ते")),
     ("device", DeviceFields(mode="move", browser="Firefox 149, Debian", place="")),
 )
 
@@ -157,7 +158,10 @@ def wrong_statements(fixed: Fixed) -> list[dict[str, Any]]:
         "too long": good + b" " * (8_193 - len(good)),
         "nested too deep": b'{"fields":' * 60,
     }
-    hidden = "\0 \x1f \x7f \x85 \u061c \u200b \u200e \u200f \u2028 \u2029 \u202a \u202e \u2066 \u2069 \ufeff"
+    hidden = (
+        "\0 \x1f \x7f \x85 \xad \u061c \u180e \u200b \u200e \u200f \u2028 \u2029 \u202a \u202e \u2060 \u2066 \u2069 "
+        "\u206f \ufeff \ufff9 \U000e0041"
+    )
     for character in hidden.split(" "):
         cases[f"U+{ord(character):04X} in the payee"] = paying(payee=f"a{character}b")
     return [{"what": what, "bytes": data.hex()} for what, data in cases.items()]

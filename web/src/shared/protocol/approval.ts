@@ -12,8 +12,9 @@ import { base64, type Check, integer, object, oneOf, parseJson } from "./validat
 export const MAX_STATEMENT_BYTES = 8_192;
 
 /** Nothing that a reader does not see, or that turns what stands beside it around; a line feed is judged apart. */
-// eslint-disable-next-line no-control-regex -- control characters are what is looked for
-const HIDDEN = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\p{Surrogate}]/u;
+const HIDDEN =
+  // eslint-disable-next-line no-control-regex -- control characters are what is looked for
+  /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}\p{Surrogate}]/u;
 const BLANK = /^[\n \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]*$/;
 const AMOUNT = /^(?=[0-9.]*[1-9])(0|[1-9][0-9]{0,14})(\.[0-9]{1,3})?$/;
 const CURRENCY = /^[A-Z]{3}$/;
