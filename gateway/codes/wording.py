@@ -3,7 +3,7 @@ and that there is another way; it never repeats the secret that the image carrie
 
 from typing import Final, Literal
 
-CodeKind = Literal["activation", "code2"]
+CodeKind = Literal["activation", "code2", "offline"]
 Language = Literal["fr", "en"]
 
 LANGUAGES: Final[tuple[Language, ...]] = ("fr", "en")
@@ -20,6 +20,12 @@ _TEXTS: Final[dict[CodeKind, dict[Language, str]]] = {
         "Sans appareil photo, saisissez sur le téléphone le code donné sous « Je ne peux pas scanner ».",
         "en": "Second code to scan with the same phone to finish adding it. "
         "Without a camera, type on the phone the code given under “I cannot scan”.",
+    },
+    "offline": {
+        "fr": "Code à scanner avec le téléphone associé, qui n’a besoin d’aucun réseau : il montre la demande "
+        "et donne huit chiffres à saisir ici.",
+        "en": "Code to scan with the bound phone, which needs no network: it shows what is asked and gives eight "
+        "digits to type here.",
     },
 }
 

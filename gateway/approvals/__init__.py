@@ -1,0 +1,1 @@
+"""What the bank asks its customers to approve, and their answers."""

@@ -1,0 +1,452 @@
+"""The rules of requests as the bank and the customer's page see them: create, read, list, cancel, let expire, unblock a
+phone, set policies. Called by the routes and the sweep; answers are `answers.py` and `offline.py`. Every change is told
+by one fact in the transaction that makes it true."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+from msgspec.structs import replace
+
+from gateway.approvals import facts, store
+from gateway.approvals.models import (
+    TRIES,
+    Approval,
+    ApprovalEvent,
+    ApprovalState,
+    Counter,
+    Customer,
+    FatiguePolicy,
+    after_right,
+    next_state,
+    wait_ms,
+)
+from gateway.approvals.policy import (
+    DEFAULTS,
+    Factors,
+    Policy,
+    factors_for,
+    is_within,
+    strictest,
+)
+from gateway.approvals.ports import IssuedToken, PageTokens, Phone, Phones, Tenants, Wakes
+from gateway.core.clock import Clock
+from gateway.core.errors import Problem, ProblemCode
+from gateway.core.events import AuditWord, Journal
+from gateway.core.ids import ID_BYTES, encode_id
+from gateway.core.secrets import RandomSource
+from gateway.core.subjects import BindingRef
+from gateway.core.transaction import Transaction
+from gateway.protocol.approval import (
+    FIELD_TYPES,
+    DeviceFields,
+    Fields,
+    StatementType,
+    make_statement,
+    parse_statement,
+)
+from gateway.protocol.errors import MalformedMessage
+from gateway.protocol.messages import NumberMatch
+from gateway.storage.engine import Storage
+
+NONCE_BYTES = 16
+LONGEST_LIFE_S = 600
+PAGE_GRACE_S = 60
+NUMBERS = 3
+DEVICE_SERVES_S = 600
+"""How long an approved request allows a further phone."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalOrder:
+    """What a bank asks for. `binding_id` names one phone; without it all of the customer's are asked. `life_s` is at
+    most the policy's."""
+
+    tenant_id: str
+    user: str
+    fields: Fields
+    binding_id: str | None = None
+    life_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalFilter:
+    """Which requests a list shows, after a position (created_at, id)."""
+
+    user: str | None = None
+    state: ApprovalState | None = None
+    kind: StatementType | None = None
+    before: tuple[int, str] | None = None
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a transaction found out before a request was made."""
+
+    policy: Policy
+    factors: Factors
+    phones: Sequence[Phone]
+    is_reported: bool
+
+
+class ApprovalService:
+    """Requests for approval. One for the process."""
+
+    def __init__(
+        self,
+        *,
+        storage: Storage,
+        journal: Journal,
+        clock: Clock,
+        random: RandomSource,
+        tenants: Tenants,
+        phones: Phones,
+        tokens: PageTokens,
+        wakes: Wakes,
+        fatigue: FatiguePolicy | None = None,
+        retention_s: int = 30 * 86_400,
+    ) -> None:
+        self._storage = storage
+        self._journal = journal
+        self._clock = clock
+        self._random = random
+        self._tenants = tenants
+        self._phones = phones
+        self._tokens = tokens
+        self._wakes = wakes
+        self._retention_s = retention_s
+        self.fatigue = fatigue or FatiguePolicy()
+
+    def now_ms(self) -> int:
+        """Return the time, Unix milliseconds."""
+        return int(self._clock.now() * 1000)
+
+    # What the bank asks
+
+    async def create(self, order: ApprovalOrder) -> tuple[Approval, IssuedToken]:
+        """Ask a customer, and make a page token for the request. Raises Problem(NO_PHONE) when no phone may answer,
+        Problem(RATE_LIMITED) when the customer was asked too much, Problem(INVALID_REQUEST)."""
+        bank = (await self._tenants.find(order.tenant_id)).name
+        raw = self._random(ID_BYTES)
+        now_ms = self.now_ms()
+        until_ms = now_ms + (LONGEST_LIFE_S + PAGE_GRACE_S) * 1000
+        approval_id = encode_id("apr", raw)
+        token = self._tokens.make(
+            tenant_id=order.tenant_id, approval_id=approval_id, needed_until_ms=until_ms
+        )
+        draws = self._random(64)
+
+        def unit(tx: Transaction) -> Approval:
+            asked = self._ask(tx, order, now_ms)
+            life_s = min(order.life_s or asked.policy.life_s, asked.policy.life_s)
+            created_s = now_ms // 1000
+            statement = _write(order, raw, self._random, bank=bank, created_s=created_s, life_s=life_s)
+            match, number, numbers = _draw(draws, asked)
+            approval = Approval(
+                id=approval_id,
+                tenant_id=order.tenant_id,
+                user=order.user,
+                type=FIELD_TYPES[type(order.fields)],
+                state=ApprovalState.PENDING,
+                statement=statement,
+                factors=asked.factors,
+                is_online=asked.policy.via != "offline",
+                is_offline=asked.policy.via != "online" and asked.factors is not Factors.BIOMETRIC,
+                number_match=match,
+                number=number,
+                numbers=numbers,
+                binding_id=order.binding_id,
+                tries_left=TRIES if match == "none" else 1,
+                created_at=now_ms,
+                expires_at=(created_s + life_s) * 1000,
+                answered_at=None,
+                answered_by=None,
+                factor=None,
+                via=None,
+                proof=None,
+                served=False,
+                version=1,
+            )
+            store.insert(tx, approval)
+            self._tokens.store(tx, token)
+            self._journal.record(tx, facts.created(approval))
+            if approval.is_online:
+                self._wakes.wake(
+                    tx,
+                    binding_ids=[phone.id for phone in asked.phones],
+                    cause=approval.id,
+                    expires_at=approval.expires_at,
+                )
+            return approval
+
+        return await self._storage.write(unit), token
+
+    def _ask(self, tx: Transaction, order: ApprovalOrder, now_ms: int) -> _Asked:
+        """Find out who may answer and by what. Raises Problem(RATE_LIMITED), Problem(NO_PHONE)."""
+        kind = FIELD_TYPES[type(order.fields)]
+        policy = store.find_policies(tx, order.tenant_id).get(kind) or DEFAULTS[kind]
+        customer = store.find_customer(tx, tenant_id=order.tenant_id, user=order.user)
+        pending = self._pending(tx, order.tenant_id, order.user, now_ms)
+        self._refuse_too_many(customer, pending, now_ms)
+        phones = self.who_may_answer(tx, order, policy, now_ms)
+        is_reported = customer is not None and customer.is_reported and kind == "login"
+        factors = factors_for(policy, order.fields)
+        if is_reported:
+            factors = strictest([factors, Factors.PIN])
+        return _Asked(policy, factors, phones, is_reported)
+
+    def _pending(self, tx: Transaction, tenant_id: str, user: str, now_ms: int) -> list[Approval]:
+        return store.find_pending(
+            tx, tenant_id=tenant_id, user=user, now_ms=now_ms, life_ms=LONGEST_LIFE_S * 1000
+        )
+
+    def _refuse_too_many(self, customer: Customer | None, pending: Sequence[Approval], now_ms: int) -> None:
+        if len(pending) >= self.fatigue.pending:
+            retry = max(1, -(-(min(each.expires_at for each in pending) - now_ms) // 1000))
+            raise Problem(
+                ProblemCode.RATE_LIMITED, "too many requests wait for this customer", retry_after=retry
+            )
+        wait = 0 if customer is None else wait_ms(customer, now_ms=now_ms, policy=self.fatigue)
+        if wait:
+            raise Problem(
+                ProblemCode.RATE_LIMITED,
+                "this customer refused the last requests: ask whether somebody else makes them",
+                retry_after=-(-wait // 1000),
+            )
+
+    def who_may_answer(
+        self, tx: Transaction, order: ApprovalOrder, policy: Policy, now_ms: int
+    ) -> list[Phone]:
+        """Return the phones that may answer. Raises Problem(NO_PHONE) saying why none may."""
+        found = self._phones.of_user(tx, tenant_id=order.tenant_id, user=order.user)
+        found = [phone for phone in found if order.binding_id in (None, phone.id)]
+        if not found:
+            raise Problem(ProblemCode.NO_PHONE, "this customer has bound no such phone")
+        active = [phone for phone in found if phone.state == "active"]
+        if not active:
+            raise Problem(ProblemCode.NO_PHONE, "every phone of this customer is suspended")
+        counters = store.find_counters(
+            tx, tenant_id=order.tenant_id, binding_ids=[phone.id for phone in active]
+        )
+        free = [phone for phone in active if not _is_blocked(counters.get(phone.id), now_ms)]
+        if not free:
+            raise Problem(ProblemCode.NO_PHONE, "every phone of this customer is blocked after wrong answers")
+        kind = FIELD_TYPES[type(order.fields)]
+        allowed = [phone for phone in free if _is_allowed(tx, phone, kind, policy, order.fields, now_ms)]
+        if not allowed:
+            raise Problem(
+                ProblemCode.NO_PHONE,
+                "the phone was bound a short while ago, and this is beyond what it may approve yet",
+                next_step="Ask for less, wait until the phone's first hours are over, or ask in another way.",
+            )
+        return allowed
+
+    # What bank and page read and end
+
+    async def read(self, *, tenant_id: str, approval_id: str) -> Approval:
+        """Return a request; one past its end is expired first. Raises Problem(NOT_FOUND)."""
+        approval = await self._storage.read(lambda tx: store.find(tx, approval_id))
+        if approval is None or approval.tenant_id != tenant_id:
+            raise _unknown()
+        if not approval.is_over and self.now_ms() >= approval.expires_at:
+            return await self.expire(approval_id)
+        return approval
+
+    async def browse(self, *, tenant_id: str, wanted: ApprovalFilter) -> Sequence[Approval]:
+        """Return requests, newest first."""
+        return await self._storage.read(
+            lambda tx: store.find_page(
+                tx,
+                tenant_id=tenant_id,
+                user=wanted.user,
+                state=wanted.state,
+                kind=wanted.kind,
+                before=wanted.before,
+                limit=wanted.limit,
+            )
+        )
+
+    async def cancel(self, *, tenant_id: str, approval_id: str, word: AuditWord) -> Approval:
+        """End a request before it is answered; one that was cancelled already stays so. Raises Problem(NOT_FOUND),
+        Problem(APPROVAL_ENDED)."""
+
+        def unit(tx: Transaction) -> Approval:
+            approval = store.find(tx, approval_id, is_locked=True)
+            if approval is None or approval.tenant_id != tenant_id:
+                raise _unknown()
+            if approval.state is ApprovalState.CANCELLED:
+                return approval
+            if approval.is_over:
+                raise over(approval)
+            return self.end(tx, approval, ApprovalEvent.CANCEL, word)
+
+        return await self._storage.write(unit)
+
+    async def expire(self, approval_id: str) -> Approval:
+        """End a request that is past its end; one that is over stays as it is. Raises Problem(NOT_FOUND)."""
+
+        def unit(tx: Transaction) -> Approval:
+            approval = store.find(tx, approval_id, is_locked=True)
+            if approval is None:
+                raise _unknown()
+            if approval.is_over or self.now_ms() < approval.expires_at:
+                return approval
+            return self.end(tx, approval, ApprovalEvent.EXPIRE)
+
+        return await self._storage.write(unit)
+
+    def end(
+        self, tx: Transaction, approval: Approval, event: ApprovalEvent, word: AuditWord | None = None
+    ) -> Approval:
+        """Move a locked request to an end without an answer, and tell."""
+        ended = replace(approval, state=next_state(approval.state, event))
+        self.save(tx, approval, ended)
+        self._journal.record(tx, facts.ended(ended, event, word))
+        return replace(ended, version=approval.version + 1)
+
+    def save(self, tx: Transaction, old: Approval, new: Approval) -> None:
+        """Write a change of a request, and erase the answer keys of one that is over. Raises Problem(CONFLICT)."""
+        if not store.save(tx, old, new):
+            raise Problem(ProblemCode.CONFLICT, "the request has just changed")
+        if new.is_over and new.is_offline:
+            store.drop_code(tx, new.id)
+
+    async def sweep(self) -> int:
+        """Expire what is past its end, and erase what is older than policy keeps; return how many were due."""
+        now_ms = self.now_ms()
+        due = await self._storage.read(lambda tx: store.find_due(tx, now_ms))
+        for approval_id in due:
+            await self.expire(approval_id)
+        before_ms = now_ms - self._retention_s * 1000
+
+        def tidy(tx: Transaction) -> None:
+            store.drop_old_codes(tx, now_ms)
+            store.prune(tx, before_ms)
+
+        await self._storage.write(tidy)
+        return len(due)
+
+    # What others ask
+
+    def consume_device(self, tx: Transaction, *, tenant_id: str, user: str, approval_id: str) -> str | None:
+        """Use an approved request for a further phone, once. Return the binding that a move replaces, None when the
+        phone comes beside. Raises Problem(NOT_FOUND), Problem(CONFLICT)."""
+        approval = store.find(tx, approval_id, is_locked=True)
+        if approval is None or (approval.tenant_id, approval.user) != (tenant_id, user):
+            raise Problem(ProblemCode.NOT_FOUND, "there is no such request for this customer")
+        fields = parse_statement(approval.statement).fields
+        if not isinstance(fields, DeviceFields):
+            raise Problem(ProblemCode.CONFLICT, "this request does not allow a further phone")
+        if approval.state is not ApprovalState.APPROVED or approval.answered_at is None:
+            raise Problem(ProblemCode.CONFLICT, f"this request is {approval.state.value}")
+        if approval.served or self.now_ms() - approval.answered_at > DEVICE_SERVES_S * 1000:
+            raise Problem(
+                ProblemCode.CONFLICT,
+                "this request has served, or is too old",
+                next_step="Ask the customer again.",
+            )
+        self.save(tx, approval, replace(approval, served=True))
+        return approval.answered_by if fields.mode == "move" else None
+
+    def erase(self, tx: Transaction, *, tenant_id: str, binding_id: str) -> None:
+        """Erase what is counted of a removed binding."""
+        store.drop_counter(tx, tenant_id=tenant_id, binding_id=binding_id)
+
+    async def unblock(self, *, tenant_id: str, binding_id: str) -> None:
+        """Let a phone answer again at the bank's wish. Raises Problem(NOT_FOUND), Problem(CONFLICT)."""
+
+        def unit(tx: Transaction) -> None:
+            phone = self._phones.find(tx, tenant_id=tenant_id, binding_id=binding_id)
+            if phone is None or phone.state == "removed":
+                raise Problem(ProblemCode.NOT_FOUND, "there is no such phone")
+            counter = store.lock_counter(tx, tenant_id=tenant_id, binding_id=binding_id)
+            if not store.save_counter(tx, counter, after_right(counter)):
+                raise Problem(ProblemCode.CONFLICT, "the phone's count has just changed")
+            self._journal.record(tx, facts.unblocked(BindingRef(tenant_id, binding_id, phone.user)))
+
+        await self._storage.write(unit)
+
+    async def policies(self, *, tenant_id: str) -> Mapping[StatementType, Policy]:
+        """Return the policy in force of each type."""
+        own = await self._storage.read(lambda tx: store.find_policies(tx, tenant_id))
+        return {kind: own.get(kind, default) for kind, default in DEFAULTS.items()}
+
+    async def set_policy(self, *, tenant_id: str, kind: StatementType, policy: Policy) -> Policy:
+        """Put a policy in force for requests to come."""
+
+        def unit(tx: Transaction) -> None:
+            store.put_policy(tx, tenant_id=tenant_id, kind=kind, policy=policy)
+            text = msgspec.json.encode(policy).decode()
+            self._journal.record(tx, facts.policy_changed(tenant_id, kind, text))
+
+        await self._storage.write(unit)
+        return policy
+
+
+class ApprovalRecords:
+    """Requests as they are kept, for evidence."""
+
+    def find_record(self, tx: Transaction, tenant_id: str, approval_id: str) -> Approval | None:
+        """Return one of a tenant's requests."""
+        found = store.find(tx, approval_id)
+        return found if found is not None and found.tenant_id == tenant_id else None
+
+
+def over(approval: Approval) -> Problem:
+    """Return the problem of a request that has ended."""
+    return Problem(
+        ProblemCode.APPROVAL_ENDED, f"this request is {approval.state.value}", state=approval.state.value
+    )
+
+
+def _unknown() -> Problem:
+    return Problem(ProblemCode.NOT_FOUND, "there is no such request")
+
+
+def _is_blocked(counter: Counter | None, now_ms: int) -> bool:
+    return counter is not None and counter.is_blocked_at(now_ms)
+
+
+def _is_allowed(
+    tx: Transaction, phone: Phone, kind: StatementType, policy: Policy, fields: Fields, now_ms: int
+) -> bool:
+    age_ms = now_ms - phone.added_at
+    if age_ms >= policy.new_phone.hours * 3_600_000:
+        return True
+    approved = store.count_approved(tx, phone.id, kind=kind)
+    return is_within(policy, fields, age_ms=age_ms, approved=approved)
+
+
+def _write(
+    order: ApprovalOrder, raw: bytes, random: RandomSource, *, bank: str, created_s: int, life_s: int
+) -> bytes:
+    try:
+        return make_statement(
+            order.fields,
+            id=raw,
+            bank=bank,
+            user=order.user,
+            created=created_s,
+            expires=created_s + life_s,
+            nonce=random(NONCE_BYTES),
+        )
+    except MalformedMessage as error:
+        raise Problem(
+            ProblemCode.INVALID_REQUEST, "fields: a text does not fit, or hides something"
+        ) from error
+
+
+def _draw(draws: bytes, asked: _Asked) -> tuple[NumberMatch, int | None, tuple[int, ...]]:
+    """Return how a number is matched, the one on the desktop, and what the phone offers. `draws` are random bytes."""
+    if not asked.policy.number_match and not asked.is_reported:
+        return "none", None, ()
+    numbers: list[int] = []
+    for draw in draws:
+        number = 10 + draw % 90
+        if draw < 180 and number not in numbers:  # 180 = 2 x 90: no number is likelier than another
+            numbers.append(number)
+    chosen, offered = numbers[0], numbers[:NUMBERS]
+    if asked.is_reported:
+        return "type", chosen, ()
+    return "choose", chosen, tuple(sorted(offered))
