@@ -191,6 +191,36 @@ describe("an answer", () => {
     await expect(channel.answer(second.id, { decision: "approve", pin: PIN })).rejects.toMatchObject({ code: "pin-blocked", next: "wait" });
   });
 
+  it.each(["approve", "refuse"] as const)("is settled when all phones hear of it first (%s)", async (decision) => {
+    const { world, channel, request, ask } = await asked(PAYMENT);
+    const settled: unknown[] = [];
+    channel.on("settled", (event) => settled.push(event));
+    world.gateway.desk.tellsAllFirst = true;
+    await channel.answer(ask.id, decision === "approve" ? { decision, pin: PIN } : { decision });
+    await channel.ping();
+    expect(settled).toEqual([{ id: ask.id, state: request.state }]);
+    expect(channel.state.pin.left).toBe(5);
+    expect(channel.connected).toBe(true);
+  });
+
+  it("that ends the request as wrong is told even when all phones hear of it first", async () => {
+    const { world, channel, ask } = await asked(PAYMENT, { left: 1 });
+    world.gateway.desk.tellsAllFirst = true;
+    await expect(channel.answer(ask.id, { decision: "approve", pin: OTHER_PIN })).rejects.toMatchObject({ code: "approval-ended", next: "ask-again", details: { state: "failed" } });
+    await channel.ping();
+    expect(channel.connected).toBe(true);
+  });
+
+  it("is not taken for another request's end", async () => {
+    const { world, channel, request, ask } = await asked(PAYMENT);
+    const other = await world.gateway.ask(LOGIN);
+    await until(() => channel.asks.length === 2);
+    world.gateway.desk.aside = other;
+    expect(await channel.answer(ask.id, { decision: "refuse" })).toBe("refused");
+    expect(request.state).toBe("refused");
+    expect(channel.asks).toEqual([]);
+  });
+
   it("comes too late when somebody else answered otherwise", async () => {
     const { channel, request, ask } = await asked(PAYMENT);
     request.state = "refused";
@@ -230,6 +260,14 @@ describe("a lost connection", () => {
     expect(channel.state.pin.left).toBe(5);
     await channel.ping();
     expect(channel.asks).toEqual([]);
+  });
+
+  it("whose answer had arrived costs no second try of the PIN", async () => {
+    const { world, channel, ask } = await asked(PAYMENT);
+    world.gateway.faults.add("after answered");
+    expect(await channel.answer(ask.id, { decision: "approve", pin: PIN })).toBe("approved");
+    expect(world.gateway.heard.filter((tag) => tag === "pin-evaluate" || tag === "answer")).toEqual(["pin-evaluate", "pin-evaluate", "answer"]);
+    expect(world.gateway.left).toBe(5);
   });
 
   it.each(["before answer", "after answered"])("%s of a refusal is taken up", async (fault) => {

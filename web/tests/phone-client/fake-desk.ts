@@ -63,6 +63,11 @@ export class FakeDesk {
   /** What a wrong answer of this phone is told beside what is left. */
   block = { until: null as number | null, bank: false, last: false };
 
+  /** Whether all phones hear of an end before the one that answered does. */
+  tellsAllFirst = false;
+  /** Another request, which ends just before an answer is answered. */
+  aside: FakeRequest | null = null;
+
   constructor(readonly time: number) {}
 
   /** A new request. */
@@ -84,6 +89,19 @@ export class FakeDesk {
   opening(): Json[] {
     const told: Json[] = [this.#unread(), { t: "push-key", key: toBase64Url(this.pushKey), subscribed: this.subscription !== null }, this.#biometricState()];
     return [...told, ...this.requests.filter(({ state }) => state === "pending").map((request) => this.askOf(request))];
+  }
+
+  /** What all phones are told before an answer is answered. */
+  beforeAnswer(message: Json): Json[] {
+    if (message["t"] !== "answer") return [];
+    const told: Json[] = [];
+    if (this.aside !== null) {
+      this.aside.state = "cancelled";
+      told.push({ t: "settled", id: toBase64Url(this.aside.id), state: "cancelled" });
+    }
+    const request = this.requests.find(({ id }) => toBase64Url(id) === message["id"]);
+    if (this.tellsAllFirst && request !== undefined && request.state !== "pending") told.push({ t: "settled", id: message["id"], state: request.state });
+    return told;
   }
 
   /** The answer to a message of the parts; null when it is none. */
@@ -137,7 +155,8 @@ export class FakeDesk {
       request.state = END_OF[decision];
       request.answers += 1;
     }
-    return { t: "answered", id: message["id"], state: request.state };
+    const isOwn = request.answers > 0 && request.state === END_OF[decision];
+    return { t: isOwn ? "answered" : "settled", id: message["id"], state: request.state };
   }
 
   #check(message: Json, request: FakeRequest, { who, nonce }: { who: Answering; nonce: Bytes | null }): void {

@@ -310,6 +310,7 @@ export class FakeGateway {
       const message = await line.read();
       const answer = this.#answer(message, line, pin);
       if (answer["t"] === "removed") this.binding!.state = "removed";
+      for (const told of this.desk.beforeAnswer(message)) await line.say(told);
       await line.say(answer);
     }
   }

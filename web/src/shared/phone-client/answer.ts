@@ -3,7 +3,7 @@
  * the device's own proof beside them. All of it is bound to the connection's h, so a lost answer is made anew on the next.
  */
 import { answerInput, approvalPinInput, biometricChallenge } from "../protocol/approval";
-import { type Bytes, equalBytes, fromBase64Url } from "../protocol/bytes";
+import { type Bytes, fromBase64Url } from "../protocol/bytes";
 import type { PhoneMessage } from "../protocol/messages";
 import type { ChannelPin } from "./channel-pin";
 import type { Conversation } from "./conversation";
@@ -73,13 +73,13 @@ export async function sendAnswer(
   const proof = await prove(context, answer, signed);
   const signature = await signByPhone(record, signed);
   const message: AnswerMessage = { t: "answer", id, decision, factor, number, signature, ...proof.members };
-  const reply = await conversation.request(message, "answered", "answer-wrong");
-  if (!equalBytes(reply.id, id)) throw new PhoneClientError("protocol");
-  if (reply.t === "answered") {
-    if (factor === "pin") context.pin.restore();
-    return reply.state;
+  // Over already, or by this very answer: the gateway may tell all phones before it answers this one.
+  const reply = await conversation.requestOf(id, message, "answered", "settled", "answer-wrong");
+  if (factor === "pin") {
+    if (reply.t !== "answer-wrong" && reply.state === "approved") context.pin.restore();
+    else context.pin.spend(proof.pinLeft);
   }
-  if (factor === "pin") context.pin.spend(proof.pinLeft);
+  if (reply.t !== "answer-wrong") return reply.state;
   const { left, until, bank, last } = reply;
   throw new PhoneClientError("answer-wrong", { left, until: until === null ? null : toLocal(until), bank, last });
 }

@@ -75,7 +75,7 @@ export class Approvals {
     this.#parts.tell("asked", { ask });
   }
 
-  onSettled(message: GatewayMessageOf<"settled">): void {
+  onSettled(message: GatewayMessageOf<"settled" | "answered">): void {
     this.#settle(toBase64Url(message.id), message.state);
   }
 
@@ -140,6 +140,9 @@ export class Approvals {
 
   /** One try on the present connection. A dialogue that was taken away tells what took it. */
   async #send(id: string, answer: CheckedAnswer): Promise<ApprovalEnd> {
+    // A lost answer that had arrived: the past of this connection tells, and the PIN need not be tried again.
+    const known = this.#ends.get(id);
+    if (known !== undefined) return known;
     const line = this.#line;
     const dialogue = new AbortController();
     this.#answering.set(id, dialogue);
@@ -175,7 +178,8 @@ export class Approvals {
       const { items } = await this.#page();
       const states = new Map(items.map(({ id, state }) => [id, state]));
       for (const id of this.#unconfirmed) {
-        if (!this.#answering.has(id)) this.#settle(id, states.get(id) ?? "expired");
+        const state = states.get(id) ?? (this.#answering.has(id) ? undefined : "expired");
+        if (state !== undefined) this.#settle(id, state);
       }
     });
   }

@@ -239,7 +239,11 @@ export class OpenChannel extends Emitter<ChannelEvents> implements Channel {
         this.#approvals.onAsk(message);
         return;
       case "settled":
+      case "answered":
         this.#approvals.onSettled(message);
+        return;
+      case "answer-wrong":
+        // That the request is over was heard first, and told.
         return;
       case "unread":
         this.#inbox.onUnread(message.count);

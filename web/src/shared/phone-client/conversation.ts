@@ -3,7 +3,7 @@
  * hands everything else to its owner, and ends at the first thing that is not as the specification says. First contact
  * and channel own one each.
  */
-import { copyBytes, wipe } from "../protocol/bytes";
+import { type Bytes, copyBytes, equalBytes, wipe } from "../protocol/bytes";
 import { decodeGatewayMessage, encodePhoneMessage, type GatewayMessage, type GatewayMessageOf, type GatewayTag, type PhoneMessage } from "../protocol/messages";
 import type { Session } from "../protocol/session";
 import type { FrameSocket, PhoneEnvironment } from "./environment";
@@ -14,7 +14,7 @@ export const ANSWER_PATIENCE_MS = 15_000;
 const MAX_EARLY = 32;
 
 interface Waiting {
-  readonly tags: readonly GatewayTag[];
+  readonly answers: (message: GatewayMessage) => boolean;
   readonly resolve: (message: GatewayMessage) => void;
   readonly reject: (error: PhoneClientError) => void;
 }
@@ -65,10 +65,19 @@ export class Conversation {
 
   /** Sends a message and waits for its answer, one of `tags`. `problem` rejects. */
   request<T extends GatewayTag>(message: PhoneMessage, ...tags: readonly T[]): Promise<GatewayMessageOf<T>> {
+    return this.#exchange(message, (answer) => hasTag(answer, tags));
+  }
+
+  /** Likewise, where only what is said of one id is the answer. */
+  requestOf<T extends GatewayTag>(id: Bytes, message: PhoneMessage, ...tags: readonly T[]): Promise<GatewayMessageOf<T>> {
+    return this.#exchange(message, (answer) => hasTag(answer, tags) && "id" in answer && equalBytes(answer.id, id));
+  }
+
+  #exchange<T extends GatewayMessage>(message: PhoneMessage, answers: (answer: GatewayMessage) => boolean): Promise<T> {
     const run = async (): Promise<GatewayMessage> => {
       this.#check();
       const answer = new Promise<GatewayMessage>((resolve, reject) => {
-        this.#waiting = { tags, resolve, reject };
+        this.#waiting = { answers, resolve, reject };
       });
       answer.catch(() => undefined);
       const stop = this.#environment.after(ANSWER_PATIENCE_MS, () => {
@@ -88,7 +97,7 @@ export class Conversation {
     };
     const result = this.#turn.then(run);
     this.#turn = result.catch(() => undefined);
-    return result as Promise<GatewayMessageOf<T>>;
+    return result as Promise<T>;
   }
 
   /** Ends it, without an error. */
@@ -117,7 +126,7 @@ export class Conversation {
   #dispatch(message: GatewayMessage): void {
     this.#check();
     const waiting = this.#waiting;
-    if (waiting?.tags.includes(message.t) === true) {
+    if (waiting?.answers(message) === true) {
       this.#waiting = null;
       // What comes behind it is for whoever takes the channel over.
       if (message.t === "active") this.#owner = null;
@@ -147,4 +156,8 @@ export class Conversation {
     this.#socket.close();
     this.#owner?.onEnd(error);
   }
+}
+
+function hasTag(message: GatewayMessage, tags: readonly GatewayTag[]): boolean {
+  return tags.includes(message.t);
 }
