@@ -1,0 +1,1 @@
+"""What the bank writes to its customers' phones."""

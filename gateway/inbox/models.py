@@ -1,0 +1,34 @@
+"""A message of the bank to a customer, as data. Nothing here reads a clock or a database."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Lang = Literal["fr", "en"]
+LANGS: tuple[Lang, ...] = ("fr", "en")
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A message in one language: `title` on one line, `body` with line breaks. Plain text; nobody reads markup in it."""
+
+    title: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message. `texts` holds one language at least; times are Unix milliseconds. `expires_at` and `read_at` may be
+    None: kept until it is deleted, unread."""
+
+    id: str
+    tenant_id: str
+    user: str
+    texts: Mapping[Lang, Text]
+    created_at: int
+    expires_at: int | None
+    read_at: int | None
+
+    def text_in(self, lang: Lang) -> Text:
+        """Return the text in a language, or in the other one where the bank wrote that alone."""
+        return self.texts.get(lang) or next(self.texts[each] for each in LANGS if each in self.texts)
