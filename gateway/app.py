@@ -11,13 +11,17 @@ import structlog
 from aiohttp import web
 
 from gateway import tables
+from gateway.approvals.service import ApprovalRecords
 from gateway.audit.routes import routes as audit_routes
 from gateway.audit.service import AuditRolledBack, AuditService, Checkpointer
+from gateway.audit.trail import AuditTrail
 from gateway.capabilities import Capabilities, Ground, build_capabilities
 from gateway.core.clock import Clock
 from gateway.core.errors import Problem
 from gateway.core.secrets import RandomSource
 from gateway.core.supervisor import Supervisor, Work
+from gateway.evidence.routes import routes as evidence_routes
+from gateway.evidence.service import EvidenceService
 from gateway.http.auth import Authenticator
 from gateway.http.endpoint import EndpointParts
 from gateway.http.health import Health
@@ -65,7 +69,7 @@ async def create_app(
         checks["tasks"] = partial(_check_all, (tasks, capabilities.tasks, installation.events.tasks))
         health = Health(checks=checks, metrics=metrics, metrics_token=settings.metrics_token, clock=clock)
         app = build_app(
-            _routes(installation, capabilities),
+            _routes(installation, capabilities, checkpointer),
             ServerParts(
                 endpoint=_endpoint_parts(installation, capabilities, idempotency),
                 metrics=metrics,
@@ -116,12 +120,28 @@ def _ground(installation: Installation, streams: EventStreams) -> Ground:
     )
 
 
-def _routes(installation: Installation, capabilities: Capabilities) -> list[Route]:
+def _routes(installation: Installation, capabilities: Capabilities, signing: Checkpointer) -> list[Route]:
     return [
         *capabilities.routes,
+        *evidence_routes(make_evidence(installation, signing)),
         *audit_routes(AuditService(installation.storage)),
         *webhook_routes(installation.webhooks),
     ]
+
+
+def make_evidence(installation: Installation, signing: Checkpointer | None = None) -> EvidenceService:
+    """Return what writes evidence from an open installation, for the routes and for `tessera evidence`."""
+    trail = AuditTrail(
+        storage=installation.storage,
+        adapter=installation.adapter,
+        signing=signing or _checkpointer(installation),
+    )
+    return EvidenceService(
+        storage=installation.storage,
+        records=ApprovalRecords(),
+        trail=trail,
+        banks=installation.tenants,
+    )
 
 
 def _endpoint_parts(
@@ -169,6 +189,8 @@ def _add_gauges(
     metrics.gauge("tessera_writes_waiting", "Changes waiting.", lambda: installation.storage.writes_waiting)
     metrics.gauge("tessera_webhooks_waiting", "Webhooks not delivered yet.", lambda: sender.waiting)
     metrics.gauge("tessera_webhooks_oldest_seconds", "Age of the oldest of these.", lambda: sender.oldest_s)
+    pushes = capabilities.approving.sender
+    metrics.gauge("tessera_pushes_waiting", "Wake-ups not sent yet.", lambda: pushes.waiting)
 
 
 def _checkpointer(installation: Installation) -> Checkpointer:

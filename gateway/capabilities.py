@@ -3,8 +3,9 @@ that these capabilities never import one another. `gateway.app` calls `build_cap
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import structlog
 
@@ -18,12 +19,13 @@ from gateway.activation.page_tokens import PageTokens
 from gateway.activation.routes import ActivationFace
 from gateway.activation.routes import routes as activation_routes
 from gateway.activation.service import ActivationService
+from gateway.approving import Approving, ApprovingGround, build_approving
 from gateway.bus.events import EventLog
 from gateway.core.clock import Clock
 from gateway.core.errors import Problem
 from gateway.core.events import Journal
 from gateway.core.secrets import RandomSource
-from gateway.core.supervisor import Supervisor
+from gateway.core.supervisor import Supervisor, Work
 from gateway.devices.channel import ContactDesk, ResumeContact
 from gateway.devices.desk import BindingDesk
 from gateway.devices.live import LiveChannels
@@ -34,6 +36,7 @@ from gateway.devices.service import DeviceService
 from gateway.http.channel import ContactHandler, PhoneDoor
 from gateway.http.hosts import Hosts
 from gateway.http.limits import RateLimiter
+from gateway.http.parts import ChannelPart
 from gateway.http.routing import Route
 from gateway.http.sse import EventStreams
 from gateway.keys.agreement import AgreementKeys
@@ -75,6 +78,7 @@ class Capabilities:
     activations: ActivationService
     devices: DeviceService
     pins: PinDesk
+    approving: Approving
     page_tokens: PageTokens
     door: PhoneDoor
     routes: list[Route]
@@ -83,19 +87,24 @@ class Capabilities:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator["Capabilities"]:
         """Sweep what is past its end every few seconds; close the phones' sockets on exit."""
-        async with self.tasks.running({"sweep activations": self._sweep_forever}):
+        works: dict[str, Work] = {
+            "sweep activations": partial(self._sweep_forever, self.activations.sweep),
+            "sweep approvals": partial(self._sweep_forever, self.approving.sweep),
+            "wake phones": self.approving.sender.run,
+        }
+        async with self.tasks.running(works):
             try:
                 yield self
             finally:
                 await self.door.close()
 
-    async def _sweep_forever(self) -> None:
+    async def _sweep_forever(self, sweep: Callable[[], Awaitable[object]]) -> None:
         while True:
             await asyncio.sleep(SWEEP_S)
             try:
-                await self.activations.sweep()
+                await sweep()
             except Problem:
-                _log.warning("activations cannot be swept; trying again")
+                _log.warning("what is past its end cannot be swept; trying again")
 
 
 def build_capabilities(ground: Ground) -> Capabilities:
@@ -103,10 +112,13 @@ def build_capabilities(ground: Ground) -> Capabilities:
     settings, clock = ground.settings, ground.clock
     sealer = Sealer(ground.adapter, ground.installation_keys.wrapping_generation)
     keys = AgreementKeys(ground.adapter, clock)
-    tools = _Tools(ground, sealer, keys)
-    pins, devices = _build_devices(ground)
-    tokens, activations = _build_activations(tools)
-    door = _build_door(tools, pins=pins, devices=devices, activations=activations)
+    tools = _Tools(ground, sealer, keys, LiveChannels())
+    pins = _build_pins(tools)
+    tokens = _build_tokens(tools)
+    approving = build_approving(_approving_ground(tools, tokens=tokens, pins=pins))
+    devices = _build_devices(tools, pins=pins, approving=approving)
+    activations = _build_activations(tools, tokens=tokens, approving=approving)
+    door = _build_door(tools, pins=pins, devices=devices, activations=activations, parts=approving.parts)
     face = ActivationFace(
         hosts=_hosts(settings),
         name=settings.public_name,
@@ -129,9 +141,10 @@ def build_capabilities(ground: Ground) -> Capabilities:
         activations=activations,
         devices=devices,
         pins=pins,
+        approving=approving,
         page_tokens=tokens,
         door=door,
-        routes=[*activation_routes(face), *device_routes(devices)],
+        routes=[*activation_routes(face), *device_routes(devices), *approving.routes],
     )
 
 
@@ -146,45 +159,79 @@ class _Tools:
     ground: Ground
     sealer: Sealer
     keys: AgreementKeys
+    live: LiveChannels
 
 
-def _build_devices(ground: Ground) -> tuple[PinDesk, DeviceService]:
-    settings = ground.settings
-    pins = PinDesk(
+def _approving_ground(tools: _Tools, *, tokens: PageTokens, pins: PinDesk) -> ApprovingGround:
+    ground = tools.ground
+    return ApprovingGround(
+        settings=ground.settings,
+        clock=ground.clock,
+        random=ground.random,
+        storage=ground.storage,
+        journal=ground.journal,
+        events=ground.events,
+        adapter=ground.adapter,
+        push_key=ground.installation_keys.push,
+        sealer=tools.sealer,
+        tenants=ground.tenants,
+        tokens=tokens,
+        pins=pins,
+        channels=tools.live,
+        hosts=_hosts(ground.settings),
+    )
+
+
+def _build_pins(tools: _Tools) -> PinDesk:
+    ground, settings = tools.ground, tools.ground.settings
+    return PinDesk(
         storage=ground.storage,
         journal=ground.journal,
         keys=SealedAgreementKeys(ground.adapter),
         wrapping_label=ground.installation_keys.wrapping.label,
+        sealer=tools.sealer,
         clock=ground.clock,
         random=ground.random,
         policy=PinPolicy(digits=settings.pin_digits),
     )
-    devices = DeviceService(
+
+
+def _build_devices(tools: _Tools, *, pins: PinDesk, approving: Approving) -> DeviceService:
+    ground = tools.ground
+    return DeviceService(
         storage=ground.storage,
         journal=ground.journal,
         clock=ground.clock,
         pins=pins,
-        policy=DevicePolicy(hybrid_period_s=settings.hybrid_days * 86_400),
+        inbox=approving.inbox,
+        attached=(approving.biometrics, approving.push, approving.approvals),
+        policy=DevicePolicy(hybrid_period_s=ground.settings.hybrid_days * 86_400),
     )
-    return pins, devices
 
 
-def _build_activations(tools: _Tools) -> tuple[PageTokens, ActivationService]:
-    ground, settings = tools.ground, tools.ground.settings
-    policy = ActivationPolicy(
+def _activation_policy(settings: Settings) -> ActivationPolicy:
+    return ActivationPolicy(
         rotation_s=settings.rotation_s,
         life_s=settings.activation_life_s,
         page_token_life_s=settings.page_token_life_s,
         retention_s=settings.retention_days * 86_400,
         suites=tuple(settings.suites),
     )
-    tokens = PageTokens(
+
+
+def _build_tokens(tools: _Tools) -> PageTokens:
+    ground = tools.ground
+    return PageTokens(
         storage=ground.storage,
         journal=ground.journal,
         clock=ground.clock,
         random=ground.random,
-        policy=policy,
+        policy=_activation_policy(ground.settings),
     )
+
+
+def _build_activations(tools: _Tools, *, tokens: PageTokens, approving: Approving) -> ActivationService:
+    ground = tools.ground
     activations = ActivationService(
         storage=ground.storage,
         journal=ground.journal,
@@ -193,20 +240,25 @@ def _build_activations(tools: _Tools) -> tuple[PageTokens, ActivationService]:
         sealer=tools.sealer,
         keys=tools.keys,
         tokens=tokens,
-        policy=policy,
+        further=approving.approvals,
+        policy=_activation_policy(ground.settings),
     )
     ground.events.listen(activations.recent.on_event)
-    return tokens, activations
+    return activations
 
 
 def _build_door(
-    tools: _Tools, *, pins: PinDesk, devices: DeviceService, activations: ActivationService
+    tools: _Tools,
+    *,
+    pins: PinDesk,
+    devices: DeviceService,
+    activations: ActivationService,
+    parts: Sequence[ChannelPart],
 ) -> PhoneDoor:
-    ground = tools.ground
-    live = LiveChannels()
+    ground, live = tools.ground, tools.live
     ground.events.listen(live.on_event)
     limiter = RateLimiter(clock=ground.clock)
-    channels = OpenChannels(service=devices, pins=pins, live=live, limiter=limiter)
+    channels = OpenChannels(service=devices, pins=pins, live=live, limiter=limiter, parts=parts)
     bindings = BindingDesk(service=devices, sealer=tools.sealer, channels=channels)
     later = ContactDesk(
         storage=ground.storage,
@@ -248,5 +300,6 @@ def _build_first_contact(
         contacts=contacts,
         bindings=bindings,
         conversations=conversations,
+        biometric=ground.settings.biometric,
     )
     return FirstContact(desk)

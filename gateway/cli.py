@@ -25,7 +25,9 @@ _MOUNTED = {
     "phone": "gateway.phone.cli:phone",
     "bench": "gateway.bench.cli:bench",
 }
-_WITHOUT_SETTINGS = frozenset({"phone", "bench", "check-config"})
+_OPENING = ("tenant", "api-key", "evidence")
+"""Commands that open the installation themselves, where they need it."""
+_WITHOUT_SETTINGS = frozenset({"phone", "bench", "check-config", "evidence"})
 
 
 class _Commands(click.Group):
@@ -41,11 +43,11 @@ class _Commands(click.Group):
         return _guarded(lambda: inner(ctx))
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted({*super().list_commands(ctx), *_MOUNTED, "tenant", "api-key"})
+        return sorted({*super().list_commands(ctx), *_MOUNTED, *_OPENING})
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name in ("tenant", "api-key"):
-            return _tenant_command(ctx, name)
+        if name in _OPENING:
+            return _opening_command(ctx, name)
         place = _MOUNTED.get(name)
         if place is None:
             return super().get_command(ctx, name)
@@ -130,7 +132,9 @@ def check_config_command(ctx: click.Context, keys: bool) -> None:  # noqa: FBT00
     click.echo("The settings are good.")
 
 
-def _tenant_command(ctx: click.Context, name: str) -> click.Command:
+def _opening_command(ctx: click.Context, name: str) -> click.Command:
+    from gateway.app import make_evidence
+    from gateway.evidence.cli import evidence_group
     from gateway.installation import Installation, open_installation
     from gateway.tenants import cli
 
@@ -147,6 +151,8 @@ def _tenant_command(ctx: click.Context, name: str) -> click.Command:
 
     if name == "tenant":
         return cli.tenant_group(run)
+    if name == "evidence":
+        return evidence_group(lambda work: run(lambda installation: work(make_evidence(installation))))
     return cli.api_key_group(run, lambda: int(clock.now() * 1000))
 
 

@@ -138,6 +138,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         int,
         _key("Days that ended activations and failed webhooks are kept. The audit log stays.", ge=1, le=3650),
     ] = 30
+    approval_retention_days: Annotated[
+        int,
+        _key("Days that requests for approval are kept, from which evidence is made.", ge=1, le=36_500),
+    ] = 3_650
     metrics_token: Annotated[
         str | None, _key("Bearer token that /metrics asks for. Default: loopback callers only.")
     ] = None

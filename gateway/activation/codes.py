@@ -2,15 +2,18 @@
 confirmed. The routes ask for it. The image and its link carry the secret; nothing here is logged or stored."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from gateway.activation.models import Activation, ActivationPolicy, ActivationState
 from gateway.activation.ports import GatewayKeys, Sealing
 from gateway.activation.secrets import derive_nonce, derive_typed_code, open_seed, raw_id
-from gateway.codes import CodeKind, Form, Symbol, alt_text, render
+from gateway.codes import Form, Symbol, alt_text, render
 from gateway.core.clock import Clock
 from gateway.core.errors import Problem, ProblemCode
 from gateway.protocol.code import ActivationCode, make_link, show_code2_nonce
 from gateway.protocol.keys import compress, one_time_key, rotation_at
+
+CodeKind = Literal["activation", "code2"]
 
 
 @dataclass(frozen=True, slots=True)

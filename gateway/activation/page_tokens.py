@@ -4,6 +4,7 @@ for. Only a digest is stored."""
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from gateway.activation import store
 from gateway.activation.models import ActivationPolicy
@@ -26,6 +27,15 @@ class IssuedToken:
 
     text: str = field(repr=False)
     principal: PagePrincipal
+
+
+class Issued(Protocol):
+    """What is put in force of an `IssuedToken`."""
+
+    @property
+    def text(self) -> str: ...
+    @property
+    def principal(self) -> PagePrincipal: ...
 
 
 class PageTokens:
@@ -70,7 +80,7 @@ class PageTokens:
         )
         return IssuedToken(text, principal)
 
-    def store(self, tx: Transaction, token: IssuedToken) -> None:
+    def store(self, tx: Transaction, token: Issued) -> None:
         """Put a token in force."""
         digest = digest_token(token.text)
         store.insert_page_token(tx, digest, token.principal)

@@ -72,9 +72,9 @@ page_tokens = Table(
     Column("id", IdText, nullable=False),
     Column("tenant_id", IdText, nullable=False),
     Column("activation_id", IdText),
-    Column("approval_id", IdText),
     Column("user_ref", String(128)),
     Column("expires_at", Millis, nullable=False),
+    Column("approval_id", IdText),
     Index(None, "expires_at"),
 )
 

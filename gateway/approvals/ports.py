@@ -50,8 +50,6 @@ class PinEvaluation(Protocol):
     @property
     def left(self) -> int: ...
     @property
-    def until_ms(self) -> int | None: ...
-    @property
     def nonce(self) -> bytes: ...
     @property
     def pin_key(self) -> bytes: ...
@@ -90,6 +88,8 @@ class CheckedAssertion(Protocol):
 
     @property
     def proof(self) -> BiometricProof: ...
+    @property
+    def sign_count(self) -> int: ...
 
 
 class Biometrics(Protocol):
@@ -113,7 +113,9 @@ class Biometrics(Protocol):
 class Wakes(Protocol):
     """Wake-ups of phones by push."""
 
-    def wake(self, tx: Transaction, *, binding_ids: Sequence[str], cause: str, expires_at: int) -> None:
+    def wake(
+        self, tx: Transaction, *, tenant_id: str, binding_ids: Sequence[str], cause: str, expires_at: int
+    ) -> None:
         """Have phones woken once for a cause, until its end (Unix milliseconds)."""
         ...
 

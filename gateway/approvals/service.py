@@ -174,6 +174,7 @@ class ApprovalService:
             if approval.is_online:
                 self._wakes.wake(
                     tx,
+                    tenant_id=order.tenant_id,
                     binding_ids=[phone.id for phone in asked.phones],
                     cause=approval.id,
                     expires_at=approval.expires_at,

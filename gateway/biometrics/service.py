@@ -3,6 +3,7 @@ what the phone wants, by the devices when a binding ends, and by approvals for a
 counts alone; whether the PIN was proved before a change is the channel's to see."""
 
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 from gateway.biometrics import store
 from gateway.biometrics.models import (
@@ -21,6 +22,15 @@ from gateway.protocol.keys import sha256
 from gateway.protocol.proof import BiometricProof, CoseBytes
 from gateway.protocol.webauthn import check_assertion, check_registration
 from gateway.storage.engine import Storage
+
+
+class Asserted(Protocol):
+    """What is settled of a `CheckedAssertion`."""
+
+    @property
+    def proof(self) -> BiometricProof: ...
+    @property
+    def sign_count(self) -> int: ...
 
 
 class BiometricService:
@@ -127,7 +137,7 @@ class BiometricService:
         )
         return CheckedAssertion(proof, sign_count)
 
-    def accept(self, tx: Transaction, ref: BindingRef, checked: CheckedAssertion) -> None:
+    def accept(self, tx: Transaction, ref: BindingRef, checked: Asserted) -> None:
         """Store the sign count of an assertion that counts. Raises `BiometricRefused` when the credential was changed
         meanwhile, or another assertion came in between."""
         now = store.find(tx, tenant_id=ref.tenant_id, binding_id=ref.binding_id)

@@ -10,7 +10,7 @@ LANGS: tuple[Lang, ...] = ("fr", "en")
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A message in one language: `title` on one line, `body` with line breaks. Plain text; nobody reads markup in it."""
+    """A message in one language: `title` on one line, `body` with line breaks. Plain text, without markup."""
 
     title: str
     body: str

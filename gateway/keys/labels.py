@@ -10,7 +10,7 @@ from hsm_adapters.api import KeyKind
 MAX_GENERATION = 65_535
 _TENANT = re.compile(r"\A[A-Za-z0-9][A-Za-z0-9_-]{0,39}\Z")
 _LABEL = re.compile(
-    r"\Atessera-(?:(wrap|audit)|([A-Za-z0-9][A-Za-z0-9_-]{0,39})-(agree))-([1-9][0-9]{0,4})\Z"
+    r"\Atessera-(?:(wrap|audit|push)|([A-Za-z0-9][A-Za-z0-9_-]{0,39})-(agree))-([1-9][0-9]{0,4})\Z"
 )
 
 
@@ -19,6 +19,7 @@ class KeyPurpose(StrEnum):
 
     WRAP = "wrap"
     AUDIT = "audit"
+    PUSH = "push"
     AGREE = "agree"
 
     @property
@@ -30,13 +31,14 @@ class KeyPurpose(StrEnum):
 _KINDS = {
     KeyPurpose.WRAP: KeyKind.WRAP_AES256,
     KeyPurpose.AUDIT: KeyKind.SIGN_P256,
+    KeyPurpose.PUSH: KeyKind.SIGN_P256,
     KeyPurpose.AGREE: KeyKind.AGREE_P256,
 }
 
 
 @dataclass(frozen=True, slots=True)
 class KeyName:
-    """A parsed label: `tessera-wrap-1`, `tessera-audit-1` or `tessera-<tenant id>-agree-1`."""
+    """A parsed label: `tessera-wrap-1`, `tessera-audit-1`, `tessera-push-1` or `tessera-<tenant id>-agree-1`."""
 
     purpose: KeyPurpose
     generation: int

@@ -12,10 +12,12 @@ from hsm_adapters.uri import KeyUri
 
 @dataclass(frozen=True, slots=True)
 class InstallationKeys:
-    """The keys in force that belong to no tenant. Their labels and generations go to `Sealer` and to the audit log."""
+    """The keys in force that belong to no tenant. Their labels and generations go to `Sealer`, to the audit log and to
+    the sender of wake-ups."""
 
     wrapping: KeyInfo
     audit: KeyInfo
+    push: KeyInfo
 
     @property
     def wrapping_generation(self) -> int:
@@ -33,10 +35,11 @@ def default_store_uri(data: str) -> str:
 
 
 async def ensure_keys(adapter: HsmAdapter) -> InstallationKeys:
-    """Make the wrapping key and the audit key unless they are there, and return those in force. Raises `HsmError`."""
+    """Make the wrapping, audit and push keys unless they are there, and return those in force. Raises `HsmError`."""
     return InstallationKeys(
         wrapping=await _ensure(adapter, KeyPurpose.WRAP, None),
         audit=await _ensure(adapter, KeyPurpose.AUDIT, None),
+        push=await _ensure(adapter, KeyPurpose.PUSH, None),
     )
 
 

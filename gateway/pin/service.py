@@ -67,6 +67,17 @@ class Evaluation:
     pin_key: bytes
 
 
+class Evaluated(Protocol):
+    """What proving and restoring need of an `Evaluation`."""
+
+    @property
+    def left(self) -> int: ...
+    @property
+    def nonce(self) -> bytes: ...
+    @property
+    def pin_key(self) -> bytes: ...
+
+
 @dataclass(frozen=True, slots=True)
 class PinStatus:
     """What may be told of a PIN. `blocked_until_ms` is None when it is open, or when only the bank unblocks."""
@@ -190,7 +201,7 @@ class PinService:
 
         await self._storage.write(lambda tx: self.restore(tx, owner, evaluation))
 
-    def check_approval(self, evaluation: Evaluation, *, signed: bytes, signature: bytes) -> None:
+    def check_approval(self, evaluation: Evaluated, *, signed: bytes, signature: bytes) -> None:
         """Check that the PIN's key of an evaluation signed an answer to the bank; `restore` or `tell_wrong` follows in
         the transaction of that answer. Raises `PinRefused`."""
         try:
@@ -198,7 +209,7 @@ class PinService:
         except SignatureInvalid as error:
             raise PinRefused("the proof does not verify") from error
 
-    def restore(self, tx: Transaction, owner: BindingRef, evaluation: Evaluation) -> None:
+    def restore(self, tx: Transaction, owner: BindingRef, evaluation: Evaluated) -> None:
         """Restore the counter after a proof. Raises `PinRefused` when the PIN was changed meanwhile."""
         pin = _find(tx, owner)
         if pin.pin_key != evaluation.pin_key:
@@ -272,7 +283,7 @@ class PinService:
             raise PinRefused("the blinded element is not usable") from error
         return oprf.recover(x1, x2, public)
 
-    def tell_wrong(self, tx: Transaction, owner: BindingRef, evaluation: Evaluation) -> None:
+    def tell_wrong(self, tx: Transaction, owner: BindingRef, evaluation: Evaluated) -> None:
         """Tell of a wrong PIN, and of the block that it reached."""
         pin = _find(tx, owner)
         self._record(tx, owner, AuditWord.PHONE_PIN_WRONG, {"left": evaluation.left})

@@ -24,8 +24,8 @@ pins = Table(
     Column("oprf_blob", LargeBinary, nullable=False),
     Column("oprf_public", LargeBinary(65), nullable=False),
     Column("pin_key", LargeBinary(65), nullable=False),
-    Column("verifier", LargeBinary),
     Column("version", Integer, nullable=False),
+    Column("verifier", LargeBinary),
 )
 
 _SPELT = {"left": "tries_left", "round": "blocks", "blocked_until_ms": "blocked_until_at"}

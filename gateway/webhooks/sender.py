@@ -19,10 +19,10 @@ from gateway.core.errors import Problem
 from gateway.core.events import AuditWord, Fact, Journal
 from gateway.core.secrets import RandomSource
 from gateway.core.transaction import Transaction
+from gateway.outbound import AddressRefused, PublicResolver, check_url
 from gateway.storage.engine import Storage
 from gateway.storage.schema import to_millis
 from gateway.webhooks import store
-from gateway.webhooks.addresses import AddressRefused, PublicResolver, check_url
 from gateway.webhooks.models import (
     BACKOFF_SECONDS,
     CLAIM_SECONDS,

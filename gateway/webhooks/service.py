@@ -13,10 +13,10 @@ from gateway.core.events import AuditWord, Fact, Journal
 from gateway.core.ids import ID_BYTES, encode_id
 from gateway.core.secrets import RandomSource, Secret
 from gateway.core.transaction import Transaction
+from gateway.outbound import check_url
 from gateway.storage.engine import Storage
 from gateway.storage.schema import to_millis
 from gateway.webhooks import store
-from gateway.webhooks.addresses import check_url
 from gateway.webhooks.models import MAX_ENDPOINTS, Delivery, DeliveryState, Endpoint
 
 SECRET_BYTES = 32

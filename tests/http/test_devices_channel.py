@@ -247,9 +247,9 @@ async def test_phone_hears_of_a_change_at_the_end_of_first_contact(
 ) -> None:
     run_open = BindingDesk.run_open
 
-    async def change_then_run(self: BindingDesk, channel: Any, ref: Any) -> None:
+    async def change_then_run(self: BindingDesk, channel: Any, ref: Any, *, lang: Any) -> None:
         await change(kit, ref.binding_id, "suspend")
-        await run_open(self, channel, ref)
+        await run_open(self, channel, ref, lang=lang)
 
     monkeypatch.setattr(BindingDesk, "run_open", change_then_run)
     _, channel = await bind(kit, kit.phone())

@@ -129,6 +129,7 @@ class Seeder:
             oprf_blob=bytes(64),
             oprf_public=public,
             pin_key=public,
+            verifier=None,
             version=1,
         )
 

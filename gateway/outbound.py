@@ -1,5 +1,6 @@
-"""Which addresses a webhook may reach. In production: https, no user information, and only addresses that are public,
-checked on what the name resolves to at the moment of connecting, so that a name cannot change in between (T20)."""
+"""Which addresses outside the gateway may be called: those of webhooks and of push services. In production: https, no
+user information, and only addresses that are public, checked on what the name resolves to at the moment of connecting,
+so that a name cannot change in between (T20, T42)."""
 
 import ipaddress
 import socket

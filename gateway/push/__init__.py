@@ -1,0 +1,1 @@
+"""Wake-ups of bound phones by Web Push."""

@@ -1,0 +1,40 @@
+"""Wake-ups on the phone's channel: the gateway's key when it opens, a subscription, its end. A `ChannelPart`."""
+
+from typing import Any, ClassVar
+
+from gateway.http.parts import ChannelContext
+from gateway.protocol import messages
+from gateway.protocol.errors import OutOfTurn
+from gateway.protocol.wiretypes import Bytes65
+from gateway.push.service import PushService
+
+
+class PushPart:
+    """One for the process."""
+
+    handles: ClassVar[tuple[type[Any], ...]] = (messages.PushSubscribe, messages.PushUnsubscribe)
+
+    def __init__(self, *, service: PushService, public_key: bytes) -> None:
+        """`public_key` is the VAPID key, 65 bytes."""
+        self._service = service
+        self._public_key = Bytes65(public_key)
+
+    async def opened(self, context: ChannelContext) -> None:
+        """Tell the key, and whether there is a subscription."""
+        subscribed = await self._service.is_subscribed(context.ref)
+        await context.tell(messages.PushKey(key=self._public_key, subscribed=subscribed))
+
+    async def answer(self, context: ChannelContext, message: Any) -> messages.GatewayMessage:
+        """Answer one message. Raises OutOfTurn, Problem(INVALID_REQUEST) for an endpoint that may not be called,
+        HsmError."""
+        match message:
+            case messages.PushSubscribe():
+                await self._service.subscribe(
+                    context.ref, endpoint=message.endpoint, p256dh=message.p256dh, auth=message.auth
+                )
+                return messages.PushSubscribed(subscribed=True)
+            case messages.PushUnsubscribe():
+                await self._service.unsubscribe(context.ref)
+                return messages.PushSubscribed(subscribed=False)
+            case _:
+                raise OutOfTurn("not a message of wake-ups")
