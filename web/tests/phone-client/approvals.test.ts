@@ -203,10 +203,22 @@ describe("an answer", () => {
     expect(channel.connected).toBe(true);
   });
 
-  it("that ends the request as wrong is told even when all phones hear of it first", async () => {
+  it("that ends the request as wrong is told as wrong even when all phones hear of it first", async () => {
     const { world, channel, ask } = await asked(PAYMENT, { left: 1 });
     world.gateway.desk.tellsAllFirst = true;
-    await expect(channel.answer(ask.id, { decision: "approve", pin: OTHER_PIN })).rejects.toMatchObject({ code: "approval-ended", next: "ask-again", details: { state: "failed" } });
+    const settled = once(channel, "settled");
+    await expect(channel.answer(ask.id, { decision: "approve", pin: OTHER_PIN })).rejects.toMatchObject({ code: "answer-wrong", next: "ask-again", details: { left: 0 } });
+    expect(await settled).toEqual({ id: ask.id, state: "failed" });
+    await channel.ping();
+    expect(channel.connected).toBe(true);
+  });
+
+  it("to a request that failed on another phone is told of that", async () => {
+    const { world, channel, request, ask } = await asked(PAYMENT);
+    world.gateway.desk.tellsAllFirst = true;
+    request.state = "failed";
+    const ended = { code: "approval-ended", next: "ask-again", details: { state: "failed" } };
+    await expect(channel.answer(ask.id, { decision: "refuse" })).rejects.toMatchObject(ended);
     await channel.ping();
     expect(channel.connected).toBe(true);
   });

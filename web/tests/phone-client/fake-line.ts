@@ -9,6 +9,8 @@ export class Hangup extends Error {}
 
 /** One connection of the scripted gateway. */
 export class Line {
+  #turn: Promise<unknown> = Promise.resolve();
+
   constructor(
     readonly gateway: { readonly heard: string[]; lose(fault: string): void },
     readonly socket: MemorySocket,
@@ -23,7 +25,14 @@ export class Line {
     return message;
   }
 
-  async say(message: Json): Promise<void> {
+  /** One after the other: what is encrypted first is sent first. */
+  say(message: Json): Promise<void> {
+    const said = this.#turn.then(() => this.#say(message));
+    this.#turn = said.catch(() => undefined);
+    return said;
+  }
+
+  async #say(message: Json): Promise<void> {
     const frame = await this.session.encrypt(utf8(JSON.stringify(message)));
     this.gateway.lose(`after ${String(message["t"])}`);
     this.socket.send(frame);

@@ -3,8 +3,8 @@
  * the device's own proof beside them. All of it is bound to the connection's h, so a lost answer is made anew on the next.
  */
 import { answerInput, approvalPinInput, biometricChallenge } from "../protocol/approval";
-import { type Bytes, fromBase64Url } from "../protocol/bytes";
-import type { PhoneMessage } from "../protocol/messages";
+import { type Bytes, equalBytes, fromBase64Url } from "../protocol/bytes";
+import type { GatewayMessageOf, PhoneMessage } from "../protocol/messages";
 import type { ChannelPin } from "./channel-pin";
 import type { Conversation } from "./conversation";
 import type { PlatformCredentials } from "./credentials";
@@ -73,8 +73,7 @@ export async function sendAnswer(
   const proof = await prove(context, answer, signed);
   const signature = await signByPhone(record, signed);
   const message: AnswerMessage = { t: "answer", id, decision, factor, number, signature, ...proof.members };
-  // Over already, or by this very answer: the gateway may tell all phones before it answers this one.
-  const reply = await conversation.requestOf(id, message, "answered", "settled", "answer-wrong");
+  const reply = await conversation.requestWhere(message, ["answered", "settled", "answer-wrong"], answersTo(id));
   if (factor === "pin") {
     if (reply.t !== "answer-wrong" && reply.state === "approved") context.pin.restore();
     else context.pin.spend(proof.pinLeft);
@@ -82,6 +81,22 @@ export async function sendAnswer(
   if (reply.t !== "answer-wrong") return reply.state;
   const { left, until, bank, last } = reply;
   throw new PhoneClientError("answer-wrong", { left, until: until === null ? null : toLocal(until), bank, last });
+}
+
+type Reply = GatewayMessageOf<"answered" | "settled" | "answer-wrong">;
+
+/**
+ * The gateway may tell all phones of an end before it answers this one, and then that end will do; but that a request has
+ * failed may be this very answer's doing, of which `answer-wrong` says more. If it was another phone's, it is said twice.
+ */
+function answersTo(id: Bytes): (reply: Reply) => boolean {
+  let hasFailed = false;
+  return (reply) => {
+    if (!equalBytes(reply.id, id)) return false;
+    const isNews = !hasFailed && reply.t === "settled" && reply.state === "failed";
+    hasFailed ||= isNews;
+    return !isNews;
+  };
 }
 
 interface Proved {

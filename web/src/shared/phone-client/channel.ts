@@ -243,7 +243,7 @@ export class OpenChannel extends Emitter<ChannelEvents> implements Channel {
         this.#approvals.onSettled(message);
         return;
       case "answer-wrong":
-        // That the request is over was heard first, and told.
+        // The request's end was heard first, and told.
         return;
       case "unread":
         this.#inbox.onUnread(message.count);

@@ -3,7 +3,7 @@
  * hands everything else to its owner, and ends at the first thing that is not as the specification says. First contact
  * and channel own one each.
  */
-import { type Bytes, copyBytes, equalBytes, wipe } from "../protocol/bytes";
+import { copyBytes, wipe } from "../protocol/bytes";
 import { decodeGatewayMessage, encodePhoneMessage, type GatewayMessage, type GatewayMessageOf, type GatewayTag, type PhoneMessage } from "../protocol/messages";
 import type { Session } from "../protocol/session";
 import type { FrameSocket, PhoneEnvironment } from "./environment";
@@ -68,9 +68,13 @@ export class Conversation {
     return this.#exchange(message, (answer) => hasTag(answer, tags));
   }
 
-  /** Likewise, where only what is said of one id is the answer. */
-  requestOf<T extends GatewayTag>(id: Bytes, message: PhoneMessage, ...tags: readonly T[]): Promise<GatewayMessageOf<T>> {
-    return this.#exchange(message, (answer) => hasTag(answer, tags) && "id" in answer && equalBytes(answer.id, id));
+  /** Likewise, where not every message of these tags is the answer. */
+  requestWhere<T extends GatewayTag>(
+    message: PhoneMessage,
+    tags: readonly T[],
+    holds: (answer: GatewayMessageOf<T>) => boolean,
+  ): Promise<GatewayMessageOf<T>> {
+    return this.#exchange(message, (answer) => hasTag(answer, tags) && holds(answer as GatewayMessageOf<T>));
   }
 
   #exchange<T extends GatewayMessage>(message: PhoneMessage, answers: (answer: GatewayMessage) => boolean): Promise<T> {
