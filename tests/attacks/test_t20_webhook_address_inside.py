@@ -17,7 +17,7 @@ from attack_kit import bind_phone
 from gateway_kit import GatewayKit
 
 from gateway.webhooks import sender
-from gateway.webhooks.addresses import AddressRefused, PublicResolver, check_host
+from gateway.outbound import AddressRefused, PublicResolver, check_host
 
 PUBLIC = "93.184.215.14"
 INSIDE = [

@@ -6,7 +6,7 @@ import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from gateway.core.errors import Problem
-from gateway.webhooks.addresses import AddressRefused, PublicResolver, check_url
+from gateway.outbound import AddressRefused, PublicResolver, check_url
 
 
 @pytest.mark.parametrize(
