@@ -8,6 +8,7 @@
 Steps (4) to (7) fail alike, with one answer that does not say which (PSD2 RTS article 4(3)(a)); all are run, whichever
 fails. What is wrong costs a try of the request and one of the phone, durably, before it is told."""
 
+import contextlib
 from dataclasses import dataclass
 from dataclasses import replace as replace_data
 from typing import ClassVar
@@ -138,6 +139,8 @@ class AnswerService:
         if not approval.is_over and self._approvals.now_ms() >= approval.expires_at:
             approval = await self._approvals.expire(approval.id)
         if approval.is_over:  # (2)
+            if evaluation is not None:
+                await self._prove_pin(ref, message, approval, handshake_hash, evaluation)
             return _outcome(approval, ref, message)
         if message.decision == "approve" and asked.counter.is_blocked_at(self._approvals.now_ms()):  # (3)
             return Wrong(approval, asked.counter, self._is_last(asked.counter))
@@ -184,14 +187,7 @@ class AnswerService:
             is_right &= message.number == approval.number  # (5)
         else:
             is_right &= message.number is None
-        signed = answer_input(
-            approval.statement,
-            decision=message.decision,
-            factor=message.factor,
-            number=message.number,
-            binding_id=decode_id("bnd", ref.binding_id),
-            handshake_hash=handshake_hash,
-        )
+        signed = _signed(ref, message, approval, handshake_hash)
         is_right &= _signs(asked.phone.signing_key, message.signature, signed)  # (6)
         pin, checked = None, None  # (7)
         if message.factor == "pin":
@@ -232,6 +228,22 @@ class AnswerService:
         except ProtocolError:
             return None
         return PinProof(nonce=Bytes16(evaluation.nonce), key=Bytes65(evaluation.pin_key), signature=signature)
+
+    async def _prove_pin(
+        self,
+        ref: BindingRef,
+        message: messages.Answer,
+        approval: Approval,
+        handshake_hash: bytes,
+        evaluation: PinEvaluation,
+    ) -> None:
+        """An answer that comes again, or too late, decides nothing; but it took a try of the PIN, and a right PIN gets
+        it back."""
+        signed = _signed(ref, message, approval, handshake_hash)
+        is_right = self._check_pin(message, signed, handshake_hash, evaluation) is not None
+        settle = self._pins.restore if is_right else self._pins.tell_wrong
+        with contextlib.suppress(ProtocolError):  # the PIN was changed meanwhile
+            await self._storage.write(lambda tx: settle(tx, ref, evaluation))
 
     async def _check_biometric(
         self, ref: BindingRef, message: messages.Answer, signed: bytes
@@ -356,6 +368,17 @@ class AnswerService:
     def _is_last(self, counter: Counter) -> bool:
         is_the_banks = counter.is_blocked and counter.blocked_until_ms is None
         return not is_the_banks and is_next_block_final(counter, self.policy)
+
+
+def _signed(ref: BindingRef, message: messages.Answer, approval: Approval, handshake_hash: bytes) -> bytes:
+    return answer_input(
+        approval.statement,
+        decision=message.decision,
+        factor=message.factor,
+        number=message.number,
+        binding_id=decode_id("bnd", ref.binding_id),
+        handshake_hash=handshake_hash,
+    )
 
 
 def _signs(key: bytes, signature: bytes, signed: bytes) -> bool:
