@@ -160,9 +160,9 @@ class AnswerService:
         phone = self._phones.find(tx, tenant_id=ref.tenant_id, binding_id=ref.binding_id)
         if approval is None or phone is None or phone.state != "active":
             return None
-        if (approval.tenant_id, approval.user) != (ref.tenant_id, ref.user) or not approval.is_online:
+        if (approval.tenant_id, approval.user) != (ref.tenant_id, ref.user):
             return None
-        if approval.binding_id not in (None, ref.binding_id):
+        if not approval.is_for(ref.binding_id):
             return None
         ids = [ref.binding_id]
         enrolled = self._biometrics.enrolled(tx, tenant_id=ref.tenant_id, binding_ids=ids)

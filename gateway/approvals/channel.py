@@ -90,7 +90,7 @@ class ApprovalPart:
                 now_ms=now_ms,
                 life_ms=LONGEST_LIFE_S * 1000,
             )
-            mine = [each for each in pending if is_for(each, ref)]
+            mine = [each for each in pending if each.is_for(ref.binding_id)]
             if not mine:
                 return []
             enrolled = self._biometrics.enrolled(tx, tenant_id=ref.tenant_id, binding_ids=[ref.binding_id])
@@ -154,7 +154,7 @@ class ApprovalPart:
                 limit=MAX_PAGE + 1,
             )
 
-        found = [each for each in await self._storage.read(unit) if is_for(each, ref)]
+        found = await self._storage.read(unit)
         shown: list[messages.PastApproval] = []
         size = 0
         for approval in found[:MAX_PAGE]:
@@ -202,7 +202,7 @@ class ApprovalPart:
         if approval is None or approval.is_over:
             return
         for context in contexts:
-            if is_for(approval, context.ref):
+            if approval.is_for(context.ref.binding_id):
                 has_biometric = context.ref.binding_id in enrolled
                 await context.tell(_ask(approval, has_biometric=has_biometric, now_ms=now_ms))
 
@@ -210,11 +210,6 @@ class ApprovalPart:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def is_for(approval: Approval, ref: BindingRef) -> bool:
-    """Whether a request of this phone's customer asks this phone on its channel."""
-    return approval.is_online and approval.binding_id in (None, ref.binding_id)
 
 
 def _ask(approval: Approval, *, has_biometric: bool, now_ms: int) -> messages.Ask:

@@ -67,10 +67,11 @@ class Via(StrEnum):
 
 
 class Approval(msgspec.Struct, frozen=True, kw_only=True):
-    """One request. `statement` is what the customer reads and signs; `binding_id` the one phone that is asked (None:
-    all of the customer's). `number` is on the desktop, `numbers` what the phone offers. `answered_by`, `factor`, `via`,
-    `proof` (encoded, `gateway.protocol.proof`) and `answered_at` are those of the answer that counts. `served` says
-    that an approved request has allowed a further phone. Times are Unix milliseconds."""
+    """One request. `statement` is what the customer reads and signs; `binding_id` the one phone that the bank named
+    (None: all of the customer's), `asked` those that may answer. `number` is on the desktop, `numbers` what the phone
+    offers. `answered_by`, `factor`, `via`, `proof` (encoded, `gateway.protocol.proof`) and `answered_at` are those of
+    the answer that counts. `served` says that an approved request has allowed a further phone. Times are Unix
+    milliseconds."""
 
     id: str
     tenant_id: str
@@ -85,6 +86,7 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True):
     number: int | None
     numbers: tuple[int, ...]
     binding_id: str | None
+    asked: tuple[str, ...]
     tries_left: int
     created_at: int
     expires_at: int
@@ -100,6 +102,10 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True):
     def is_over(self) -> bool:
         """Whether nothing can change any more."""
         return self.state in OVER
+
+    def is_for(self, binding_id: str) -> bool:
+        """Whether a phone is asked on its channel."""
+        return self.is_online and binding_id in self.asked
 
 
 class StepRefused(Exception):

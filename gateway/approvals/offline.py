@@ -119,7 +119,8 @@ class OfflineService:
         order = ApprovalOrder(approval.tenant_id, approval.user, fields, approval.binding_id)
         kind = next(each for each in DEFAULTS if each == approval.type)
         policy = store.find_policies(tx, approval.tenant_id).get(kind) or DEFAULTS[kind]
-        return self._approvals.who_may_answer(tx, order, policy, self._approvals.now_ms())
+        found = self._approvals.who_may_answer(tx, order, policy, self._approvals.now_ms())
+        return [phone for phone in found if phone.id in approval.asked]
 
     async def answer(self, *, tenant_id: str, approval_id: str, digits: str) -> Approval:
         """Take the digits that the customer typed. Raises Problem(OFFLINE_ANSWER_WRONG, left=…) after taking a try,

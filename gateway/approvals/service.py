@@ -157,6 +157,7 @@ class ApprovalService:
                 number=number,
                 numbers=numbers,
                 binding_id=order.binding_id,
+                asked=tuple(phone.id for phone in asked.phones),
                 tries_left=TRIES if match == "none" else 1,
                 created_at=now_ms,
                 expires_at=(created_s + life_s) * 1000,
@@ -175,7 +176,7 @@ class ApprovalService:
                 self._wakes.wake(
                     tx,
                     tenant_id=order.tenant_id,
-                    binding_ids=[phone.id for phone in asked.phones],
+                    binding_ids=approval.asked,
                     cause=approval.id,
                     expires_at=approval.expires_at,
                 )

@@ -48,6 +48,7 @@ approvals = Table(
     Column("number", SmallInteger),
     Column("numbers", String(8), nullable=False),
     Column("binding_id", IdText),
+    Column("asked", Text, nullable=False),
     Column("tries_left", SmallInteger, nullable=False),
     Column("created_at", Millis, nullable=False),
     Column("expires_at", Millis, nullable=False),
@@ -199,6 +200,7 @@ def _row(approval: Approval) -> dict[str, Any]:
     values["state"] = approval.state.value
     values["factors"] = approval.factors.value
     values["numbers"] = " ".join(str(number) for number in approval.numbers)
+    values["asked"] = " ".join(approval.asked)
     values["via"] = None if approval.via is None else approval.via.value
     values[_OPEN] = None if approval.is_over else approval.expires_at
     return values
@@ -210,6 +212,7 @@ def _approval(row: Mapping[str, Any]) -> Approval:
     values["state"] = ApprovalState(values["state"])
     values["factors"] = Factors(values["factors"])
     values["numbers"] = tuple(int(number) for number in values["numbers"].split())
+    values["asked"] = tuple(values["asked"].split())
     values["via"] = None if values["via"] is None else Via(values["via"])
     return Approval(**values)
 

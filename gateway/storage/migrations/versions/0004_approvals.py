@@ -48,6 +48,7 @@ def _create_approvals() -> None:
         sa.Column("number", sa.SmallInteger(), nullable=True),
         sa.Column("numbers", sa.String(length=8), nullable=False),
         sa.Column("binding_id", sa.String(length=40), nullable=True),
+        sa.Column("asked", sa.Text(), nullable=False),
         sa.Column("tries_left", sa.SmallInteger(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("expires_at", sa.BigInteger(), nullable=False),
