@@ -26,7 +26,7 @@ class PushPart:
 
     async def answer(self, context: ChannelContext, message: Any) -> messages.GatewayMessage:
         """Answer one message. Raises OutOfTurn, Problem(INVALID_REQUEST) for an endpoint that may not be called,
-        HsmError."""
+        `InvalidPoint`, HsmError."""
         match message:
             case messages.PushSubscribe():
                 await self._service.subscribe(

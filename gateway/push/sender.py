@@ -1,9 +1,13 @@
 """Sends wake-ups: Web Push (RFC 8030) with an opaque payload that is the same for all, encrypted for the phone (RFC
-8291) and signed by the gateway (RFC 8292). One task a process; rows are claimed in the database, so nodes share the work. A
-wake-up is tried again only when the push service surely took nothing; a phone that is not woken gets all on opening."""
+8291) and signed by the gateway (RFC 8292). One task a process; rows are claimed in the database, so nodes share the
+work. A wake-up is tried again only when the push service surely took nothing; a phone that is not woken gets all on
+opening."""
 
 import asyncio
 import contextlib
+import math
+from dataclasses import replace
+from email.utils import parsedate_to_datetime
 
 import aiohttp
 import http_ece
@@ -27,9 +31,10 @@ IDLE_S = 30.0
 KEPT_S = 3_600
 """How long wake-ups are kept after their cause has ended."""
 PAYLOAD = b"{}"
-LONGEST_RETRY_S = 300
+LONGEST_WAIT_S = 86_400
 _GONE = frozenset({404, 410})
-_AGAIN = frozenset({429, 500, 502, 503, 504})
+_AGAIN = frozenset({429, 503})
+"""What RFC 8030 and RFC 9110 answer before a message is taken; after any other failure it may have been."""
 _log = structlog.get_logger("push")
 
 
@@ -61,7 +66,11 @@ class PushSender:
     async def run(self) -> None:
         """Send until cancelled; a failing database is waited for."""
         resolver: AbstractResolver | None = None if self._is_inside_allowed else PublicResolver()
-        connector = aiohttp.TCPConnector(resolver=resolver, limit=BATCH, ttl_dns_cache=0, use_dns_cache=False)
+        # A connection each: one kept open that the other side has just closed would leave it unknown whether a wake-up
+        # arrived, and so lose it.
+        connector = aiohttp.TCPConnector(
+            resolver=resolver, limit=BATCH, ttl_dns_cache=0, use_dns_cache=False, force_close=True
+        )
         timeout = aiohttp.ClientTimeout(total=self._timeout_s)
         async with aiohttp.ClientSession(connector=connector, timeout=timeout) as http:
             try:
@@ -120,16 +129,7 @@ class PushSender:
         next_ms = now_ms + wait_s * 1000
         if event is WakeEvent.AGAIN and next_ms >= claimed.expires_at:
             event = WakeEvent.GIVE_UP
-        sending = Wake(
-            cause=claimed.cause,
-            binding_id=claimed.binding_id,
-            tenant_id=claimed.tenant_id,
-            state=WakeState.SENDING,
-            attempts=attempts,
-            next_at=claimed.next_at,
-            expires_at=claimed.expires_at,
-            created_at=claimed.created_at,
-        )
+        sending = replace(claimed, state=WakeState.SENDING, attempts=attempts)
         await self._storage.write(
             lambda tx: store.move(tx, sending, event, attempts=attempts, next_ms=next_ms)
         )
@@ -154,10 +154,13 @@ class PushSender:
                 check_url(endpoint, is_inside_allowed=False)
             async with http.post(endpoint, data=body, headers=headers, allow_redirects=False) as answer:
                 return await self._judge(wake, attempts, answer)
-        except (AddressRefused, Problem):
+        except Problem:
             await self._service.expire(wake)
             return WakeEvent.GIVE_UP, 0
-        except aiohttp.ClientConnectorError:
+        except aiohttp.ClientConnectorError as error:
+            if isinstance(error.os_error, AddressRefused):
+                await self._service.expire(wake)
+                return WakeEvent.GIVE_UP, 0
             return self._again(attempts, None)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             # The push service may have taken it: it is not sent again.
@@ -181,9 +184,20 @@ class PushSender:
         if attempts >= self._attempts:
             return WakeEvent.GIVE_UP, 0
         wait_s = BACKOFF_S[min(attempts, len(BACKOFF_S)) - 1]
-        if retry_after is not None and retry_after.isascii() and retry_after.isdigit():
-            wait_s = min(max(wait_s, int(retry_after[:6])), LONGEST_RETRY_S)
-        return WakeEvent.AGAIN, wait_s
+        return WakeEvent.AGAIN, max(wait_s, read_retry_after(retry_after, now=self._clock.now()))
+
+
+def read_retry_after(text: str | None, *, now: float) -> int:
+    """Return the seconds that a Retry-After field asks for (RFC 9110 section 10.2.3), a day at most; 0 for none."""
+    if text is None:
+        return 0
+    if text.isascii() and text.isdigit():
+        return min(int(text[:6]), LONGEST_WAIT_S)
+    try:
+        moment = parsedate_to_datetime(text).timestamp()
+    except (ValueError, OverflowError):
+        return 0
+    return min(max(0, math.ceil(moment - now)), LONGEST_WAIT_S)
 
 
 def encrypt(payload: bytes, *, p256dh: bytes, auth: bytes) -> bytes:

@@ -9,6 +9,7 @@ from gateway.core.clock import Clock
 from gateway.core.events import AuditWord, Fact, Journal
 from gateway.core.subjects import BindingRef
 from gateway.core.transaction import Transaction
+from gateway.protocol.keys import parse_point
 from gateway.push import store
 from gateway.push.models import A_MINUTE, Subscription, Wake, WakeState
 from gateway.storage.engine import Storage
@@ -47,8 +48,9 @@ class PushService:
 
     async def subscribe(self, ref: BindingRef, *, endpoint: str, p256dh: bytes, auth: bytes) -> None:
         """Take a phone's subscription, in the place of an older one. Raises Problem(INVALID_REQUEST) for an endpoint
-        that may not be called, HsmError."""
+        that may not be called, `InvalidPoint` for a point that is not on the curve, HsmError."""
         self._check_url(endpoint)
+        parse_point(p256dh)
         subscription = Subscription(
             binding_id=ref.binding_id,
             tenant_id=ref.tenant_id,

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import (
     Column,
+    Executable,
     Index,
     LargeBinary,
     SmallInteger,
@@ -16,6 +17,7 @@ from sqlalchemy import (
     func,
     select,
 )
+from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.core.transaction import Transaction
 from gateway.push.models import TRANSITIONS, Subscription, Wake, WakeEvent, WakeState
@@ -57,11 +59,14 @@ _insert = subscriptions.insert()
 _subscribed = select(_s.binding_id).where(
     _s.binding_id.in_(bindparam("b_ids", expanding=True)), _s.tenant_id == bindparam("b_tenant")
 )
-_known = select(_w.cause).where(*_one)
 _recent = select(func.count()).where(
     _w.binding_id == bindparam("b_binding"), _w.created_at > bindparam("b_since")
 )
-_insert_wake = wakes.insert()
+_insert_wake: dict[str, Executable] = {
+    "sqlite": sqlite.insert(wakes).on_conflict_do_nothing(),
+    # Without the option SQLAlchemy does not keep an INSERT's row count.
+    "postgresql": postgresql.insert(wakes).on_conflict_do_nothing().execution_options(preserve_rowcount=True),
+}
 _due = (
     select(wakes)
     .where(_w.state == WakeState.WAITING.value, _w.next_at <= bindparam("b_now"))
@@ -105,14 +110,11 @@ def find_subscribed(tx: Transaction, *, tenant_id: str, binding_ids: Sequence[st
 def add_wake(tx: Transaction, wake: Wake, *, since_ms: int, most: int) -> bool:
     """Store a wake-up, unless there is one for its cause already or the phone has had `most` since that moment; say
     whether it was stored."""
-    names = {"b_cause": wake.cause, "b_binding": wake.binding_id}
-    if tx.execute(_known, names).first() is not None:
-        return False
     if tx.execute(_recent, {"b_binding": wake.binding_id, "b_since": since_ms}).scalar_one() >= most:
         return False
     row = {name: getattr(wake, name) for name in Wake.__slots__}
-    tx.execute(_insert_wake, row | {"state": wake.state.value})
-    return True
+    statement = _insert_wake[tx.connection.dialect.name]
+    return tx.execute(statement, row | {"state": wake.state.value}).rowcount == 1
 
 
 def _wake(row: Mapping[str, Any]) -> Wake:

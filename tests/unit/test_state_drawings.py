@@ -12,6 +12,7 @@ import gateway
 from gateway.activation import models as activation
 from gateway.devices import models as devices
 from gateway.pin import models as pin
+from gateway.push import models as push
 from gateway.webhooks import models as webhooks
 
 ROOT = Path(gateway.__file__).parent
@@ -21,6 +22,7 @@ TABLES: dict[str, tuple[Mapping[tuple[Any, Any], Any], type[StrEnum], type[StrEn
     "activation": (activation.TRANSITIONS, activation.ActivationState, activation.ActivationEvent),
     "devices": (devices.TRANSITIONS, devices.BindingState, devices.BindingEvent),
     "pin": (pin.TRANSITIONS, pin.PinState, pin.PinEvent),
+    "push": (push.TRANSITIONS, push.WakeState, push.WakeEvent),
     "webhooks": (webhooks.TRANSITIONS, webhooks.DeliveryState, webhooks.DeliveryEvent),
 }
 
