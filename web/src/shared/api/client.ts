@@ -4,7 +4,7 @@
  */
 import { ApiError } from "./problem.js";
 import { ServerClock } from "./server-clock.js";
-import type { Activation, Binding, CodeForm, CodeView, Page } from "./types.js";
+import type { Activation, Approval, Binding, CodeForm, CodeView, InboxMessage, InboxPage, OfflineCode, Page } from "./types.js";
 
 export interface ClientOptions {
   /** The gateway's origin, without a trailing slash; empty for the page's own. */
@@ -63,6 +63,33 @@ export class GatewayClient {
       cursor = page.next_cursor;
     } while (cursor !== null);
     return all;
+  }
+
+  approval(id: string, signal?: AbortSignal): Promise<Approval> {
+    return this.#call("GET", `/api/v1/approvals/${encodeURIComponent(id)}`, { signal });
+  }
+
+  cancelApproval(id: string): Promise<Approval> {
+    return this.#call("POST", `/api/v1/approvals/${encodeURIComponent(id)}/cancel`, { body: {} });
+  }
+
+  offlineCode(id: string, form: CodeForm, binding: string | null, signal?: AbortSignal): Promise<OfflineCode> {
+    const body = binding === null ? { form } : { form, binding };
+    return this.#call("POST", `/api/v1/approvals/${encodeURIComponent(id)}/offline-code`, { body, signal });
+  }
+
+  offlineAnswer(id: string, code: string): Promise<Approval> {
+    return this.#call("POST", `/api/v1/approvals/${encodeURIComponent(id)}/offline-answer`, { body: { code } });
+  }
+
+  /** Returns a page of the bank's messages, newest first. */
+  inbox(cursor: string | null, signal?: AbortSignal): Promise<InboxPage> {
+    const query = cursor === null ? "" : `&cursor=${encodeURIComponent(cursor)}`;
+    return this.#call("GET", `/api/v1/messages?limit=20${query}`, { signal });
+  }
+
+  markRead(id: string): Promise<InboxMessage> {
+    return this.#call("POST", `/api/v1/messages/${encodeURIComponent(id)}/read`, { body: {} });
   }
 
   rename(id: string, name: string): Promise<Binding> {

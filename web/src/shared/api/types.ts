@@ -67,6 +67,57 @@ export interface Binding {
   readonly pin: { readonly blocked: boolean; readonly blocked_until: string | null };
 }
 
+export type ApprovalState = "pending" | "approved" | "refused" | "reported" | "failed" | "expired" | "cancelled";
+export type ApprovalType = "login" | "payment" | "contact" | "free" | "device";
+
+/** A request for approval. `number` is to be compared with the phone, while the request waits. */
+export interface Approval {
+  readonly id: string;
+  readonly user: string;
+  readonly type: ApprovalType;
+  readonly fields: Readonly<Record<string, string>>;
+  readonly state: ApprovalState;
+  readonly number: number | null;
+  readonly number_match: "none" | "choose" | "type";
+  readonly created_at: string;
+  readonly expires_at: string;
+  readonly answered_at: string | null;
+  readonly binding: string | null;
+  readonly tries_left: number;
+  readonly online: boolean;
+  readonly offline: boolean;
+}
+
+/** A code for a phone without a network, sealed for one phone. */
+export interface OfflineCode {
+  readonly form: CodeForm;
+  readonly svg: string;
+  readonly alt: { readonly fr: string; readonly en: string };
+  readonly link: string;
+  readonly binding: string;
+  readonly name: string;
+  readonly expires_at: string;
+  readonly bindings: readonly { readonly id: string; readonly name: string }[];
+}
+
+export interface InboxText {
+  readonly title: string;
+  readonly body: string;
+}
+
+/** A message of the bank; one language at least. */
+export interface InboxMessage {
+  readonly id: string;
+  readonly texts: { readonly fr?: InboxText | null; readonly en?: InboxText | null };
+  readonly created_at: string;
+  readonly expires_at: string | null;
+  readonly read_at: string | null;
+}
+
+export interface InboxPage extends Page<InboxMessage> {
+  readonly unread: number | null;
+}
+
 export interface Page<T> {
   readonly items: readonly T[];
   readonly next_cursor: string | null;
