@@ -10,27 +10,19 @@ fails. What is wrong costs a try of the request and one of the phone, durably, b
 
 import contextlib
 from dataclasses import dataclass
-from dataclasses import replace as replace_data
 from typing import ClassVar
 
 from msgspec.structs import replace
 
-from gateway.approvals import facts, store
+from gateway.approvals import store
 from gateway.approvals.models import (
     DECISIONS,
     Approval,
     ApprovalEvent,
-    ApprovalState,
     Counter,
     CounterPolicy,
-    Customer,
     Via,
-    after_right,
-    after_unwanted,
-    after_wrong,
-    is_next_block_final,
     next_state,
-    wait_ms,
 )
 from gateway.approvals.policy import factors_of_phone
 from gateway.approvals.ports import (
@@ -43,6 +35,7 @@ from gateway.approvals.ports import (
     Warnings,
 )
 from gateway.approvals.service import ApprovalService
+from gateway.approvals.tally import Tally, Wrong
 from gateway.core.events import Journal
 from gateway.core.ids import decode_id, encode_id
 from gateway.core.subjects import BindingRef
@@ -54,23 +47,6 @@ from gateway.protocol.keys import verify
 from gateway.protocol.proof import PinProof, Proof, encode_proof
 from gateway.protocol.wiretypes import Bytes16, Bytes32, Bytes64, Bytes65
 from gateway.storage.engine import Storage
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How an answer ended: where the request is now, and whether this answer stands there."""
-
-    approval: Approval
-    is_own: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Wrong:
-    """An answer that was not right: the request as it is now, and the phone's count."""
-
-    approval: Approval
-    counter: Counter
-    is_last: bool
 
 
 class PhoneEnded(ProtocolError):
@@ -114,13 +90,17 @@ class AnswerService:
         policy: CounterPolicy | None = None,
     ) -> None:
         self._storage = storage
-        self._journal = journal
         self._approvals = approvals
         self._phones = phones
         self._pins = pins
         self._biometrics = biometrics
-        self._warnings = warnings
-        self.policy = policy or CounterPolicy()
+        self.tally = Tally(
+            journal=journal,
+            approvals=approvals,
+            phones=phones,
+            warnings=warnings,
+            policy=policy or CounterPolicy(),
+        )
 
     async def answer(
         self,
@@ -129,9 +109,9 @@ class AnswerService:
         *,
         handshake_hash: bytes,
         evaluation: PinEvaluation | None,
-    ) -> Outcome | Wrong | None:
-        """Take an answer; None when this phone was asked nothing of that id. `evaluation` is the PIN's that waits for
-        its proof. Raises Problem, HsmError."""
+    ) -> Approval | Wrong | None:
+        """Take an answer; return where the request is now, or None when this phone was asked nothing of that id.
+        `evaluation` is the PIN's that waits for its proof. Raises Problem, HsmError."""
         asked = await self._storage.read(lambda tx: self._find(tx, ref, message))
         if asked is None:
             return None
@@ -141,9 +121,11 @@ class AnswerService:
         if approval.is_over:  # (2)
             if evaluation is not None:
                 await self._prove_pin(ref, message, approval, handshake_hash, evaluation)
-            return _outcome(approval, ref, message)
+            return approval
         if message.decision == "approve" and asked.counter.is_blocked_at(self._approvals.now_ms()):  # (3)
-            return Wrong(approval, asked.counter, self._is_last(asked.counter))
+            if evaluation is not None:
+                await self._prove_pin(ref, message, approval, handshake_hash, evaluation)
+            return self.tally.blocked(approval, asked.counter)
         given = await self._verify(asked, ref, message, handshake_hash=handshake_hash, evaluation=evaluation)
         if given is not None:
             try:
@@ -194,7 +176,7 @@ class AnswerService:
             pin = self._check_pin(message, signed, handshake_hash, evaluation)
             is_right &= pin is not None
         elif message.factor == "biometric":
-            checked = await self._check_biometric(ref, message, signed) if is_right else None
+            checked = await self._check_biometric(ref, message, signed)
             is_right &= checked is not None
         if not is_right:
             return None
@@ -255,16 +237,18 @@ class AnswerService:
         except ProtocolError:
             return None
 
-    def _settle(self, tx: Transaction, ref: BindingRef, message: messages.Answer, given: _Given) -> Outcome:
-        """Step (8), in one transaction. Raises ProtocolError kinds."""
+    def _settle(
+        self, tx: Transaction, ref: BindingRef, message: messages.Answer, given: _Given
+    ) -> Approval | Wrong:
+        """Step (8), in one transaction. Raises ProtocolError kinds, Problem(NO_PHONE)."""
         approval = store.find(tx, encode_id("apr", message.id), is_locked=True)
         if approval is None:
             raise PhoneEnded("the request was erased meanwhile")
         if approval.is_over:
-            return _outcome(approval, ref, message)
+            return approval
         now_ms = self._approvals.now_ms()
         if now_ms >= approval.expires_at:
-            return Outcome(self._approvals.end(tx, approval, ApprovalEvent.EXPIRE), is_own=False)
+            return self._approvals.end(tx, approval, ApprovalEvent.EXPIRE)
         phone = self._phones.find(tx, tenant_id=ref.tenant_id, binding_id=ref.binding_id)
         if phone is None or phone.state != "active":
             raise PhoneEnded("the phone was suspended or removed meanwhile")
@@ -273,6 +257,11 @@ class AnswerService:
         if given.assertion is not None:
             self._biometrics.accept(tx, ref, given.assertion)
         event = DECISIONS[message.decision]
+        if event is ApprovalEvent.APPROVE:
+            counter = self.tally.find_block(tx, ref)
+            if counter is not None:
+                return self.tally.blocked(approval, counter)
+            self._approvals.asking.check_allowed(tx, phone, approval, now_ms)
         answered = replace(
             approval,
             state=next_state(approval.state, event),
@@ -282,46 +271,8 @@ class AnswerService:
             via=Via.CHANNEL,
             proof=given.proof,
         )
-        self.record(tx, ref, approval, answered, event)
-        return Outcome(answered, is_own=True)
-
-    def record(
-        self, tx: Transaction, ref: BindingRef, old: Approval, answered: Approval, event: ApprovalEvent
-    ) -> None:
-        """Write an answer that counts, with all that hangs on it: the phone's count, what is remembered of the
-        customer, and the fact."""
-        self._approvals.save(tx, old, answered)
-        if event is ApprovalEvent.APPROVE:
-            counter = store.lock_counter(tx, tenant_id=ref.tenant_id, binding_id=ref.binding_id)
-            if counter.wrong or counter.is_blocked or counter.round:
-                store.save_counter(tx, counter, after_right(counter))
-        self._remember(tx, answered, event)
-        self._journal.record(tx, facts.answered(answered, event))
-
-    def _remember(self, tx: Transaction, approval: Approval, event: ApprovalEvent) -> None:
-        """Keep in mind what a customer did not want, and forget it with the next approval."""
-        tenant_id, user = approval.tenant_id, approval.user
-        known = store.find_customer(tx, tenant_id=tenant_id, user=user, is_locked=True)
-        customer = known or Customer(tenant_id, user)
-        now_ms = self._approvals.now_ms()
-        is_login = approval.type == "login"
-        if event is ApprovalEvent.APPROVE:
-            if known is None:
-                return
-            is_reported = known.is_reported and not is_login
-            changed = Customer(tenant_id, user, is_reported=is_reported)
-        else:
-            fatigue = self._approvals.fatigue
-            changed = after_unwanted(customer, event, now_ms=now_ms, policy=fatigue)
-            if event is ApprovalEvent.REPORT and is_login:
-                changed = replace_data(changed, is_reported=True)
-            if changed.unwanted >= fatigue.told_from:
-                until_ms = now_ms + wait_ms(changed, now_ms=now_ms, policy=fatigue)
-                self._journal.record(tx, facts.fatigue(changed, approval, until_ms=until_ms))
-        if changed != known:
-            store.save_customer(tx, changed, is_new=known is None)
-
-    # Wrong answers
+        self.tally.record(tx, ref, approval, answered, event)
+        return answered
 
     def _count_wrong(
         self,
@@ -329,45 +280,15 @@ class AnswerService:
         ref: BindingRef,
         message: messages.Answer,
         evaluation: PinEvaluation | None,
-    ) -> Outcome | Wrong:
+    ) -> Approval | Wrong:
         approval = store.find(tx, encode_id("apr", message.id), is_locked=True)
         if approval is None:
             raise PhoneEnded("the request was erased meanwhile")
         if evaluation is not None:
             self._pins.tell_wrong(tx, ref, evaluation)
         if approval.is_over:
-            return _outcome(approval, ref, message)
-        return self.count_wrong(tx, ref, approval, Via.CHANNEL)
-
-    def count_wrong(self, tx: Transaction, ref: BindingRef, approval: Approval, via: Via) -> Wrong:
-        """Take a try of a locked request and one of the phone, end the one and block the other where that was the last,
-        and tell."""
-        left = approval.tries_left - 1
-        state = approval.state if left > 0 else next_state(approval.state, ApprovalEvent.EXHAUST)
-        counted = replace(approval, tries_left=left, state=state)
-        self._approvals.save(tx, approval, counted)
-        counted = replace(counted, version=approval.version + 1)
-        self._journal.record(tx, facts.wrong(counted, ref, via))
-        if counted.state is ApprovalState.FAILED:
-            self._remember(tx, counted, ApprovalEvent.EXHAUST)
-        return Wrong(counted, *self._block(tx, ref))
-
-    def _block(self, tx: Transaction, ref: BindingRef) -> tuple[Counter, bool]:
-        counter = store.lock_counter(tx, tenant_id=ref.tenant_id, binding_id=ref.binding_id)
-        now_ms = self._approvals.now_ms()
-        fallen = after_wrong(counter, now_ms=now_ms, policy=self.policy)
-        store.save_counter(tx, counter, fallen)
-        is_last = self._is_last(fallen)
-        if fallen.is_blocked and not counter.is_blocked_at(now_ms):
-            self._journal.record(tx, facts.blocked(ref, fallen, is_next_final=is_last))
-            phone = self._phones.find(tx, tenant_id=ref.tenant_id, binding_id=ref.binding_id)
-            if is_last and phone is not None:
-                self._warnings.warn_of_block(tx, ref, phone=phone.name)
-        return fallen, is_last
-
-    def _is_last(self, counter: Counter) -> bool:
-        is_the_banks = counter.is_blocked and counter.blocked_until_ms is None
-        return not is_the_banks and is_next_block_final(counter, self.policy)
+            return approval
+        return self.tally.count_wrong(tx, ref, approval, Via.CHANNEL)
 
 
 def _signed(ref: BindingRef, message: messages.Answer, approval: Approval, handshake_hash: bytes) -> bytes:
@@ -387,10 +308,3 @@ def _signs(key: bytes, signature: bytes, signed: bytes) -> bool:
     except ProtocolError:
         return False
     return True
-
-
-def _outcome(approval: Approval, ref: BindingRef, message: messages.Answer) -> Outcome:
-    """Return where a request stands that is over: the phone's own answer, sent again after its acknowledgement was
-    lost, is not counted anew."""
-    alike = next_state(ApprovalState.PENDING, DECISIONS[message.decision])
-    return Outcome(approval, is_own=approval.answered_by == ref.binding_id and approval.state is alike)

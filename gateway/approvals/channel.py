@@ -9,12 +9,14 @@ import msgspec
 import structlog
 
 from gateway.approvals import store
-from gateway.approvals.answers import AnswerService, Outcome, Wrong
+from gateway.approvals.answers import AnswerService
+from gateway.approvals.asking import find_pending
 from gateway.approvals.models import Approval, ApprovalState
 from gateway.approvals.offline import OfflineService
 from gateway.approvals.policy import factors_of_phone
 from gateway.approvals.ports import Biometrics, PinConversation
-from gateway.approvals.service import LONGEST_LIFE_S, ApprovalService
+from gateway.approvals.service import ApprovalService
+from gateway.approvals.tally import Wrong
 from gateway.core.errors import Problem
 from gateway.core.ids import decode_id, encode_id
 from gateway.core.subjects import BindingRef
@@ -83,13 +85,7 @@ class ApprovalPart:
         ref, now_ms = context.ref, self._approvals.now_ms()
 
         def unit(tx: Transaction) -> list[messages.Ask]:
-            pending = store.find_pending(
-                tx,
-                tenant_id=ref.tenant_id,
-                user=ref.user,
-                now_ms=now_ms,
-                life_ms=LONGEST_LIFE_S * 1000,
-            )
+            pending = find_pending(tx, ref.tenant_id, ref.user, now_ms)
             mine = [each for each in pending if each.is_for(ref.binding_id)]
             if not mine:
                 return []
@@ -121,10 +117,9 @@ class ApprovalPart:
         match outcome:
             case None:
                 raise OutOfTurn("this phone was asked nothing of that id")
-            case Outcome():
-                end = _end(outcome.approval)
-                kind = messages.Answered if outcome.is_own else messages.Settled
-                return kind(id=message.id, state=end)
+            case Approval():
+                # Another phone's answer, or the end of the request, may have come first: the phone compares.
+                return messages.Answered(id=message.id, state=_end(outcome))
             case Wrong():
                 counter = outcome.counter
                 is_blocked = counter.is_blocked_at(self._approvals.now_ms())
@@ -149,7 +144,7 @@ class ApprovalPart:
                 tx,
                 tenant_id=ref.tenant_id,
                 user=ref.user,
-                is_over=True,
+                shown_to=ref.binding_id,
                 before=place,
                 limit=MAX_PAGE + 1,
             )

@@ -12,7 +12,8 @@ from gateway.approvals.policy import Factors
 from gateway.protocol.messages import Decision, Factor, NumberMatch
 
 TRIES = 5
-"""Answers to one request that may be wrong; one alone where a number is matched, since it is a guess of three."""
+"""Answers to one request that may be wrong; on the channel one alone where a number is matched, since it is a guess of
+three."""
 
 
 class ApprovalState(StrEnum):
@@ -150,8 +151,11 @@ class CounterPolicy:
 
 
 def after_wrong(counter: Counter, *, now_ms: int, policy: CounterPolicy) -> Counter:
-    """Return the count with one wrong answer more."""
-    if counter.is_blocked and not counter.is_blocked_at(now_ms):
+    """Return the count with one wrong answer more. While the phone is blocked nothing more is counted: answers that
+    were on their way when the block came do not lead to the next one."""
+    if counter.is_blocked_at(now_ms):
+        return counter
+    if counter.is_blocked:
         counter = replace(counter, is_blocked=False, blocked_until_ms=None, wrong=0)
     wrong = counter.wrong + 1
     if wrong < policy.tries:

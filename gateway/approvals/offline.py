@@ -9,25 +9,25 @@ from dataclasses import dataclass, replace
 from msgspec.structs import replace as replace_struct
 
 from gateway.approvals import facts, store
-from gateway.approvals.answers import AnswerService, Wrong
-from gateway.approvals.models import Approval, ApprovalEvent, Via, next_state
-from gateway.approvals.policy import DEFAULTS
+from gateway.approvals.answers import AnswerService
+from gateway.approvals.models import Approval, ApprovalEvent, ApprovalState, Via, next_state
 from gateway.approvals.ports import Phone, Phones, Pins, Sealing
-from gateway.approvals.service import ApprovalOrder, ApprovalService, over
+from gateway.approvals.service import ApprovalService, over
+from gateway.approvals.tally import Wrong
 from gateway.core.errors import Problem, ProblemCode
 from gateway.core.events import Journal
 from gateway.core.ids import decode_id
 from gateway.core.secrets import RandomSource
 from gateway.core.subjects import BindingRef
 from gateway.core.transaction import Transaction
-from gateway.protocol.approval import parse_statement
 from gateway.protocol.errors import MalformedCode, WrongOfflineAnswer
-from gateway.protocol.offline import MAX_OFFLINE_STATEMENT, OfflineKeys, check_offline_answer, seal_offline
+from gateway.protocol.offline import OfflineKeys, check_offline_answer, seal_offline
 from gateway.protocol.proof import OfflineProof, Proof, encode_proof
 from gateway.protocol.wiretypes import Bytes16, Bytes65
 from gateway.storage.engine import Storage
 
 _KEY = struct.Struct(">I32s")
+_BLOCKED = "this phone is blocked after wrong answers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,8 @@ class OfflineService:
         """Seal a request for one phone: the one that is named, or the customer's first that may answer. Raises
         Problem(NOT_FOUND), Problem(APPROVAL_ENDED), Problem(CONFLICT), Problem(NO_PHONE), HsmError."""
         approval = await self._open(tenant_id=tenant_id, approval_id=approval_id)
-        phones = await self._storage.read(lambda tx: self._candidates(tx, approval))
+        now_ms = self._approvals.now_ms()
+        phones = await self._storage.read(lambda tx: self._approvals.asking.candidates(tx, approval, now_ms))
         phone = next((each for each in phones if binding_id in (None, each.id)), None)
         if phone is None:
             raise Problem(ProblemCode.NO_PHONE, "this customer has no such phone that may answer")
@@ -114,14 +115,6 @@ class OfflineService:
         await self._storage.write(unit)
         return OfflineView(approval, payload, phone, phones)
 
-    def _candidates(self, tx: Transaction, approval: Approval) -> list[Phone]:
-        fields = parse_statement(approval.statement).fields
-        order = ApprovalOrder(approval.tenant_id, approval.user, fields, approval.binding_id)
-        kind = next(each for each in DEFAULTS if each == approval.type)
-        policy = store.find_policies(tx, approval.tenant_id).get(kind) or DEFAULTS[kind]
-        found = self._approvals.who_may_answer(tx, order, policy, self._approvals.now_ms())
-        return [phone for phone in found if phone.id in approval.asked]
-
     async def answer(self, *, tenant_id: str, approval_id: str, digits: str) -> Approval:
         """Take the digits that the customer typed. Raises Problem(OFFLINE_ANSWER_WRONG, left=…) after taking a try,
         Problem(APPROVAL_ENDED), Problem(CONFLICT) when no code was shown or the phone is blocked."""
@@ -140,7 +133,10 @@ class OfflineService:
         except WrongOfflineAnswer:
             raise await self._count_wrong(waiting) from None
         typed = "".join(digit for digit in digits if digit.isdigit())
-        return await self._storage.write(lambda tx: self._settle(tx, waiting, counter, typed))
+        settled = await self._storage.write(lambda tx: self._settle(tx, waiting, counter, typed))
+        if settled.state is not ApprovalState.APPROVED:
+            raise over(settled)
+        return settled
 
     async def count(self, ref: BindingRef, value: int) -> int:
         """Catch up with a phone that has made so many answers; return the count in force. It never falls."""
@@ -149,7 +145,7 @@ class OfflineService:
             counter = store.lock_counter(tx, tenant_id=ref.tenant_id, binding_id=ref.binding_id)
             if value <= counter.offline_next:
                 return counter.offline_next
-            store.save_counter(tx, counter, replace(counter, offline_next=value))
+            self._answers.tally.save(tx, counter, replace(counter, offline_next=value))
             self._journal.record(tx, facts.counted(ref, value))
             return value
 
@@ -164,11 +160,9 @@ class OfflineService:
         if approval.is_over:
             raise over(approval)
         if not approval.is_offline:
-            raise Problem(ProblemCode.CONFLICT, "this request is answered with a network alone")
-        if len(approval.statement) > MAX_OFFLINE_STATEMENT:
             raise Problem(
                 ProblemCode.CONFLICT,
-                "this request is too long for a code",
+                "this request is answered with a network alone: by policy, or since it is too long for a code",
                 next_step="Answer it on a phone that has a network.",
             )
         return approval
@@ -185,7 +179,7 @@ class OfflineService:
             counters = store.find_counters(tx, tenant_id=approval.tenant_id, binding_ids=[binding_id])
             counter = counters.get(binding_id)
             if counter is not None and counter.is_blocked_at(self._approvals.now_ms()):
-                raise Problem(ProblemCode.CONFLICT, "this phone is blocked after wrong answers")
+                raise Problem(ProblemCode.CONFLICT, _BLOCKED)
             return phone, sealed, 0 if counter is None else counter.offline_next
 
         found = await self._storage.read(unit)
@@ -203,20 +197,23 @@ class OfflineService:
         return _Waiting(approval, ref, phone.signing_key, keys, verifier, next_counter)
 
     def _settle(self, tx: Transaction, waiting: _Waiting, used: int, digits: str) -> Approval:
-        """Take an answer that is right, in one transaction: request and count by compare-and-set."""
+        """Take an answer that is right, in one transaction: request and count by compare-and-set. Return the request,
+        which may have expired meanwhile. Raises Problem."""
         ref = waiting.ref
         approval = store.find(tx, waiting.approval.id, is_locked=True)
         if approval is None or approval.is_over:
             raise over(approval or waiting.approval)
         now_ms = self._approvals.now_ms()
         if now_ms >= approval.expires_at:
-            raise over(self._approvals.end(tx, approval, ApprovalEvent.EXPIRE))
+            return self._approvals.end(tx, approval, ApprovalEvent.EXPIRE)
         counter = store.lock_counter(tx, tenant_id=ref.tenant_id, binding_id=ref.binding_id)
         phone = self._phones.find(tx, tenant_id=ref.tenant_id, binding_id=ref.binding_id)
         if phone is None or phone.state != "active" or used < counter.offline_next:
             raise Problem(ProblemCode.CONFLICT, "the phone's state has just changed")
-        if not store.save_counter(tx, counter, replace(counter, offline_next=used + 1)):
-            raise Problem(ProblemCode.CONFLICT, "the phone's count has just changed")
+        if counter.is_blocked_at(now_ms):
+            raise Problem(ProblemCode.CONFLICT, _BLOCKED)
+        self._approvals.asking.check_allowed(tx, phone, approval, now_ms)
+        self._answers.tally.save(tx, counter, replace(counter, offline_next=used + 1))
         proof = Proof(
             binding=Bytes16(decode_id("bnd", ref.binding_id)),
             key=Bytes65(waiting.signing_key),
@@ -238,7 +235,7 @@ class OfflineService:
             via=Via.OFFLINE,
             proof=encode_proof(proof),
         )
-        self._answers.record(tx, ref, approval, answered, ApprovalEvent.APPROVE)
+        self._answers.tally.record(tx, ref, approval, answered, ApprovalEvent.APPROVE)
         return answered
 
     async def _count_wrong(self, waiting: _Waiting) -> Problem:
@@ -246,7 +243,7 @@ class OfflineService:
             approval = store.find(tx, waiting.approval.id, is_locked=True)
             if approval is None or approval.is_over:
                 raise over(approval or waiting.approval)
-            return self._answers.count_wrong(tx, waiting.ref, approval, Via.OFFLINE)
+            return self._answers.tally.count_wrong(tx, waiting.ref, approval, Via.OFFLINE)
 
         wrong = await self._storage.write(unit)
         if wrong.approval.is_over:

@@ -73,6 +73,16 @@ DEFAULTS: Mapping[StatementType, Policy] = MappingProxyType(
 )
 
 
+def contradiction(policy: Policy, kind: StatementType) -> str | None:
+    """Return what is wrong with a policy that nobody could fulfil, or of which a part would never count."""
+    if kind != "payment" and policy.step_up:
+        return "step_up: payments alone have an amount"
+    factors = [policy.factors, *(step.factors for step in policy.step_up)]
+    if policy.via == "offline" and Factors.BIOMETRIC in factors:
+        return "factors: an answer without a network is made with the PIN"
+    return None
+
+
 def factors_for(policy: Policy, fields: Fields) -> Factors:
     """Return what a request needs: the policy's factors, or those of the strictest step whose amount it exceeds."""
     if not isinstance(fields, PaymentFields):

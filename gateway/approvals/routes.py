@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from gateway.approvals import views
+from gateway.approvals.asking import ApprovalOrder
 from gateway.approvals.models import Approval
 from gateway.approvals.offline import OfflineService, OfflineView
 from gateway.approvals.policy import Policy
-from gateway.approvals.service import ApprovalFilter, ApprovalOrder, ApprovalService
+from gateway.approvals.service import ApprovalFilter, ApprovalService
 from gateway.codes import Form, PayloadTooLong, alt_text, render, to_svg
 from gateway.core.errors import Problem, ProblemCode
 from gateway.core.events import AuditWord

@@ -2,6 +2,7 @@
 phone, set policies. Called by the routes and the sweep; answers are `answers.py` and `offline.py`. Every change is told
 by one fact in the transaction that makes it true."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -9,27 +10,31 @@ import msgspec
 from msgspec.structs import replace
 
 from gateway.approvals import facts, store
+from gateway.approvals.asking import (
+    DRAW_BYTES,
+    LONGEST_LIFE_S,
+    ApprovalOrder,
+    Asked,
+    Asking,
+    draw_numbers,
+    write_statement,
+)
 from gateway.approvals.models import (
     TRIES,
     Approval,
     ApprovalEvent,
     ApprovalState,
-    Counter,
-    Customer,
     FatiguePolicy,
     after_right,
     next_state,
-    wait_ms,
 )
 from gateway.approvals.policy import (
     DEFAULTS,
     Factors,
     Policy,
-    factors_for,
-    is_within,
-    strictest,
+    contradiction,
 )
-from gateway.approvals.ports import IssuedToken, PageTokens, Phone, Phones, Tenants, Wakes
+from gateway.approvals.ports import IssuedToken, PageTokens, Phones, Tenants, Wakes
 from gateway.core.clock import Clock
 from gateway.core.errors import Problem, ProblemCode
 from gateway.core.events import AuditWord, Journal
@@ -38,35 +43,16 @@ from gateway.core.secrets import RandomSource
 from gateway.core.subjects import BindingRef
 from gateway.core.transaction import Transaction
 from gateway.protocol.approval import (
-    FIELD_TYPES,
     DeviceFields,
-    Fields,
     StatementType,
-    make_statement,
     parse_statement,
 )
-from gateway.protocol.errors import MalformedMessage
-from gateway.protocol.messages import NumberMatch
+from gateway.protocol.offline import MAX_OFFLINE_STATEMENT
 from gateway.storage.engine import Storage
 
-NONCE_BYTES = 16
-LONGEST_LIFE_S = 600
 PAGE_GRACE_S = 60
-NUMBERS = 3
 DEVICE_SERVES_S = 600
 """How long an approved request allows a further phone."""
-
-
-@dataclass(frozen=True, slots=True)
-class ApprovalOrder:
-    """What a bank asks for. `binding_id` names one phone; without it all of the customer's are asked. `life_s` is at
-    most the policy's."""
-
-    tenant_id: str
-    user: str
-    fields: Fields
-    binding_id: str | None = None
-    life_s: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,16 +64,6 @@ class ApprovalFilter:
     kind: StatementType | None = None
     before: tuple[int, str] | None = None
     limit: int = 50
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """What a transaction found out before a request was made."""
-
-    policy: Policy
-    factors: Factors
-    phones: Sequence[Phone]
-    is_reported: bool
 
 
 class ApprovalService:
@@ -117,6 +93,7 @@ class ApprovalService:
         self._wakes = wakes
         self._retention_s = retention_s
         self.fatigue = fatigue or FatiguePolicy()
+        self.asking = Asking(phones=phones, fatigue=self.fatigue)
 
     def now_ms(self) -> int:
         """Return the time, Unix milliseconds."""
@@ -135,40 +112,11 @@ class ApprovalService:
         token = self._tokens.make(
             tenant_id=order.tenant_id, approval_id=approval_id, needed_until_ms=until_ms
         )
-        draws = self._random(64)
+        draws = self._random(DRAW_BYTES)
 
         def unit(tx: Transaction) -> Approval:
-            asked = self._ask(tx, order, now_ms)
-            life_s = min(order.life_s or asked.policy.life_s, asked.policy.life_s)
-            created_s = now_ms // 1000
-            statement = _write(order, raw, self._random, bank=bank, created_s=created_s, life_s=life_s)
-            match, number, numbers = _draw(draws, asked)
-            approval = Approval(
-                id=approval_id,
-                tenant_id=order.tenant_id,
-                user=order.user,
-                type=FIELD_TYPES[type(order.fields)],
-                state=ApprovalState.PENDING,
-                statement=statement,
-                factors=asked.factors,
-                is_online=asked.policy.via != "offline",
-                is_offline=asked.policy.via != "online" and asked.factors is not Factors.BIOMETRIC,
-                number_match=match,
-                number=number,
-                numbers=numbers,
-                binding_id=order.binding_id,
-                asked=tuple(phone.id for phone in asked.phones),
-                tries_left=TRIES if match == "none" else 1,
-                created_at=now_ms,
-                expires_at=(created_s + life_s) * 1000,
-                answered_at=None,
-                answered_by=None,
-                factor=None,
-                via=None,
-                proof=None,
-                served=False,
-                version=1,
-            )
+            asked = self.asking.ask(tx, order, now_ms)
+            approval = self._compose(order, raw, asked, bank=bank, draws=draws, now_ms=now_ms)
             store.insert(tx, approval)
             self._tokens.store(tx, token)
             self._journal.record(tx, facts.created(approval))
@@ -184,65 +132,46 @@ class ApprovalService:
 
         return await self._storage.write(unit), token
 
-    def _ask(self, tx: Transaction, order: ApprovalOrder, now_ms: int) -> _Asked:
-        """Find out who may answer and by what. Raises Problem(RATE_LIMITED), Problem(NO_PHONE)."""
-        kind = FIELD_TYPES[type(order.fields)]
-        policy = store.find_policies(tx, order.tenant_id).get(kind) or DEFAULTS[kind]
-        customer = store.find_customer(tx, tenant_id=order.tenant_id, user=order.user)
-        pending = self._pending(tx, order.tenant_id, order.user, now_ms)
-        self._refuse_too_many(customer, pending, now_ms)
-        phones = self.who_may_answer(tx, order, policy, now_ms)
-        is_reported = customer is not None and customer.is_reported and kind == "login"
-        factors = factors_for(policy, order.fields)
-        if is_reported:
-            factors = strictest([factors, Factors.PIN])
-        return _Asked(policy, factors, phones, is_reported)
-
-    def _pending(self, tx: Transaction, tenant_id: str, user: str, now_ms: int) -> list[Approval]:
-        return store.find_pending(
-            tx, tenant_id=tenant_id, user=user, now_ms=now_ms, life_ms=LONGEST_LIFE_S * 1000
+    def _compose(
+        self, order: ApprovalOrder, raw: bytes, asked: Asked, *, bank: str, draws: bytes, now_ms: int
+    ) -> Approval:
+        life_s = min(order.life_s or asked.policy.life_s, asked.policy.life_s)
+        created_s = now_ms // 1000
+        statement = write_statement(order, raw, self._random, bank=bank, created_s=created_s, life_s=life_s)
+        is_short = len(statement) <= MAX_OFFLINE_STATEMENT
+        via = asked.policy.via
+        if via == "offline" and not is_short:
+            raise Problem(
+                ProblemCode.INVALID_REQUEST,
+                "fields: too long for a code, which is the only way to answer this type of request",
+            )
+        match, number, numbers = draw_numbers(draws, asked)
+        return Approval(
+            id=encode_id("apr", raw),
+            tenant_id=order.tenant_id,
+            user=order.user,
+            type=order.kind,
+            state=ApprovalState.PENDING,
+            statement=statement,
+            factors=asked.factors,
+            is_online=via != "offline",
+            is_offline=via != "online" and asked.factors is not Factors.BIOMETRIC and is_short,
+            number_match=match,
+            number=number,
+            numbers=numbers,
+            binding_id=order.binding_id,
+            asked=tuple(phone.id for phone in asked.phones),
+            tries_left=TRIES,
+            created_at=now_ms,
+            expires_at=(created_s + life_s) * 1000,
+            answered_at=None,
+            answered_by=None,
+            factor=None,
+            via=None,
+            proof=None,
+            served=False,
+            version=1,
         )
-
-    def _refuse_too_many(self, customer: Customer | None, pending: Sequence[Approval], now_ms: int) -> None:
-        if len(pending) >= self.fatigue.pending:
-            retry = max(1, -(-(min(each.expires_at for each in pending) - now_ms) // 1000))
-            raise Problem(
-                ProblemCode.RATE_LIMITED, "too many requests wait for this customer", retry_after=retry
-            )
-        wait = 0 if customer is None else wait_ms(customer, now_ms=now_ms, policy=self.fatigue)
-        if wait:
-            raise Problem(
-                ProblemCode.RATE_LIMITED,
-                "this customer refused the last requests: ask whether somebody else makes them",
-                retry_after=-(-wait // 1000),
-            )
-
-    def who_may_answer(
-        self, tx: Transaction, order: ApprovalOrder, policy: Policy, now_ms: int
-    ) -> list[Phone]:
-        """Return the phones that may answer. Raises Problem(NO_PHONE) saying why none may."""
-        found = self._phones.of_user(tx, tenant_id=order.tenant_id, user=order.user)
-        found = [phone for phone in found if order.binding_id in (None, phone.id)]
-        if not found:
-            raise Problem(ProblemCode.NO_PHONE, "this customer has bound no such phone")
-        active = [phone for phone in found if phone.state == "active"]
-        if not active:
-            raise Problem(ProblemCode.NO_PHONE, "every phone of this customer is suspended")
-        counters = store.find_counters(
-            tx, tenant_id=order.tenant_id, binding_ids=[phone.id for phone in active]
-        )
-        free = [phone for phone in active if not _is_blocked(counters.get(phone.id), now_ms)]
-        if not free:
-            raise Problem(ProblemCode.NO_PHONE, "every phone of this customer is blocked after wrong answers")
-        kind = FIELD_TYPES[type(order.fields)]
-        allowed = [phone for phone in free if _is_allowed(tx, phone, kind, policy, order.fields, now_ms)]
-        if not allowed:
-            raise Problem(
-                ProblemCode.NO_PHONE,
-                "the phone was bound a short while ago, and this is beyond what it may approve yet",
-                next_step="Ask for less, wait until the phone's first hours are over, or ask in another way.",
-            )
-        return allowed
 
     # What bank and page read and end
 
@@ -277,13 +206,16 @@ class ApprovalService:
             approval = store.find(tx, approval_id, is_locked=True)
             if approval is None or approval.tenant_id != tenant_id:
                 raise _unknown()
-            if approval.state is ApprovalState.CANCELLED:
-                return approval
             if approval.is_over:
-                raise over(approval)
+                return approval
+            if self.now_ms() >= approval.expires_at:
+                return self.end(tx, approval, ApprovalEvent.EXPIRE)
             return self.end(tx, approval, ApprovalEvent.CANCEL, word)
 
-        return await self._storage.write(unit)
+        approval = await self._storage.write(unit)
+        if approval.state is not ApprovalState.CANCELLED:
+            raise over(approval)
+        return approval
 
     async def expire(self, approval_id: str) -> Approval:
         """End a request that is past its end; one that is over stays as it is. Raises Problem(NOT_FOUND)."""
@@ -316,10 +248,12 @@ class ApprovalService:
 
     async def sweep(self) -> int:
         """Expire what is past its end, and erase what is older than policy keeps; return how many were due."""
+        expired, is_full = 0, True
+        while is_full:
+            due = await self._storage.read(lambda tx: store.find_due(tx, self.now_ms()))
+            await asyncio.gather(*map(self.expire, due))
+            expired, is_full = expired + len(due), len(due) == store.SWEEP_BATCH
         now_ms = self.now_ms()
-        due = await self._storage.read(lambda tx: store.find_due(tx, now_ms))
-        for approval_id in due:
-            await self.expire(approval_id)
         before_ms = now_ms - self._retention_s * 1000
 
         def tidy(tx: Transaction) -> None:
@@ -327,7 +261,7 @@ class ApprovalService:
             store.prune(tx, before_ms)
 
         await self._storage.write(tidy)
-        return len(due)
+        return expired
 
     # What others ask
 
@@ -375,7 +309,11 @@ class ApprovalService:
         return {kind: own.get(kind, default) for kind, default in DEFAULTS.items()}
 
     async def set_policy(self, *, tenant_id: str, kind: StatementType, policy: Policy) -> Policy:
-        """Put a policy in force for requests to come."""
+        """Put a policy in force for requests to come. Raises Problem(INVALID_REQUEST) for one that contradicts
+        itself."""
+        refusal = contradiction(policy, kind)
+        if refusal is not None:
+            raise Problem(ProblemCode.INVALID_REQUEST, refusal)
 
         def unit(tx: Transaction) -> None:
             store.put_policy(tx, tenant_id=tenant_id, kind=kind, policy=policy)
@@ -404,51 +342,3 @@ def over(approval: Approval) -> Problem:
 
 def _unknown() -> Problem:
     return Problem(ProblemCode.NOT_FOUND, "there is no such request")
-
-
-def _is_blocked(counter: Counter | None, now_ms: int) -> bool:
-    return counter is not None and counter.is_blocked_at(now_ms)
-
-
-def _is_allowed(
-    tx: Transaction, phone: Phone, kind: StatementType, policy: Policy, fields: Fields, now_ms: int
-) -> bool:
-    age_ms = now_ms - phone.added_at
-    if age_ms >= policy.new_phone.hours * 3_600_000:
-        return True
-    approved = store.count_approved(tx, phone.id, kind=kind)
-    return is_within(policy, fields, age_ms=age_ms, approved=approved)
-
-
-def _write(
-    order: ApprovalOrder, raw: bytes, random: RandomSource, *, bank: str, created_s: int, life_s: int
-) -> bytes:
-    try:
-        return make_statement(
-            order.fields,
-            id=raw,
-            bank=bank,
-            user=order.user,
-            created=created_s,
-            expires=created_s + life_s,
-            nonce=random(NONCE_BYTES),
-        )
-    except MalformedMessage as error:
-        raise Problem(
-            ProblemCode.INVALID_REQUEST, "fields: a text does not fit, or hides something"
-        ) from error
-
-
-def _draw(draws: bytes, asked: _Asked) -> tuple[NumberMatch, int | None, tuple[int, ...]]:
-    """Return how a number is matched, the one on the desktop, and what the phone offers. `draws` are random bytes."""
-    if not asked.policy.number_match and not asked.is_reported:
-        return "none", None, ()
-    numbers: list[int] = []
-    for draw in draws:
-        number = 10 + draw % 90
-        if draw < 180 and number not in numbers:  # 180 = 2 x 90: no number is likelier than another
-            numbers.append(number)
-    chosen, offered = numbers[0], numbers[:NUMBERS]
-    if asked.is_reported:
-        return "type", chosen, ()
-    return "choose", chosen, tuple(sorted(offered))

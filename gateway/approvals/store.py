@@ -247,11 +247,12 @@ def find_page(
     user: str | None = None,
     state: ApprovalState | None = None,
     kind: str | None = None,
-    is_over: bool = False,
+    shown_to: str | None = None,
     before: tuple[int, str] | None = None,
     limit: int,
 ) -> list[Approval]:
-    """Return up to `limit` requests, newest first, that come after `before` (created_at, id) in that order."""
+    """Return up to `limit` requests, newest first, that come after `before` (created_at, id) in that order;
+    with `shown_to` those that are over and asked this phone, or were answered on it."""
     query = _SELECT.where(_a.tenant_id == tenant_id)
     if user is not None:
         query = query.where(_a.user_ref == user)
@@ -259,8 +260,9 @@ def find_page(
         query = query.where(_a.state == state.value)
     if kind is not None:
         query = query.where(_a.type == kind)
-    if is_over:
-        query = query.where(_a.open_until_at.is_(None))
+    if shown_to is not None:
+        was_asked = and_(_a.is_online, _a.asked.contains(shown_to, autoescape=True))
+        query = query.where(_a.open_until_at.is_(None), or_(was_asked, _a.answered_by == shown_to))
     if before is not None:
         query = query.where(
             or_(_a.created_at < before[0], and_(_a.created_at == before[0], _a.id < before[1]))

@@ -71,7 +71,7 @@ class OfflineWish(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 class OfflineDigits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The eight digits that the phone shows."""
 
-    code: Annotated[str, Meta(pattern=r"^[0-9]{2}[ -]?[0-9]{3}[ -]?[0-9]{3}$(?!\n)")]
+    code: Annotated[str, Meta(pattern=r"^[0-9](?:[ -]?[0-9]){7}$(?!\n)")]
 
     def __repr__(self) -> str:
         return repr_without(self, "code")
