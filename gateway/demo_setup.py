@@ -18,7 +18,14 @@ from gateway.tenants.models import Scope
 
 BANK_NAME = "Banque des Halles"
 WEBHOOK_PATH = "/demo/webhook"
-SCOPES = (Scope.ACTIVATIONS_WRITE, Scope.PAGE_TOKENS_WRITE)
+SCOPES = (
+    Scope.ACTIVATIONS_WRITE,
+    Scope.APPROVALS_READ,
+    Scope.APPROVALS_WRITE,
+    Scope.BINDINGS_READ,
+    Scope.MESSAGES_WRITE,
+    Scope.PAGE_TOKENS_WRITE,
+)
 
 
 class _Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -38,12 +45,13 @@ class _Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 async def mount_demo(installation: Installation, *, base: str) -> Mapping[str, web.Application]:
     """Return the demo bank under /demo, set up. `base` is how it reaches this gateway (`http://127.0.0.1:8080`)."""
     path = Path(installation.settings.data) / "demo.json"
-    kept = await _check(installation, _read(path))
+    found = _read(path)
+    kept = await _check(installation, found)
     if kept is None:
         kept = await _set_up(installation, f"{base}{WEBHOOK_PATH}")
-        _write(path, kept)
     elif kept.webhook_url != f"{base}{WEBHOOK_PATH}":
         kept = await _move_webhook(installation, kept, f"{base}{WEBHOOK_PATH}")
+    if kept != found:
         _write(path, kept)
     pages = installation.settings.resolved_web_dist / "demo"
     config = DemoBankConfig(
@@ -58,10 +66,15 @@ async def mount_demo(installation: Installation, *, base: str) -> Mapping[str, w
 
 
 async def _check(installation: Installation, kept: _Kept | None) -> _Kept | None:
-    """Return what was kept, unless the database is another one than it was made for."""
-    if kept is None or await installation.api_keys.find_principal(digest_token(kept.api_key)) is None:
+    """Return what was kept, unless the database is another one than it was made for; with a new key where the kept one
+    was made before the bank asked for as much as now."""
+    found = None if kept is None else await installation.api_keys.find_principal(digest_token(kept.api_key))
+    if kept is None or found is None:
         return None
-    return kept
+    if found[0].scopes >= {scope.value for scope in SCOPES}:
+        return kept
+    _, key = await installation.api_keys.create(tenant_id=kept.tenant, name="Demo bank", scopes=SCOPES)
+    return msgspec.structs.replace(kept, api_key=key.reveal().decode())
 
 
 async def _set_up(installation: Installation, url: str) -> _Kept:

@@ -21,6 +21,8 @@ class Customer:
     user: str
     name: str
     accounts: tuple[Account, ...]
+    email: str
+    phone: str
 
 
 CUSTOMERS: dict[str, Customer] = {
@@ -33,11 +35,15 @@ CUSTOMERS: dict[str, Customer] = {
                 Account("current", "FR76 3000 4000 0312 3456 7890 143", 284_217),
                 Account("savings", "FR76 3000 4000 0398 7654 3210 187", 1_250_000),
             ),
+            "claire.martin@example.org",
+            "+33 6 39 98 01 23",
         ),
         Customer(
             "thomas",
             "Thomas Leroy",
             (Account("current", "FR76 3000 4000 0355 5512 3400 129", 91_840),),
+            "thomas.leroy@example.org",
+            "+33 6 39 98 04 56",
         ),
         Customer(
             "amelia",
@@ -46,6 +52,8 @@ CUSTOMERS: dict[str, Customer] = {
                 Account("current", "FR76 3000 4000 0377 1200 9900 156", 412_655),
                 Account("savings", "FR76 3000 4000 0377 1200 9901 153", 3_300_020),
             ),
+            "amelia.clarke@example.org",
+            "+33 6 39 98 07 89",
         ),
     )
 }
