@@ -124,7 +124,7 @@ class _Phones:
     def __init__(self, http: aiohttp.ClientSession, site: Site, account: BankAccount) -> None:
         self._http = http
         self._site = site
-        self._headers = {"Authorization": f"Bearer {account.api_key.reveal().decode()}"}
+        self._headers = account.headers
         self._listening: list[asyncio.Task[bool]] = []
 
     async def warm_up(self, phones: Sequence[SeededPhone]) -> None:

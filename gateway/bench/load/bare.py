@@ -1,7 +1,7 @@
-"""The bound: a bare aiohttp server that takes the requests and WebSocket messages of an activation, with their sizes,
-runs the primitives of one, and does nothing else. `python -m gateway.bench.load.bare PORT CODE_BYTES` serves;
-`BareVisitor` is who comes. What it costs is what the HTTP library and the cryptography take, on the same core and under
-the same load as the gateway."""
+"""The bound: a bare aiohttp server that takes the requests and WebSocket messages of an activation, or of an approval
+(`bare_approvals.py`), with their sizes, runs the primitives of one, and does nothing else. `python -m
+gateway.bench.load.bare PORT CODE_BYTES` serves; `BareVisitor` is who comes. What it costs is what the HTTP library and
+the cryptography take, on the same core and under the same load as the gateway."""
 
 import asyncio
 import itertools
@@ -11,13 +11,16 @@ import aiohttp
 import uvloop
 from aiohttp import web
 
+from gateway.bench.load.bare_approvals import add_approvals
 from gateway.bench.load.customers import EVENTS, PATIENCE_S
-from gateway.bench.load.primitives import operations, run_all
+from gateway.bench.load.primitives import ACTIVATION, operations, run_all
 
 STARTED_BYTES, CONFIRMED_BYTES, EVENT_BYTES = 560, 420, 180
 ORDER_BYTES, TYPED_BYTES = 60, 20
-HELLO, ANSWER, BIND, SHORT, BLINDED, EVALUATED, COMMIT = 1_510, 1_420, 480, 50, 110, 130, 430
+HELLO, ANSWER, BIND, SHORT, BLINDED, EVALUATED, COMMIT = 1_510, 1_420, 480, 50, 110, 130, 480
 """Bytes of what an activation sends (wire specification, section 4), as measured."""
+WAITING = 3
+"""Messages that tell what waits on a channel that has just opened."""
 
 _TOKEN = {"Authorization": "Bearer " + 47 * "x"}
 _JSON = {"Content-Type": "application/json"}
@@ -50,7 +53,7 @@ class _Handlers:
         self._visits = _Visits()
         self._code = bytes(code_bytes)
         self._confirmed = bytes(CONFIRMED_BYTES)
-        self._primitives = operations()
+        self._primitives = operations(ACTIVATION)
 
     async def ready(self, _: web.Request) -> web.Response:
         """Say that the server answers."""
@@ -98,6 +101,8 @@ class _Handlers:
             if event is not None:
                 visits.tell(visit, event)
             await socket.send_bytes(bytes(size))
+        for _ in range(WAITING):
+            await socket.send_bytes(bytes(SHORT))
         await socket.receive()
         del visits.sockets[visit]
         return socket
@@ -122,6 +127,7 @@ def make_app(code_bytes: int) -> web.Application:
     app.router.add_post("/{visit}/confirm", handlers.confirm)
     app.router.add_get("/{visit}/events", handlers.follow)
     app.router.add_get("/{visit}/channel", handlers.channel)
+    add_approvals(app)
     return app
 
 

@@ -4,12 +4,12 @@ they check that everything came true, since a load of failures would measure not
 
 import asyncio
 from dataclasses import dataclass
-from typing import Any
 
 import aiohttp
 import msgspec
 
 from gateway.bench.load.installation import BankAccount
+from gateway.bench.load.rest import Rest, bearer
 from gateway.core.clock import SystemClock
 from gateway.core.secrets import system_random
 from gateway.phone.client import Person, PhoneClient
@@ -46,17 +46,21 @@ class Customers:
     site: Site
     account: BankAccount
 
+    @property
+    def _rest(self) -> Rest:
+        return Rest(self.http, self.site.url)
+
     async def activate(self, number: int) -> None:
         """Run one activation from the order to the bound phone, in five requests and one channel. Raises whatever goes
         wrong on the way."""
-        bank = _bearer(self.account.api_key.reveal().decode())
+        bank = self.account.headers
         order = {"user": f"customer-{number}", "label": "Current account"}
-        started = await self._post("/api/v1/activations", order, bank, _Started)
+        started = await self._rest.post("/api/v1/activations", order, bank, _Started)
         place = f"/api/v1/activations/{started.activation.id}"
-        page = _bearer(started.page_token)
+        page = bearer(started.page_token)
         stream = asyncio.create_task(self._follow(page))
         try:
-            code = await self._get(f"{place}/code?form=colour", page, Code)
+            code = await self._rest.get(f"{place}/code?form=colour", page, Code)
             await self._bind(code, place, page)
             async with asyncio.timeout(PATIENCE_S):
                 await stream
@@ -66,9 +70,11 @@ class Customers:
     async def fetch_code(self) -> bytes:
         """Return the body of one answer with a code, to know its size."""
         order = {"user": "customer-0", "label": "Current account"}
-        bank = _bearer(self.account.api_key.reveal().decode())
-        started = await self._post("/api/v1/activations", order, bank, _Started)
-        return await self._call("GET", f"/api/v1/activations/{started.activation.id}/code?form=colour", bank)
+        bank = self.account.headers
+        started = await self._rest.post("/api/v1/activations", order, bank, _Started)
+        return await self._rest.call(
+            "GET", f"/api/v1/activations/{started.activation.id}/code?form=colour", bank
+        )
 
     async def _bind(self, code: Code, place: str, page: dict[str, str]) -> None:
         phone = PhoneClient(
@@ -80,7 +86,7 @@ class Customers:
         )
         contact = await phone.begin_link(code.link)
         try:
-            await self._post(f"{place}/confirm", {"code": contact.device_code}, page, _Activation)
+            await self._rest.post(f"{place}/confirm", {"code": contact.device_code}, page, _Activation)
             await contact.wait_confirmed()
             await contact.enrol(PIN)
         finally:
@@ -98,23 +104,3 @@ class Customers:
                     break
         if tuple(told) != EVENTS:
             raise RuntimeError(f"the page was told {told}")
-
-    async def _post(self, path: str, body: object, headers: dict[str, str], shape: type[Any]) -> Any:
-        answer = await self._call("POST", path, headers, body)
-        return msgspec.json.decode(answer, type=shape)
-
-    async def _get(self, path: str, headers: dict[str, str], shape: type[Any]) -> Any:
-        return msgspec.json.decode(await self._call("GET", path, headers), type=shape)
-
-    async def _call(self, method: str, path: str, headers: dict[str, str], body: object = None) -> bytes:
-        data = None if body is None else msgspec.json.encode(body)
-        typed = headers if data is None else headers | {"Content-Type": "application/json"}
-        async with self.http.request(method, self.site.url + path, data=data, headers=typed) as answer:
-            content = await answer.read()
-            if answer.status >= 400:
-                raise RuntimeError(f"{method} {path.split('/')[3]}: {answer.status} {content[:200]!r}")
-            return content
-
-
-def _bearer(token: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {token}"}

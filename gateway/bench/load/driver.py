@@ -70,3 +70,17 @@ async def apply(server: ServerProcess, visit: Visit, *, seconds: float, in_fligh
         server_cpu_s=server.cpu_s() - server_before,
         own_cpu_s=own_cpu_s() - own_before,
     )
+
+
+async def pace(visit: Visit, *, rate: float, seconds: float) -> None:
+    """Begin `rate` visits a second for that long, whether those before have ended or not, then let them end. Raises
+    what the first failed one raised."""
+    began = time.perf_counter()
+    async with asyncio.TaskGroup() as group:
+        for number in range(int(rate * seconds)):
+            await asyncio.sleep(max(0.0, began + number / rate - time.perf_counter()))
+            group.create_task(_begin(visit, number))
+
+
+async def _begin(visit: Visit, number: int) -> None:
+    await visit(number)

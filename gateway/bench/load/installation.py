@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from gateway.bench.load.process import ServerProcess, free_port
+from gateway.bench.load.rest import bearer
 from gateway.core.clock import SystemClock
 from gateway.core.secrets import Secret, system_random
 from gateway.installation import Installation, open_installation
@@ -81,6 +82,11 @@ class BankAccount:
 
     tenant_id: str
     api_key: Secret
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The header that carries the key."""
+        return bearer(self.api_key.reveal().decode())
 
     @classmethod
     async def open(cls, installation: Installation) -> "BankAccount":

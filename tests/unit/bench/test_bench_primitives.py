@@ -1,10 +1,12 @@
-"""The primitives in the bound of the bench `activations` are those that a real activation has at a real gateway:
-counted at the library's own functions, whoever calls them, so that neither gateway nor bound can drift unseen."""
+"""The primitives in the bounds of the benches `activations` and `approvals` are those that a real visit has at a real
+gateway: counted at the library's own functions, whoever calls them, so that neither gateway nor bound drifts unseen."""
 
 import asyncio
 import hashlib
 import sys
+import threading
 from collections import Counter
+from collections.abc import Mapping
 from types import FrameType
 from typing import Any
 
@@ -13,9 +15,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, mlkem
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from gateway.bench.load.approvers import Approvers, Holder
 from gateway.bench.load.customers import Customers
 from gateway.bench.load.installation import BankAccount, Ground
-from gateway.bench.load.primitives import activation_ms, operations
+from gateway.bench.load.primitives import ACTIVATION, APPROVAL, operations, primitives_ms
+from gateway.bench.load.rest import Rest
+from gateway.bench.load.seeding import SeededPhone, Seeder
 from gateway.phone.transport import Site
 from gateway.protocol import symmetric
 from hsm_adapters import held_keys
@@ -100,6 +105,20 @@ class Counting:
             self.counts[name] += 1
 
 
+def bound(counts: Mapping[str, int], spared: Mapping[str, int] | None = None) -> dict[str, int]:
+    """What the counts of a bound come to, with what the gateway does beyond it."""
+    named = Counter({operation.name: operation.count for operation in operations(counts)})
+    return dict(named + Counter(spared or {}))
+
+
+async def settled(counts: Mapping[str, int], wanted: Mapping[str, int]) -> None:
+    """Wait until the gateway has sent its last messages, which nobody reads any more; two seconds are enough for it."""
+    for _ in range(100):
+        await asyncio.sleep(0.02)
+        if counts["seal"] >= wanted["seal"]:
+            return
+
+
 async def visit(ground: Ground, account: BankAccount) -> None:
     """Bind one phone."""
     async with aiohttp.ClientSession() as http:
@@ -120,9 +139,59 @@ async def test_the_bound_has_the_primitives_that_an_activation_needs(
         await asyncio.to_thread(on_a_phone)  # what is remembered from then on is no part of an activation
         with counting as counts:
             await asyncio.to_thread(on_a_phone)
-    bound = Counter({operation.name: operation.count for operation in operations()})
-    assert dict(counts) == dict(bound + Counter(SPARED))
+            await settled(counts, ACTIVATION)
+    assert dict(counts) == bound(ACTIVATION, SPARED)
 
 
-def test_every_primitive_of_the_bound_runs() -> None:
-    assert activation_ms(rounds=2) > 0
+class Approving:
+    """Approves on one phone's channel in a loop of its own thread, told when."""
+
+    def __init__(self, ground: Ground, account: BankAccount, phone: SeededPhone) -> None:
+        self._ground = ground
+        self._account = account
+        self._holder = Holder(phone)
+        self.is_open, self.may_go, self.is_over = threading.Event(), threading.Event(), threading.Event()
+        self.may_end = threading.Event()
+
+    def run(self) -> None:
+        """Open, approve once, and once more when the test is ready to count."""
+        asyncio.run(self._run())
+
+    async def _run(self) -> None:
+        site = Site(self._ground.host, f"http://{self._ground.host}")
+        async with aiohttp.ClientSession() as http:
+            approvers = Approvers(Rest(http, site.url), site, self._account, [self._holder])
+            await approvers.open()
+            await approvers.approve(0)
+            self.is_open.set()
+            await asyncio.to_thread(self.may_go.wait)
+            await approvers.approve(1)
+            self.is_over.set()
+            await asyncio.to_thread(self.may_end.wait)
+            await approvers.close()
+
+
+async def test_the_bound_has_the_primitives_that_an_approval_needs(
+    ground: Ground, serving: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counting = Counting(monkeypatch)
+    async with ground.opened() as installation:
+        account = await BankAccount.open(installation)
+        seeder = await Seeder.prepare(installation, account, host=ground.host)
+        (phone,) = await seeder.seed_enrolled(1)
+    async with serving(ground):
+        approving = Approving(ground, account, phone)
+        ending = asyncio.create_task(asyncio.to_thread(approving.run))
+        await asyncio.to_thread(approving.is_open.wait, 30)
+        with counting as counts:
+            approving.may_go.set()
+            await asyncio.to_thread(approving.is_over.wait, 30)
+            await settled(counts, APPROVAL)
+        approving.may_end.set()
+        await ending
+    assert dict(counts) == bound(APPROVAL)
+
+
+def test_every_primitive_of_the_bounds_runs() -> None:
+    for counts in (ACTIVATION, APPROVAL):
+        assert primitives_ms(counts, rounds=2) > 0
