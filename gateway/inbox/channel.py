@@ -10,6 +10,7 @@ import structlog
 from gateway.core.errors import Problem
 from gateway.core.events import AuditWord
 from gateway.core.ids import decode_id, encode_id
+from gateway.core.subjects import BindingRef
 from gateway.http.parts import ChannelContext, Channels
 from gateway.inbox.models import Lang, Message
 from gateway.inbox.service import CHANGED, READ, InboxService
@@ -39,6 +40,8 @@ class InboxPart:
         self._service = service
         self._channels = channels
         self._tasks: set[asyncio.Task[None]] = set()
+        self._again: dict[str, bool] = {}
+        """Customers whose phones are being told, by topic, and whether something has changed meanwhile."""
 
     async def opened(self, context: ChannelContext) -> None:
         """Tell how many messages are unread."""
@@ -69,18 +72,27 @@ class InboxPart:
         """Tell a customer's open channels that the count has changed."""
         if event.type not in (CHANGED, READ):
             return
-        if contexts := self._channels.of_topic(event.topic):
-            self._spawn(self._tell_count(contexts[0], event.topic))
+        topic = event.topic
+        if topic in self._again:
+            self._again[topic] = True
+        elif contexts := self._channels.of_topic(topic):
+            self._again[topic] = False
+            self._spawn(self._tell_count(contexts[0].ref, topic))
 
-    async def _tell_count(self, first: ChannelContext, topic: str) -> None:
-        ref = first.ref
+    async def _tell_count(self, ref: BindingRef, topic: str) -> None:
+        """Tell the count until nothing changes meanwhile: one customer's counts never overtake one another."""
         try:
-            count = await self._service.unread(tenant_id=ref.tenant_id, user=ref.user)
+            is_due = True
+            while is_due:
+                self._again[topic] = False
+                count = await self._service.unread(tenant_id=ref.tenant_id, user=ref.user)
+                for context in self._channels.of_topic(topic):
+                    await context.tell(messages.Unread(count=count))
+                is_due = self._again[topic]
         except Problem:
             _log.warning("phones not told of messages; they are when they open")
-            return
-        for context in self._channels.of_topic(topic):
-            await context.tell(messages.Unread(count=count))
+        finally:
+            del self._again[topic]
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(work)

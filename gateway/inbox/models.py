@@ -6,6 +6,9 @@ from typing import Literal
 
 Lang = Literal["fr", "en"]
 LANGS: tuple[Lang, ...] = ("fr", "en")
+HIDDEN = r"\x00-\x09\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+"""What no text holds, as a class of a regular expression: control characters but the line feed, separators, the
+controls of the bidirectional algorithm (UAX #9), and what has no width, but for the joiners that some scripts need."""
 
 
 @dataclass(frozen=True, slots=True)

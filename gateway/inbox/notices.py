@@ -1,14 +1,18 @@
-"""What the gateway itself writes to customers, in both languages, beside what banks write."""
+"""What the gateway itself writes to customers, in both languages, beside what banks write. A phone's name in it is what
+that phone gave itself: it is quoted, and whatever no text may hold is left out."""
 
+import re
 from collections.abc import Mapping
 
-from gateway.inbox.models import Lang, Text
+from gateway.inbox.models import HIDDEN, Lang, Text
 
 Texts = Mapping[Lang, Text]
+_HIDDEN = re.compile(rf"[\n{HIDDEN}]")
 
 
 def welcome(phone: str) -> Texts:
     """A customer's first phone is bound."""
+    phone = _quoted(phone)
     return {
         "fr": Text(
             "Bienvenue",
@@ -25,6 +29,7 @@ def welcome(phone: str) -> Texts:
 
 def added(phone: str) -> Texts:
     """A further phone is bound."""
+    phone = _quoted(phone)
     return {
         "fr": Text(
             "Un téléphone a été ajouté",
@@ -41,6 +46,7 @@ def added(phone: str) -> Texts:
 
 def block_ahead(phone: str) -> Texts:
     """One more series of wrong answers blocks a phone until the bank unblocks it."""
+    phone = _quoted(phone)
     return {
         "fr": Text(
             "Trop de réponses erronées",
@@ -53,3 +59,8 @@ def block_ahead(phone: str) -> Texts:
             "If this was not you, call your bank.",
         ),
     }
+
+
+def _quoted(name: str) -> str:
+    """Return a name that cannot end its own quotation marks, nor hide or turn round what stands beside it."""
+    return re.sub("[«»“”]", "'", _HIDDEN.sub("", name)).strip() or "?"

@@ -12,14 +12,13 @@ from gateway.core.events import AuditWord
 from gateway.core.principals import PagePrincipal
 from gateway.http.pages import PageParams, decode_cursor, next_cursor
 from gateway.http.routing import ApiRequest, Auth, Route
-from gateway.inbox.models import LANGS, Lang, Message, Text
+from gateway.inbox.models import HIDDEN, LANGS, Lang, Message, Text
 from gateway.inbox.service import InboxService, Order
 
 # `$` alone lets one line break through; \Z is no ECMA-262, which OpenAPI wants.
-_HIDDEN = r"\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"
 _PRINTABLE = r"^(?=.*\S)[^\x00-\x1f\x7f-\x9f]*$(?!\n)"
-_TITLE = rf"^(?=.*\S)[^\n{_HIDDEN}]*$(?!\n)"
-_BODY = rf"^(?=[\s\S]*\S)[^{_HIDDEN}]*$(?!\n)"
+_TITLE = rf"^(?=.*\S)[^\n{HIDDEN}]*$(?!\n)"
+_BODY = rf"^(?=[\s\S]*\S)[^{HIDDEN}]*$(?!\n)"
 _READ, _WRITE = "messages:read", "messages:write"
 _TAG, _LIST = "messages", "messages"
 _BY_PAGES: dict[str, Any] = {"auth": Auth.EITHER, "tag": _TAG, "cross_origin": True}
