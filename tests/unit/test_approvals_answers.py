@@ -1,4 +1,4 @@
-"""Answers on the channel, on a real database and with real signatures: what verifies, what costs a try, and who wins."""
+"""Answers on the channel, on a real database with real signatures: what verifies, what costs a try, and who wins."""
 
 import asyncio
 from collections.abc import AsyncIterator
