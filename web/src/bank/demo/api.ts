@@ -1,4 +1,5 @@
 /** The demo bank's own JSON calls (gateway/demo/README.md). The browser holds its session cookie and no API key. */
+import type { Lang } from "../../shared/i18n/index.js";
 
 export interface Account {
   readonly kind: "current" | "savings";
@@ -11,6 +12,7 @@ export interface Customer {
   readonly user: string;
   readonly name: string;
   readonly accounts: readonly Account[];
+  readonly contact: { readonly email: string; readonly phone: string };
 }
 
 export interface Choice {
@@ -20,7 +22,24 @@ export interface Choice {
 
 export type SessionView =
   | { readonly customer: null; readonly choices: readonly Choice[]; readonly password: string }
-  | { readonly customer: Customer; readonly csrf: string };
+  | { readonly customer: Customer; readonly csrf: string; readonly idle_s: number; readonly reported?: boolean };
+
+/** A request that waits for the customer's phone. */
+export interface Asked {
+  readonly approval: { readonly id: string };
+  readonly page_token: string;
+}
+
+export interface Transfer {
+  readonly id: string;
+  readonly state: "pending" | "approved" | "refused" | "reported" | "failed" | "expired" | "cancelled";
+  /** Unix seconds. */
+  readonly at: number;
+  readonly payee: string;
+  readonly account: string;
+  readonly amount: string;
+  readonly currency: string;
+}
 
 export interface Notice {
   readonly id: string;
@@ -36,10 +55,13 @@ export interface Started {
 
 export class BankError extends Error {
   readonly status: number;
+  /** The form's field that is to be mended, or null. */
+  readonly field: string | null;
 
-  constructor(status: number) {
+  constructor(status: number, field: string | null = null) {
     super(`status ${status}`);
     this.status = status;
+    this.field = field;
   }
 }
 
@@ -50,15 +72,46 @@ export class BankApi {
     return this.#keep(await this.#call<SessionView>("GET", "session"));
   }
 
-  async login(user: string, password: string): Promise<SessionView> {
-    return this.#keep(await this.#call<SessionView>("POST", "login", { user, password }));
+  /** Logs in by the password, or begins to by the phone of a customer who has one. */
+  async login(user: string, password: string, lang: Lang): Promise<SessionView | Asked> {
+    const answer = await this.#call<SessionView | Asked>("POST", "login", { user, password, lang });
+    return "approval" in answer ? answer : this.#keep(answer);
+  }
+
+  /** Goes on with a login that the phone has approved. */
+  async finishLogin(): Promise<SessionView> {
+    return this.#keep(await this.#call<SessionView>("POST", "login/finish", {}));
+  }
+
+  transfer(fields: Readonly<Record<string, string>>): Promise<Asked> {
+    return this.#call("POST", "transfers", fields);
+  }
+
+  async transfers(): Promise<readonly Transfer[]> {
+    return (await this.#call<{ readonly items: readonly Transfer[] }>("GET", "transfers")).items;
+  }
+
+  changeContact(fields: Readonly<Record<string, string>>): Promise<Asked> {
+    return this.#call("POST", "contact", fields);
+  }
+
+  furtherPhone(mode: "add" | "move", lang: Lang): Promise<Asked> {
+    return this.#call("POST", "further-phone", { mode, lang });
+  }
+
+  async settle(order: string): Promise<void> {
+    await this.#call("POST", `orders/${encodeURIComponent(order)}/settle`, {});
+  }
+
+  async sendMessage(fields: Readonly<Record<string, string>>, lang: Lang): Promise<void> {
+    await this.#call("POST", "messages", { ...fields, lang });
   }
 
   async logout(): Promise<void> {
     await this.#call("POST", "logout", {});
   }
 
-  startActivation(wish: { readonly two_step: boolean; readonly suite: "hybrid" | "classical" }): Promise<Started> {
+  startActivation(wish: { readonly two_step: boolean; readonly suite: "hybrid" | "classical"; readonly approval?: string }): Promise<Started> {
     return this.#call("POST", "activations", wish);
   }
 
@@ -90,7 +143,16 @@ export class BankApi {
     } catch {
       throw new BankError(0);
     }
-    if (!response.ok) throw new BankError(response.status);
+    if (!response.ok) throw new BankError(response.status, await fieldOf(response));
     return (await response.json()) as T;
+  }
+}
+
+async function fieldOf(response: Response): Promise<string | null> {
+  try {
+    const { field } = (await response.json()) as { readonly field?: unknown };
+    return typeof field === "string" ? field : null;
+  } catch {
+    return null;
   }
 }

@@ -8,8 +8,11 @@ import { LangController, type Lang } from "../../shared/i18n/index.js";
 import { icons } from "../../shared/ui/icons.js";
 import { shared } from "../../shared/ui/styles.js";
 import { accounts } from "./accounts.js";
-import { BankApi, BankError, type Notice, type SessionView, type Started } from "./api.js";
+import { BankApi, BankError, type Asked, type Notice, type SessionView, type Started, type Transfer } from "./api.js";
+import { asking, type Asking, type Purpose } from "./asking.js";
+import { contactForm, deskForm, transferForm, transferList, type Form } from "./forms.js";
 import { languages, menu } from "./header.js";
+import { IdleClock } from "./idle.js";
 import { login } from "./login.js";
 import { lost } from "./lost.js";
 import { messages, type Words } from "./messages.js";
@@ -35,23 +38,46 @@ export class DemoBank extends LitElement {
     _token: { state: true },
     _notices: { state: true },
     _isPhoneless: { state: true },
+    _asking: { state: true },
+    _transfers: { state: true },
+    _wrong: { state: true },
+    _isBusy: { state: true },
+    _said: { state: true },
+    _idleLeft: { state: true },
     _twoStep: { state: true },
     _classical: { state: true },
   };
 
   declare _session: SessionView | null;
   declare _view: View;
-  declare _problem: "wrong" | "failed" | "expired" | null;
+  declare _problem: "wrong" | "failed" | "expired" | "idle" | "refusedLogin" | "needsPhone" | null;
   declare _started: Started | null;
   declare _token: string;
   declare _notices: readonly Notice[];
   /** Known to have no phone. */
   declare _isPhoneless: boolean;
+  /** What the customer's phone is being asked, or null. */
+  declare _asking: Asking | null;
+  declare _transfers: readonly Transfer[];
+  /** The field of a form that the bank refused. */
+  declare _wrong: string | null;
+  declare _isBusy: boolean;
+  /** What was done last, for a moment. */
+  declare _said: "done_transfer" | "done_contact" | "done_desk" | "reported" | null;
+  /** Seconds until the session ends by itself, in its last minute. */
+  declare _idleLeft: number | null;
   declare _twoStep: boolean;
   declare _classical: boolean;
 
   readonly #language = new LangController(this);
   readonly #api = new BankApi();
+  readonly #idle = new IdleClock({
+    onActivity: () => void this.#prolong(),
+    onIdle: (left) => {
+      if (left === 0) this.#endIdle();
+      else this._idleLeft = left;
+    },
+  });
   #timer: ReturnType<typeof setInterval> | undefined;
   /** Counts the customers' visits: what was asked for in one is no answer for the next. */
   #visit = 0;
@@ -59,7 +85,9 @@ export class DemoBank extends LitElement {
 
   constructor() {
     super();
-    this._session = this._problem = this._started = null;
+    this._session = this._problem = this._started = this._asking = this._wrong = this._said = this._idleLeft = null;
+    this._transfers = [];
+    this._isBusy = false;
     this._view = "accounts";
     this._token = "";
     this._notices = [];
@@ -95,6 +123,29 @@ export class DemoBank extends LitElement {
     const user = session?.customer?.user;
     if (user === undefined || (before !== undefined && before !== user)) this.#forget();
     this._session = session;
+    if (session?.customer === null || session === null) this.#idle.stop();
+    else this.#idle.start(session.idle_s);
+  }
+
+  async #prolong(): Promise<void> {
+    try {
+      const session = await this.#api.session();
+      if (session.customer === null) this.#endIdle();
+      else this.#enter(session);
+    } catch {
+      // the next movement tries again; the server's own clock counts
+    }
+  }
+
+  #endIdle(): void {
+    this.#forget();
+    this._idleLeft = null;
+    void this.#guard(async () => {
+      await this.#api.logout().catch(() => undefined);
+      this.#focusHeading = true;
+      this.#enter(await this.#api.session());
+      this._problem = "idle";
+    });
   }
 
   #forget(): void {
@@ -102,6 +153,8 @@ export class DemoBank extends LitElement {
     this._token = "";
     this._notices = [];
     this._isPhoneless = false;
+    this._asking = this._said = this._wrong = null;
+    this._transfers = [];
     this.#leave();
   }
 
@@ -109,6 +162,7 @@ export class DemoBank extends LitElement {
     super.disconnectedCallback();
     globalThis.removeEventListener("hashchange", this.#onHash);
     clearInterval(this.#timer);
+    this.#idle.stop();
   }
 
   async #guard(work: () => Promise<void>): Promise<void> {
@@ -132,15 +186,15 @@ export class DemoBank extends LitElement {
 
   readonly #onRoute = (): void => {
     this._view = viewOf(location.hash);
-    this._problem = null;
+    this._problem = this._wrong = this._said = null;
     const customer = this._session?.customer ?? null;
     if (customer === null) return;
-    if (this._view === "accounts") void this.#readPhones();
-    if (this._view === "devices") {
-      void this.#renewToken();
-      void this.#readNotices();
-    }
-    if (this._view !== "add") this.#leave();
+    this._asking = null;
+    if (this._view === "accounts" || this._view === "devices") void this.#readPhones();
+    if (this._view === "transfer") void this.#readTransfers();
+    if (this._view === "devices" || this._view === "messages") void this.#renewToken();
+    if (this._view === "devices") void this.#readNotices();
+    if (this._view !== "add" && this._view !== "move") this.#leave();
     else if (this._started === null) {
       this._started = underway(customer.user);
       if (this._started === null) void this.#start();
@@ -166,19 +220,129 @@ export class DemoBank extends LitElement {
     }
   }
 
-  /** Starts an activation; the one before stays on the screen until then, so that the focus has a place to be. */
-  async #start(): Promise<void> {
-    forgetUnderway();
-    this._problem = null;
+  async #readTransfers(): Promise<void> {
     await this.#guard(async () => {
       const visit = this.#visit;
+      const transfers = await this.#api.transfers();
+      if (visit === this.#visit) this._transfers = transfers;
+    });
+  }
+
+  /**
+   * Starts an activation; the one before stays on the screen until then, so that the focus has a place to be. A customer who has
+   * a phone is asked there first, and starts with its word (`approval`).
+   */
+  async #start(approval?: string): Promise<void> {
+    forgetUnderway();
+    this._problem = null;
+    const { lang } = this.#language;
+    await this.#guard(async () => {
+      const visit = this.#visit;
+      const mode = this._view === "move" ? "move" : "add";
+      if (approval === undefined && (await this.#hasActivePhone())) {
+        const asked = await this.#api.furtherPhone(mode, lang);
+        if (visit === this.#visit && (this._view === "add" || this._view === "move")) this.#ask("device", asked);
+        return;
+      }
       const suite = this._classical ? "classical" : "hybrid";
-      const started = await this.#api.startActivation({ two_step: this._twoStep, suite });
+      const wish = { two_step: this._twoStep, suite } as const;
+      const started = await this.#api.startActivation(approval === undefined ? wish : { ...wish, approval });
       const user = this._session?.customer?.user;
-      if (visit !== this.#visit || this._view !== "add" || user === undefined) return;
+      if (visit !== this.#visit || (this._view !== "add" && this._view !== "move") || user === undefined) return;
+      this._asking = null;
       this._started = started;
       keepUnderway(user, started);
     });
+  }
+
+  #hasActivePhone(): Promise<boolean> {
+    return hasPhone(this.#api, undefined, (state) => state === "active");
+  }
+
+  // What the phone is asked
+
+  #ask(purpose: Purpose, asked: Asked): void {
+    this.#focusHeading = true;
+    this._asking = { purpose, asked };
+  }
+
+  readonly #asker = {
+    onApproved: (): void => {
+      void this.#goOn();
+    },
+    onEnded: (): void => {
+      const now = this._asking;
+      if (now !== null && now.purpose !== "login" && now.purpose !== "device") void this.#api.settle(now.asked.approval.id).catch(() => undefined);
+    },
+    onRestart: (): void => {
+      const purpose = this._asking?.purpose;
+      this._asking = null;
+      this.#focusHeading = true;
+      if (purpose === "device") location.hash = "#/devices";
+      if (purpose === "transfer") void this.#readTransfers();
+    },
+  };
+
+  async #goOn(): Promise<void> {
+    const now = this._asking;
+    if (now === null) return;
+    const { purpose, asked } = now;
+    await this.#guard(async () => {
+      if (purpose === "login") {
+        const session = await this.#api.finishLogin();
+        this._asking = null;
+        this.#enter(session);
+        this.#focusHeading = true;
+        this.#onRoute();
+        this._said = session.customer !== null && session.reported === true ? "reported" : null;
+        return;
+      }
+      if (purpose === "device") {
+        await this.#start(asked.approval.id);
+        return;
+      }
+      await this.#api.settle(asked.approval.id);
+      this.#enter(await this.#api.session());
+      this._asking = null;
+      this.#focusHeading = true;
+      if (purpose === "transfer") await this.#readTransfers();
+      this._said = purpose === "transfer" ? "done_transfer" : "done_contact";
+    });
+  }
+
+  /** Sends a form; what the bank refuses is said at its field, or above when the phone cannot be asked. */
+  #send(work: () => Promise<void>): void {
+    this._isBusy = true;
+    this._wrong = this._problem = this._said = null;
+    void (async () => {
+      try {
+        await work();
+      } catch (error) {
+        const { status, field } = error instanceof BankError ? error : new BankError(0);
+        if (status === 400 && field !== null) this._wrong = field;
+        else if (status === 409) this._problem = "needsPhone";
+        else if (status === 429) this._problem = "refusedLogin";
+        else await this.#guard(() => Promise.reject(error instanceof Error ? error : new BankError(0)));
+      }
+      this._isBusy = false;
+    })();
+  }
+
+  #form(purpose: "transfer" | "contact" | "desk"): Form {
+    return {
+      wrong: this._wrong,
+      isBusy: this._isBusy,
+      onSend: (fields) => {
+        this.#send(async () => {
+          if (purpose === "transfer") this.#ask("transfer", await this.#api.transfer(fields));
+          else if (purpose === "contact") this.#ask("contact", await this.#api.changeContact(fields));
+          else {
+            await this.#api.sendMessage(fields, this.#language.lang);
+            this._said = "done_desk";
+          }
+        });
+      },
+    };
   }
 
   #leave(): void {
@@ -212,13 +376,25 @@ export class DemoBank extends LitElement {
         ${this._problem === null || this._problem === "wrong"
           ? nothing
           : this.#trouble(words, this._problem)}
+        ${this._idleLeft === null ? nothing : this.#idleSoon(words, this._idleLeft)}
+        <div role="status">${this._said === null ? nothing : html`<p class="notice ${this._said === "reported" ? "warn" : "ok"}">${this._said === "reported" ? icons.warn() : icons.okay()}<span>${words[this._said]}</span></p>`}</div>
         ${this.#page(words, lang)}
       </main>
       <footer>${words.demo}</footer>
     `;
   }
 
-  #trouble(words: Words, problem: "failed" | "expired"): TemplateResult {
+  #idleSoon(words: Words, left: number): TemplateResult {
+    return html`<div class="notice warn" role="alert">
+      ${icons.warn()}
+      <div>
+        <span>${words.idleSoon(left)}</span>
+        <button class="secondary" @click=${() => void this.#prolong()}>${words.stay}</button>
+      </div>
+    </div>`;
+  }
+
+  #trouble(words: Words, problem: Exclude<DemoBank["_problem"], "wrong" | null>): TemplateResult {
     return html`<div class="notice bad" role="alert">
       ${icons.warn()}
       <div>
@@ -232,7 +408,8 @@ export class DemoBank extends LitElement {
   #isStuck(): boolean {
     if (this._session === null) return true;
     if (this._session.customer === null) return false;
-    return (this._view === "add" && this._started === null) || (this._view === "devices" && this._token === "");
+    const isAdding = this._view === "add" || this._view === "move";
+    return (isAdding && this._started === null && this._asking === null) || (this._view === "devices" && this._token === "");
   }
 
   #waiting(words: Words): TemplateResult | typeof nothing {
@@ -241,11 +418,26 @@ export class DemoBank extends LitElement {
 
   #page(words: Words, lang: Lang): TemplateResult | typeof nothing {
     if (this._session === null) return this.#waiting(words);
+    if (this._asking !== null) return asking(words, lang, this._asking, this.#asker);
     if (this._session.customer === null) return login(words, { session: this._session, isWrong: this._problem === "wrong", onLogin: this.#onLogin });
+    const { customer } = this._session;
+    if (this._view === "transfer") {
+      return html`<h1 tabindex="-1">${words.transferTitle}</h1>
+        ${transferForm(words, this.#form("transfer"))} ${transferList(words, lang, this._transfers)}`;
+    }
+    if (this._view === "messages") return this.#inbox(words, lang);
     if (this._view === "devices") return this.#devices(words, lang);
-    if (this._view === "add") return this.#add(words, lang);
+    if (this._view === "add" || this._view === "move") return this.#add(words, lang);
     if (this._view === "lost") return lost(words);
-    return accounts(words, lang, this._session.customer, { isPhoneless: this._isPhoneless });
+    return html`${accounts(words, lang, customer, { isPhoneless: this._isPhoneless })} ${contactForm(words, customer, this.#form("contact"))}`;
+  }
+
+  #inbox(words: Words, lang: Lang): TemplateResult {
+    return html`<h1 tabindex="-1">${words.inbox}</h1>
+      ${this._token === ""
+        ? this.#waiting(words)
+        : html`<tessera-messages lang=${lang} token=${this._token} @tessera-error=${this.#onDevicesError}></tessera-messages>`}
+      ${deskForm(words, this.#form("desk"))}`;
   }
 
   #devices(words: Words, lang: Lang): TemplateResult {
@@ -254,7 +446,10 @@ export class DemoBank extends LitElement {
           <h1 tabindex="-1">${words.devices}</h1>
           <p class="soft">${words.devicesLead}</p>
         </div>
-        <a class="button" href="#/devices/add">${icons.add()} ${words.add}</a>
+        <div class="row">
+          <a class="button" href="#/devices/add">${icons.add()} ${words.add}</a>
+          ${this._isPhoneless ? nothing : html`<a class="button secondary" href="#/devices/move">${icons.phone(20)} ${words.move}</a>`}
+        </div>
       </div>
       ${this._token === ""
         ? this.#waiting(words)
@@ -274,7 +469,8 @@ export class DemoBank extends LitElement {
 
   #add(words: Words, lang: Lang): TemplateResult {
     return html`<a class="button secondary above" href="#/devices">${icons.back()} ${words.back}</a>
-      <h1 tabindex="-1">${words.addTitle}</h1>
+      <h1 tabindex="-1">${this._view === "move" ? words.move : words.addTitle}</h1>
+      ${this._view === "move" ? html`<p class="soft">${words.addMoveLead}</p>` : nothing}
       ${this._started === null
         ? this.#waiting(words)
         : html`<tessera-activation
@@ -320,11 +516,17 @@ export class DemoBank extends LitElement {
     this._problem = null;
     void (async () => {
       try {
-        this.#enter(await this.#api.login(user, password));
+        const answer = await this.#api.login(user, password, this.#language.lang);
+        if ("approval" in answer) {
+          this.#ask("login", answer);
+          return;
+        }
+        this.#enter(answer);
         this.#focusHeading = true;
         this.#onRoute();
       } catch (error) {
-        this._problem = error instanceof BankError && error.status === 401 ? "wrong" : "failed";
+        const status = error instanceof BankError ? error.status : 0;
+        this._problem = status === 401 ? "wrong" : status === 409 || status === 429 ? "refusedLogin" : "failed";
       }
     })();
   };

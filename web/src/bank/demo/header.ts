@@ -6,12 +6,13 @@ import type { View } from "./views.js";
 
 export function menu(words: Words, now: View, onLogout: () => void): TemplateResult {
   const item = (view: View, hash: string, text: string): TemplateResult => {
-    const here = now === view || (view === "devices" && now === "add");
+    const here = now === view || (view === "devices" && (now === "add" || now === "move"));
     return html`<li><a href=${hash} aria-current=${here ? "page" : nothing}>${text}</a></li>`;
   };
   return html`<nav aria-label=${words.nav}>
       <ul>
-        ${item("accounts", "#/accounts", words.accounts)} ${item("devices", "#/devices", words.devices)}
+        ${item("accounts", "#/accounts", words.accounts)} ${item("transfer", "#/transfer", words.transfer)}
+        ${item("messages", "#/messages", words.inbox)} ${item("devices", "#/devices", words.devices)}
       </ul>
     </nav>
     <button class="quiet" @click=${onLogout}>${words.logout}</button>`;

@@ -27,9 +27,9 @@ export function login(words: Words, { session, isWrong, onLogin }: Login): Templ
     </fieldset>
     <div class="field">
       <label for="password">${words.password}</label>
-      <input id="password" name="password" type="password" autocomplete="off" required aria-describedby="password-hint" />
+      <input id="password" name="password" type="password" autocomplete="off" aria-describedby="password-hint" />
       ${isWrong ? html`<p class="error" role="alert">${words.wrong}</p>` : nothing}
-      <p id="password-hint" class="soft small">${words.passwordHint(session.password)}</p>
+      <p id="password-hint" class="soft small">${words.passwordHint(session.password)} ${words.passwordless}</p>
     </div>
     <button class="big wide">${words.login}</button>
   </form>`;

@@ -24,6 +24,22 @@ export const styles = css`
   }
   .bar,
   main,
+  .pair {
+    display: grid;
+    grid-template-columns: repeat(auto-fit, minmax(min(100%, 10rem), 1fr));
+    gap: var(--ts-space-3);
+  }
+  textarea,
+  select {
+    width: 100%;
+    min-height: var(--ts-target);
+    padding: var(--ts-space-2) var(--ts-space-3);
+    color: var(--ts-text);
+    background: var(--ts-surface);
+    border: 1px solid var(--ts-line-strong);
+    border-radius: var(--ts-radius-s);
+    font: inherit;
+  }
   footer {
     width: min(68rem, 100%);
     margin-inline: auto;

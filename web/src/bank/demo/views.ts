@@ -1,13 +1,16 @@
 /** The demo bank's pages for a customer, by the fragment of the address. */
 
-export type View = "accounts" | "devices" | "add" | "lost";
+export type View = "accounts" | "transfer" | "messages" | "devices" | "add" | "move" | "lost";
 
 const VIEWS: Readonly<Record<string, View>> = {
   "": "accounts",
   "#/": "accounts",
   "#/accounts": "accounts",
+  "#/transfer": "transfer",
+  "#/messages": "messages",
   "#/devices": "devices",
   "#/devices/add": "add",
+  "#/devices/move": "move",
 };
 
 /** Returns the page of an address; "lost" when no page has it. */
