@@ -14,21 +14,35 @@ from aiohttp.test_utils import TestClient, TestServer
 from gateway.core.clock import ManualClock
 from gateway.core.secrets import Secret
 from gateway.demo import DemoBankConfig, create_demo_bank
+from gateway.demo.browsers import describe_browser, describe_place
 
 WEBHOOK_KEY = bytes(range(32))
 
 
 class RecordingGateway:
-    """Answers the two calls the bank makes, and keeps what it was asked."""
+    """Answers the calls that the bank makes, and keeps what it was asked."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, dict[str, Any], str | None, str | None]] = []
+        self.has_phone = False
+        self.approval: dict[str, Any] = {}
+
+    async def list(self, _: web.Request) -> web.Response:
+        """The customer's phones, or how a request stands."""
+        return web.json_response({"items": [{"id": "bnd_1"}] if self.has_phone else []})
+
+    async def read(self, _: web.Request) -> web.Response:
+        return web.json_response(self.approval)
 
     async def answer(self, request: web.Request) -> web.Response:
         headers = request.headers
         self.asked.append(
             (request.path, await request.json(), headers.get("Authorization"), headers.get("Idempotency-Key"))
         )
+        if request.path == "/api/v1/approvals":
+            wish = await request.json()
+            self.approval = {"id": f"apr_{len(self.asked)}", "state": "pending", **wish}
+            return web.json_response({"approval": self.approval, "page_token": "ptk_a"}, status=201)
         return web.json_response({"page_token": "ptk_x"}, status=201)
 
 
@@ -37,6 +51,8 @@ async def bank() -> AsyncIterator[tuple[TestClient[Any, Any], RecordingGateway, 
     recording = RecordingGateway()
     gateway = web.Application()
     gateway.router.add_post("/api/v1/{rest:.*}", recording.answer)
+    gateway.router.add_get("/api/v1/bindings", recording.list)
+    gateway.router.add_get("/api/v1/approvals/{id}", recording.read)
     server = TestServer(gateway)
     await server.start_server()
     clock = ManualClock()
@@ -90,11 +106,174 @@ async def test_post_without_the_csrf_token_is_refused(bank: Any) -> None:
     assert recording.asked == []
 
 
-async def test_session_ends_after_fifteen_minutes(bank: Any) -> None:
+async def test_session_ends_after_five_minutes_without_activity(bank: Any) -> None:
     client, _, clock = bank
     await log_in(client)
-    clock.advance(15 * 60 + 1)
+    for _ in range(3):  # looking at the session prolongs it, reading notices does not
+        clock.advance(4 * 60)
+        assert (await (await client.get("/demo/api/session")).json())["idle_s"] == 300
+    clock.advance(4 * 60)
+    assert (await client.get("/demo/api/notices")).status == 200
+    clock.advance(61)
     assert (await client.get("/demo/api/notices")).status == 401
+
+
+PAYMENT = {"payee": "EDF", "account": "FR76 3000 4000", "amount": "12,50", "currency": "EUR", "purpose": ""}
+
+
+async def begin_login(client: TestClient[Any, Any]) -> None:
+    answer = await client.post("/demo/api/login", json={"user": "claire", "lang": "fr"})
+    assert answer.status == 202
+    assert (await answer.json())["page_token"] == "ptk_a"
+
+
+async def test_a_customer_with_a_phone_is_asked_there_and_the_password_opens_nothing(bank: Any) -> None:
+    client, recording, _ = bank
+    recording.has_phone = True
+    answer = await client.post("/demo/api/login", json={"user": "claire", "password": "tessera"})
+    assert answer.status == 202
+    assert recording.approval["type"] == "login"
+    assert (await (await client.get("/demo/api/session")).json())["customer"] is None
+    assert (await client.post("/demo/api/login/finish", json={})).status == 409
+    recording.approval["state"] = "refused"
+    assert (await client.post("/demo/api/login/finish", json={})).status == 409
+
+
+async def test_an_approved_login_opens_one_session(bank: Any) -> None:
+    client, recording, _ = bank
+    recording.has_phone = True
+    await begin_login(client)
+    kept = {cookie.key: cookie.value for cookie in client.session.cookie_jar}
+    recording.approval["state"] = "approved"
+    answer = await client.post("/demo/api/login/finish", json={})
+    assert (await answer.json())["customer"]["user"] == "claire"
+    again = await client.post("/demo/api/login/finish", json={}, cookies=kept)
+    assert again.status == 409
+
+
+async def test_a_login_is_finished_by_the_browser_that_began_it_and_for_its_customer(bank: Any) -> None:
+    client, recording, _ = bank
+    assert (await client.post("/demo/api/login/finish", json={})).status == 401
+    recording.has_phone = True
+    await begin_login(client)
+    recording.approval |= {"state": "approved", "user": "thomas"}
+    assert (await client.post("/demo/api/login/finish", json={})).status == 409
+
+
+async def test_a_payment_is_carried_out_once_and_as_it_was_approved(bank: Any) -> None:
+    client, recording, _ = bank
+    headers = {"X-CSRF-Token": await log_in(client)}
+    started = await (await client.post("/demo/api/transfers", json=PAYMENT, headers=headers)).json()
+    assert recording.approval["fields"] == {
+        "payee": "EDF",
+        "account": "FR7630004000",
+        "amount": "12.50",
+        "currency": "EUR",
+        "purpose": "",
+    }
+    settle = f"/demo/api/orders/{started['approval']['id']}/settle"
+    assert (await (await client.post(settle, json={}, headers=headers)).json())["state"] == "pending"
+    recording.approval["state"] = "approved"
+    for _ in range(3):
+        assert (await (await client.post(settle, json={}, headers=headers)).json())["state"] == "approved"
+    session = await (await client.get("/demo/api/session")).json()
+    assert session["customer"]["accounts"][0]["balance"] == 284_217 - 1_250
+    listed = await (await client.get("/demo/api/transfers")).json()
+    assert [item["state"] for item in listed["items"]] == ["approved"]
+
+
+async def test_a_payment_whose_page_was_closed_is_carried_out_by_the_webhook(bank: Any) -> None:
+    client, recording, clock = bank
+    headers = {"X-CSRF-Token": await log_in(client)}
+    started = await (await client.post("/demo/api/transfers", json=PAYMENT, headers=headers)).json()
+    recording.approval["state"] = "approved"
+    data = {"approval": started["approval"]["id"], "user": "claire", "type": "payment"}
+    body = json.dumps({"type": "approval.approved", "data": data}).encode()
+    answer = await client.post("/demo/webhook", data=body, headers=signed(body, at=clock.now()))
+    assert answer.status == 204
+    listed = await (await client.get("/demo/api/transfers")).json()
+    assert [item["state"] for item in listed["items"]] == ["approved"]
+
+
+@pytest.mark.parametrize(
+    ("member", "value", "field"),
+    [
+        ("amount", "0", "amount"),
+        ("amount", "-5", "amount"),
+        ("amount", "1.234", "amount"),
+        ("amount", "NaN", "amount"),
+        ("amount", "2842.18", "balance"),
+        ("payee", " ", "payee"),
+        ("account", "F!", "account"),
+        ("currency", "XXX", "currency"),
+    ],
+)
+async def test_a_payment_that_cannot_be_asked_names_its_field(
+    bank: Any, member: str, value: str, field: str
+) -> None:
+    client, recording, _ = bank
+    headers = {"X-CSRF-Token": await log_in(client)}
+    answer = await client.post("/demo/api/transfers", json={**PAYMENT, member: value}, headers=headers)
+    assert answer.status == 400
+    assert (await answer.json())["field"] == field
+    assert recording.asked == []
+
+
+async def test_a_further_phone_needs_the_word_of_the_one_at_hand(bank: Any) -> None:
+    client, recording, _ = bank
+    headers = {"X-CSRF-Token": await log_in(client)}
+    recording.has_phone = True
+    assert (await client.post("/demo/api/activations", json={}, headers=headers)).status == 403
+    answer = await client.post("/demo/api/further-phone", json={"mode": "move"}, headers=headers)
+    assert answer.status == 201
+    assert recording.approval["fields"]["mode"] == "move"
+    wish = {"approval": recording.approval["id"]}
+    assert (await client.post("/demo/api/activations", json=wish, headers=headers)).status == 201
+    assert recording.asked[-1][1]["approval"] == recording.approval["id"]
+
+
+async def test_a_reported_login_is_told_at_the_next_one(bank: Any) -> None:
+    client, _, clock = bank
+    data = {"approval": "apr_9", "user": "claire", "type": "login"}
+    body = json.dumps({"type": "approval.reported", "data": data}).encode()
+    await client.post("/demo/webhook", data=body, headers=signed(body, at=clock.now()))
+    for expected in (True, False):
+        answer = await client.post("/demo/api/login", json={"user": "claire", "password": "tessera"})
+        assert (await answer.json())["reported"] is expected
+
+
+@pytest.mark.parametrize(
+    ("agent", "said"),
+    [
+        ("Mozilla/5.0 (X11; Linux x86_64; rv:131.0) Gecko/20100101 Firefox/131.0", "Firefox 131 on Linux"),
+        (
+            "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) "
+            "Chrome/130.0.0.0 Safari/537.36 Edg/130.0.0.0",
+            "Edge 130 on Windows",
+        ),
+        (
+            "Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 (KHTML, like Gecko) "
+            "Chrome/130.0.0.0 Mobile Safari/537.36",
+            "Chrome 130 on Android",
+        ),
+        (
+            "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) "
+            "Version/18.0 Mobile/15E148 Safari/604.1",
+            "Safari 18 on iPhone",
+        ),
+        ("<script>\u202e", "Unknown browser"),
+        ("", "Unknown browser"),
+    ],
+)
+def test_a_browser_in_words(agent: str, said: str) -> None:
+    assert describe_browser(agent, "en") == said
+
+
+def test_a_place_in_words() -> None:
+    assert describe_place("127.0.0.1", "fr") == "cet ordinateur"
+    assert describe_place("192.168.1.5", "en") == "your local network"
+    assert describe_place("8.8.8.8", "en") == ""
+    assert describe_place(None, "en") == ""
 
 
 def signed(body: bytes, *, at: float, identifier: str = "msg_1") -> dict[str, str]:
