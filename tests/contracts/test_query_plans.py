@@ -13,6 +13,8 @@ from gateway.activation import store as activations
 from gateway.audit import store as audit
 from gateway.core.transaction import Transaction
 from gateway.http import idempotency
+from gateway.inbox import store as inbox
+from gateway.push import store as push
 from gateway.storage.engine import Storage
 from gateway.storage.migrate import migrate
 from gateway.webhooks import store as webhooks
@@ -62,6 +64,21 @@ QUERIES: dict[str, tuple[Callable[[Transaction], Any], str]] = {
         "state=? AND next_at<?",
     ),
     "old answers": (lambda tx: idempotency._prune(tx, 5), "created_at<?"),
+    "messages of a customer": (
+        lambda tx: inbox.find_page(tx, tenant_id="ten_1", user="u", now_ms=5, before=(9, "m"), limit=5),
+        "tenant_id=? AND user_ref=? AND created_at<?",
+    ),
+    "messages of a bank": (
+        lambda tx: inbox.find_page(tx, tenant_id="ten_1", user=None, now_ms=5, before=(9, "m"), limit=5),
+        "tenant_id=? AND created_at<?",
+    ),
+    "unread messages": (
+        lambda tx: inbox.count_unread(tx, tenant_id="ten_1", user="u", now_ms=5),
+        "tenant_id=? AND user_ref=?",
+    ),
+    "messages that are over": (lambda tx: inbox.prune(tx, 5), "expires_at<?"),
+    "due wake-ups": (lambda tx: push.claim_due(tx, now_ms=5, most=5), "state=? AND next_at<?"),
+    "next wake-up": (push.next_due, "state=?"),
     "due activations": (lambda tx: activations.find_due(tx, 5), "open_until_at<?"),
 }
 
