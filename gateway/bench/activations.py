@@ -61,7 +61,9 @@ async def _run(ground: Ground, cores: Cores) -> tuple[Outcome, dict[str, float]]
     return outcome, parts
 
 
-async def _work(ground: Ground, server: ServerProcess, account: BankAccount) -> None:
+async def _work(ground: Ground, server: ServerProcess, account: BankAccount) -> float:
     async with open_http() as http:
         customers = Customers(http, Site(ground.host, server.url), account)
-        await apply(server, customers.activate, seconds=LEDGER_S, in_flight=IN_FLIGHT)
+        server.begin_ledger()
+        load = await apply(server, customers.activate, seconds=LEDGER_S, in_flight=IN_FLIGHT)
+        return load.server_cpu_s

@@ -107,9 +107,11 @@ async def _pace(approvers: Approvers, visitor: BareApprovers, *, rate: float) ->
 
 async def _work(
     ground: Ground, server: ServerProcess, account: BankAccount, holders: Sequence[Holder]
-) -> None:
+) -> float:
     async with open_http() as http:
         approvers = Approvers(Rest(http, server.url), Site(ground.host, server.url), account, holders)
         await approvers.open()
-        await apply(server, approvers.approve, seconds=LEDGER_S, in_flight=IN_FLIGHT)
+        server.begin_ledger()
+        load = await apply(server, approvers.approve, seconds=LEDGER_S, in_flight=IN_FLIGHT)
         await approvers.close()
+        return load.server_cpu_s

@@ -72,6 +72,31 @@ async def apply(server: ServerProcess, visit: Visit, *, seconds: float, in_fligh
     )
 
 
+async def apply_all(server: ServerProcess, visit: Visit, *, visits: int, in_flight: int) -> Load:
+    """Make that many visits, `in_flight` of them under way while there are as many left. Raises what the first failed
+    one raised."""
+    ends: list[float] = []
+    numbers = iter(range(visits))
+
+    async def visit_on() -> None:
+        for number in numbers:
+            await visit(number)
+            ends.append(time.perf_counter())
+
+    server_before, own_before = server.cpu_s(), own_cpu_s()
+    async with asyncio.TaskGroup() as group:
+        for _ in range(in_flight):
+            group.create_task(visit_on())
+    first, last = visits // 10, visits - visits // 10 - 1
+    return Load(
+        visits=visits,
+        steady=last - first,
+        seconds=ends[last] - ends[first],
+        server_cpu_s=server.cpu_s() - server_before,
+        own_cpu_s=own_cpu_s() - own_before,
+    )
+
+
 async def pace(visit: Visit, *, rate: float, seconds: float) -> None:
     """Begin `rate` visits a second for that long, whether those before have ended or not, then let them end. Raises
     what the first failed one raised."""

@@ -58,6 +58,11 @@ class Ledger:
                 totals[part] = totals.get(part, 0.0) + seconds
         return totals
 
+    def clear(self) -> None:
+        """Begin anew."""
+        for account in self._accounts:
+            account.clear()
+
     def save(self, path: Path) -> None:
         """Write the totals as JSON."""
         path.write_text(json.dumps(self.totals()))

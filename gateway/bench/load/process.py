@@ -113,6 +113,11 @@ class ServerProcess:
         finally:
             self.stop()
 
+    def begin_ledger(self) -> None:
+        """Have a gateway with a ledger forget what it has charged so far."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGUSR1)
+
     def cpu_s(self) -> float:
         """Return the processor time that it has used in all its threads, seconds (proc(5): utime and stime)."""
         fields = self._proc("stat").rpartition(")")[2].split()

@@ -1,17 +1,24 @@
 """The gateway with a ledger of its processor time: `python -m gateway.bench.load.profiled FILE serve` is `tessera
-serve` that writes FILE, seconds by part, when it stops. The parts are named in PARTS."""
+serve` that writes FILE, seconds by part, when it stops; SIGUSR1 has it begin anew. The parts are named in PARTS."""
 
+import signal
 import sys
 from pathlib import Path
 
 import gateway.activation.channel
 import gateway.activation.conversation
 import gateway.activation.views
+import gateway.approvals.answers
+import gateway.approvals.offline
 import gateway.audit.store
 import gateway.pin.service
 from gateway.activation.codes import CodeService
 from gateway.activation.contacts import ContactService
 from gateway.activation.service import ActivationService
+from gateway.approvals.answers import AnswerService
+from gateway.approvals.channel import ApprovalPart
+from gateway.approvals.offline import OfflineService
+from gateway.approvals.service import ApprovalService
 from gateway.bench.load.ledger import Ledger
 from gateway.bus.journal import RecordingJournal
 from gateway.http.channel import PhoneDoor
@@ -33,7 +40,7 @@ PARTS = {
     "journal": "events and webhooks as they are written",
     "codes": "drawing the code",
     "channel": "the phone's conversation",
-    "services": "rules of activation and PIN",
+    "services": "rules of activation, PIN and approvals",
     "streams": "the page's events",
     "http-layer": "edge, authentication, limits, bodies",
 }
@@ -52,7 +59,14 @@ def install(ledger: Ledger) -> None:
         ledger.wrap_coroutine(ActivationService, name, "services")
     for name in ("admit", "claim", "present", "commit"):
         ledger.wrap_coroutine(ContactService, name, "services")
-    ledger.wrap_coroutine(PinService, "begin_enrolment", "services")
+    for name in ("begin_enrolment", "evaluate"):
+        ledger.wrap_coroutine(PinService, name, "services")
+    for name in ("create", "read"):
+        ledger.wrap_coroutine(ApprovalService, name, "services")
+    ledger.wrap_coroutine(AnswerService, "answer", "services")
+    ledger.wrap_coroutine(OfflineService, "answer", "services")
+    ledger.wrap(ApprovalPart, "on_event", "channel")
+    ledger.wrap_coroutine(ApprovalPart, "_tell_asked", "channel")
     ledger.wrap_coroutine(CodeService, "show", "codes")
     ledger.wrap(gateway.activation.views, "code_view", "codes")
     ledger.wrap_coroutine(PhoneDoor, "handle", "channel")
@@ -68,8 +82,14 @@ def _install_crypto(ledger: Ledger) -> None:
     ledger.wrap_steps(Handshake, "write", "crypto")
     for name in ("encrypt", "decrypt", "export"):
         ledger.wrap(Session, name, "crypto")
-    for module in (gateway.activation.channel, gateway.activation.conversation, gateway.pin.service):
+    for module in (
+        gateway.activation.channel,
+        gateway.activation.conversation,
+        gateway.approvals.answers,
+        gateway.pin.service,
+    ):
         ledger.wrap(module, "verify", "crypto")
+    ledger.wrap(gateway.approvals.offline, "check_offline_answer", "crypto")
     for name in ("evaluation_peers", "recover"):
         ledger.wrap(oprf, name, "crypto")
     for name in ("wrap", "unwrap", "ecdh", "ecdh_wrapped", "generate_wrapped"):
@@ -81,6 +101,7 @@ def main() -> None:
     path = Path(sys.argv.pop(1))
     ledger = Ledger()
     install(ledger)
+    signal.signal(signal.SIGUSR1, lambda *_: ledger.clear())
     from gateway.cli import (
         main as tessera,
     )  # only now: it takes the functions that were wrapped by their names

@@ -92,14 +92,13 @@ def bare_server(ground: Ground, cores: Cores, *, code_bytes: int = 0) -> Iterato
 
 
 async def ledger_shares(
-    ground: Ground, cores: Cores, work: Callable[[ServerProcess], Awaitable[None]]
+    ground: Ground, cores: Cores, work: Callable[[ServerProcess], Awaitable[float]]
 ) -> dict[str, float]:
-    """Return the share of each part in what `work` costs a gateway with a ledger, in processor time."""
+    """Return the share of each part in what `work` costs a gateway with a ledger. It returns the gateway's processor
+    seconds since it had the ledger begun."""
     path = ground.data / "ledger.json"
     with ground.gateway(cores.server, ledger=path).running(ground.log) as server:
-        before = server.cpu_s()
-        await work(server)
-        cpu_s = server.cpu_s() - before
+        cpu_s = await work(server)
     seconds: dict[str, float] = json.loads(path.read_text())
     parts = {part: seconds.get(part, 0.0) / cpu_s for part in PARTS}
     return parts | {REST: max(0.0, 1 - sum(parts.values()))}

@@ -1,0 +1,90 @@
+"""Bench `offline`: answers without a network checked a second by one gateway process on one core, SQLite with every
+commit on the disk, beside what a bare aiohttp server makes of JSON posts, by turns on the same core. Requests are made
+and their codes drawn before each turn. Then once more with a ledger, which shows where the gateway's time goes."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import uvloop
+
+from gateway.bench import Bar, Measure, measure, register
+from gateway.bench.load.approvers import Holder
+from gateway.bench.load.bare_approvals import BareApprovers
+from gateway.bench.load.driver import Load, apply_all
+from gateway.bench.load.installation import BankAccount, Ground
+from gateway.bench.load.offline_answers import OfflineAnswers
+from gateway.bench.load.process import Cores, ServerProcess, tell, tell_load
+from gateway.bench.load.rest import Rest
+from gateway.bench.load.seeding import Seeder
+from gateway.bench.load.turns import IN_FLIGHT, bare_server, judge_parts, ledger_shares, open_http
+
+PHONES = 600
+"""One answer of each in a turn."""
+TURNS = 5
+POSTS = 2_000
+RATE_BAR = Bar(0.35, "at least", judges="ratio")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The median turn of each server, by rate."""
+
+    gateway: Load
+    bare: Load
+
+
+@register("offline")
+def offline() -> Iterator[Measure]:
+    """Yield the rate beside bare JSON posts, processor times, and the gateway's parts. Takes about a minute. Raises
+    Unavailable where there is no /proc."""
+    cores = Cores.split()
+    tell_load()
+    with Ground.temporary() as ground, cores.load_here():
+        outcome, parts = uvloop.run(_run(ground, cores))
+    tell_load()
+    served, bared = outcome.gateway, outcome.bare
+    yield measure("offline", "rate", value=served.rate, unit="/s", bound=bared.rate, bar=RATE_BAR)
+    yield measure("offline", "server-cpu", value=served.server_ms, unit="ms", bound=bared.server_ms)
+    yield measure("offline", "load-generator-cpu", value=served.own_ms, unit="ms", bound=bared.own_ms)
+    yield from judge_parts("offline", parts)
+
+
+async def _run(ground: Ground, cores: Cores) -> tuple[Outcome, dict[str, float]]:
+    async with ground.opened() as installation:
+        account = await BankAccount.open(installation)
+        seeder = await Seeder.prepare(installation, account, host=ground.host)
+        holders = [Holder(phone) for phone in await seeder.seed_enrolled(PHONES)]
+    async with open_http() as http:
+        with ground.gateway(cores.server).running(ground.log) as server, bare_server(ground, cores) as beside:
+            answers = OfflineAnswers(Rest(http, server.url), account, holders)
+            outcome = await _take_turns(server, answers, beside, BareApprovers(http, beside.url))
+    parts = await ledger_shares(ground, cores, lambda server: _work(server, account, holders))
+    return outcome, parts
+
+
+async def _take_turns(
+    server: ServerProcess, answers: OfflineAnswers, beside: ServerProcess, visitor: BareApprovers
+) -> Outcome:
+    served: list[Load] = []
+    bared: list[Load] = []
+    for turn in range(TURNS):
+        ready = await answers.prepare()
+        load = await apply_all(server, answers.answer, visits=ready, in_flight=IN_FLIGHT)
+        beside_it = await apply_all(beside, visitor.type, visits=POSTS, in_flight=IN_FLIGHT)
+        tell(f"turn {turn + 1}: {load.rate:.1f} answers a second, {beside_it.rate:.1f} bare posts")
+        served.append(load)
+        bared.append(beside_it)
+    return Outcome(_middle(served), _middle(bared))
+
+
+def _middle(slices: Sequence[Load]) -> Load:
+    return sorted(slices, key=lambda each: each.rate)[len(slices) // 2]
+
+
+async def _work(server: ServerProcess, account: BankAccount, holders: Sequence[Holder]) -> float:
+    async with open_http() as http:
+        answers = OfflineAnswers(Rest(http, server.url), account, holders)
+        ready = await answers.prepare()
+        server.begin_ledger()
+        load = await apply_all(server, answers.answer, visits=ready, in_flight=IN_FLIGHT)
+        return load.server_cpu_s
