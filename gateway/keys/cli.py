@@ -45,7 +45,7 @@ def init_command(settings: Settings, as_json: bool) -> None:  # noqa: FBT001 - c
 
     async def make(adapter: HsmAdapter) -> list[KeyInfo]:
         keys = await ensure_keys(adapter)
-        return [keys.wrapping, keys.audit]
+        return [keys.wrapping, keys.audit, keys.push]
 
     _print_keys(uri, _with_store(create_store, uri, make), as_json=as_json)
 

@@ -37,11 +37,12 @@ def audit(settings: Settings, *arguments: str) -> Result:
 def test_init_makes_the_keys_once(settings: Settings) -> None:
     first = keys(settings, "init", "--json")
     assert first.exit_code == 0, first.output
-    assert [key["label"] for key in json.loads(first.stdout)["keys"]] == ["tessera-wrap-1", "tessera-audit-1"]
+    made = ["tessera-wrap-1", "tessera-audit-1", "tessera-push-1"]
+    assert [key["label"] for key in json.loads(first.stdout)["keys"]] == made
     assert keys(settings, "init", "--json").stdout == first.stdout
     assert keys(settings, "list", "--json").stdout != first.stdout  # in order of labels
     listed = {key["label"]: key for key in json.loads(keys(settings, "list", "--json").stdout)["keys"]}
-    assert set(listed) == {"tessera-wrap-1", "tessera-audit-1"}
+    assert set(listed) == set(made)
 
 
 def test_keys_are_named_by_uris_without_the_source_of_the_secret(settings: Settings) -> None:

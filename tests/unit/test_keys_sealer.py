@@ -88,9 +88,11 @@ async def test_keys_are_made_once(adapter: SoftwareAdapter) -> None:
     assert await ensure_keys(adapter) == first
     assert await ensure_tenant_key(adapter, TENANT) == tenant
     assert (first.wrapping.kind, first.audit.kind) == (KeyKind.WRAP_AES256, KeyKind.SIGN_P256)
+    assert first.push.kind is KeyKind.SIGN_P256
+    assert first.push.public_key != first.audit.public_key
     assert tenant.kind is KeyKind.AGREE_P256
     assert tenant.public_key is not None
-    assert len(await adapter.list()) == 3
+    assert len(await adapter.list()) == 4
 
 
 async def test_two_starting_at_once_agree(adapter: SoftwareAdapter, tmp_path: Path) -> None:
