@@ -28,6 +28,7 @@ from hsm_adapters.errors import HsmError
 
 BATCH = 40
 IDLE_S = 30.0
+STOP_S = 5.0
 KEPT_S = 3_600
 """How long wake-ups are kept after their cause has ended."""
 PAYLOAD = b"{}"
@@ -85,9 +86,7 @@ class PushSender:
                         async with asyncio.timeout(wait):
                             await self._service.due.wait()
             finally:
-                for task in (stopping := list(self._sending)):
-                    task.cancel()
-                await asyncio.gather(*stopping, return_exceptions=True)
+                await self._stop()
 
     async def _begin_due(self, http: aiohttp.ClientSession) -> float:
         """Begin to send what is due, as far as there are places; return the seconds until there is more to begin."""
@@ -108,6 +107,14 @@ class PushSender:
         if due is None or len(self._sending) >= BATCH:
             return IDLE_S
         return min(IDLE_S, max(0.05, (due - now_ms) / 1000))
+
+    async def _stop(self) -> None:
+        """Let what is under way come to its end for a moment: a wake-up that is cut off is lost."""
+        if self._sending:
+            _, late = await asyncio.wait(self._sending, timeout=STOP_S)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
 
     def _end(self, task: "asyncio.Task[None]") -> None:
         self._sending.discard(task)

@@ -16,8 +16,8 @@ from aiohttp.test_utils import TestServer
 from attack_kit import bind_phone
 from gateway_kit import GatewayKit
 
-from gateway.webhooks import sender
 from gateway.outbound import AddressRefused, PublicResolver, check_host
+from gateway.webhooks import sender
 
 PUBLIC = "93.184.215.14"
 INSIDE = [

@@ -2,6 +2,7 @@
 sent it. Opening is written from RFC 8188 and RFC 8291, checking from RFC 8292, on `cryptography` alone: no code of the
 gateway's, nor the library that it encrypts with."""
 
+import asyncio
 import base64
 import contextlib
 import json
@@ -93,14 +94,20 @@ class Delivered:
 
 @dataclass
 class PushService:
-    """Takes messages. `answers` are given in turn, as statuses with headers; then 201. An answer of None hangs up."""
+    """Takes messages. `answers` are given in turn, as statuses with headers; then 201. An answer of None hangs up.
+    None comes while `may_answer` is clear."""
 
     url: str = ""
     came: list[Delivered] = field(default_factory=list)
     answers: list[tuple[int, dict[str, str]] | None] = field(default_factory=list)
+    may_answer: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.may_answer.set()
 
     async def take(self, request: web.Request) -> web.Response:
         self.came.append(Delivered(request.path, dict(request.headers), await request.read()))
+        await self.may_answer.wait()
         answer = self.answers.pop(0) if self.answers else (201, {})
         if answer is None:
             assert request.transport is not None

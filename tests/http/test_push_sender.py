@@ -330,6 +330,23 @@ async def test_many_senders_wake_a_phone_once_for_a_cause(bench: Bench) -> None:
     assert len({came.path for came in bench.receiver.came}) == 30
 
 
+async def test_a_sender_that_is_stopped_ends_what_it_has_begun(bench: Bench) -> None:
+    pushes, sender = bench.node()
+    await bench.subscribe(pushes)
+    await bench.wake(pushes)
+    bench.receiver.may_answer.clear()
+    task = asyncio.create_task(sender.run())
+    async with asyncio.timeout(10):
+        while not bench.receiver.came:
+            await asyncio.sleep(0.01)
+    task.cancel()
+    await asyncio.sleep(0.05)
+    bench.receiver.may_answer.set()
+    await asyncio.gather(task, return_exceptions=True)
+    assert task.cancelled()
+    assert await bench.states() == [("sent", 1)]
+
+
 async def test_what_a_sender_had_in_hand_when_it_died_is_not_sent_by_another(bench: Bench) -> None:
     pushes, _ = bench.node()
     await bench.subscribe(pushes)
