@@ -8,7 +8,6 @@ from pathlib import Path
 HERE = Path(__file__).parent
 MODEL = (HERE.parents[1] / "THREAT_MODEL.md").read_text(encoding="utf-8")
 ROWS = re.findall(r"^\| (T\d\d) \| ([^|]+) \| ([^|]+) \| ([^|]*) \|$", MODEL, re.MULTILINE)
-RESERVED = {"T13", "T14"}
 
 
 def files() -> dict[str, Path]:
@@ -28,14 +27,8 @@ def test_the_table_is_read_whole() -> None:
     assert {"T01", "T24", "T30", "T32"} <= set(numbers)
 
 
-def test_reserved_numbers_say_so() -> None:
-    assert {
-        number for number, _, closed_by, _ in ROWS if closed_by.strip().startswith("reserved")
-    } == RESERVED
-
-
 def test_every_threat_has_a_file_and_every_file_a_threat() -> None:
-    assert set(files()) == {row[0] for row in ROWS} - RESERVED
+    assert set(files()) == {row[0] for row in ROWS}
 
 
 def test_every_file_names_its_threat_and_tries_it() -> None:
