@@ -73,7 +73,7 @@ _of_user = (
         _c.user_ref == bindparam("b_user"),
         _c.state != BindingState.REMOVED.value,
     )
-    .order_by(_c.added_at, _c.id)
+    .order_by(_c.added_at)  # with the id behind it, SQLite walks through all of the tenant's bindings
     .limit(MAX_OF_USER)
 )
 _set_state = (
@@ -147,7 +147,7 @@ def find(tx: Transaction, *, tenant_id: str, binding_id: str, is_locked: bool = 
 def find_of_user(tx: Transaction, *, tenant_id: str, user: str) -> list[Binding]:
     """Return a customer's phones that are not removed, oldest first, MAX_OF_USER at most."""
     rows = tx.execute(_of_user, {"b_tenant": tenant_id, "b_user": user}).mappings()
-    return [_binding(dict(row)) for row in rows]
+    return sorted((_binding(dict(row)) for row in rows), key=lambda each: (each.added_at, each.id))
 
 
 def find_page(
