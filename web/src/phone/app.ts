@@ -1,6 +1,7 @@
 /** The phone app's root element: header, banners and the screen in front. Screens get the model and know one another only by name. */
-import { LitElement, css, html, nothing, type TemplateResult } from "lit";
+import { LitElement, css, html, nothing, type PropertyValues, type TemplateResult } from "lit";
 import { customElement, state } from "lit/decorators.js";
+import { keyed } from "lit/directives/keyed.js";
 import { LangController, locale } from "../shared/i18n/index.js";
 import { icons, logo } from "../shared/ui/icons.js";
 import { shared } from "../shared/ui/styles.js";
@@ -9,13 +10,26 @@ import { notice } from "./parts/notice.js";
 import { common, home } from "./text/common.js";
 import { explainFailure } from "./text/errors.js";
 import { applyUpdate, onUpdate, updateReady } from "./updates.js";
+import { onWake } from "./wake.js";
+import "./screens/approvals.js";
+import "./screens/ask.js";
+import "./screens/biometric.js";
 import "./screens/change-pin.js";
 import "./screens/contact.js";
 import "./screens/detail.js";
 import "./screens/home.js";
+import "./screens/messages.js";
+import "./screens/offline.js";
 import "./screens/paste.js";
 import "./screens/scan.js";
 import "./screens/typed.js";
+
+/** What has the focus, through all shadow roots. */
+function deepFocus(): HTMLElement | null {
+  let at = document.activeElement;
+  while (at?.shadowRoot?.activeElement) at = at.shadowRoot.activeElement;
+  return at instanceof HTMLElement && at !== document.body ? at : null;
+}
 
 @customElement("tessera-phone")
 export class PhoneApp extends LitElement {
@@ -72,6 +86,7 @@ export class PhoneApp extends LitElement {
   private readonly i18n = new LangController(this);
   @state() private online = navigator.onLine;
   @state() private newer = updateReady();
+  private beneath: { readonly focused: HTMLElement | null; readonly top: number } | null = null;
 
   constructor() {
     super();
@@ -86,23 +101,46 @@ export class PhoneApp extends LitElement {
         this.online = navigator.onLine;
       });
     }
+    onWake(() => {
+      this.model.links.wake();
+    });
     void this.model.boot();
+  }
+
+  /** What lay beneath a request comes back where it was: the place on the page, and the focus. */
+  protected override willUpdate(changed: PropertyValues<this>): void {
+    super.willUpdate(changed);
+    if (this.model.isCovered && this.beneath === null) {
+      this.beneath = { focused: deepFocus(), top: window.scrollY };
+      (navigator as { vibrate?: (ms: number) => boolean }).vibrate?.(40); // Safari has none
+    }
+  }
+
+  protected override updated(changed: PropertyValues<this>): void {
+    super.updated(changed);
+    if (this.model.isCovered || this.beneath === null) return;
+    const { focused, top } = this.beneath;
+    this.beneath = null;
+    window.scrollTo(0, top);
+    focused?.focus({ preventScroll: true });
   }
 
   override render(): TemplateResult {
     const text = common[this.i18n.lang];
-    const atHome = this.model.screen.name === "home";
+    const { front } = this.model.asks;
+    const hasName = front !== null || this.model.screen.name === "home";
     return html`
       <header>
-        ${atHome
+        ${hasName
           ? html`<span class="name">${logo(34)} ${text.appName}</span>`
           : html`<button type="button" class="quiet back" @click=${this.onBack}>${icons.back(22)} ${text.back}</button>`}
         <button type="button" class="quiet switch" lang=${this.i18n.lang === "fr" ? "en" : "fr"} @click=${this.onSwitch}>${text.switchTo}</button>
       </header>
-      <main>
+      <main ?hidden=${front !== null}>
         <div class="done" role="status">${this.done()}</div>
         ${this.banners()} ${this.screen()}
       </main>
+      ${front === null ? nothing : html`<main class="asked">${keyed(front.key, html`<ts-ask class="screen" .model=${this.model} .flow=${front}></ts-ask>`)}</main>`}
     `;
   }
 
@@ -154,17 +192,25 @@ export class PhoneApp extends LitElement {
       case "home":
         return html`<ts-home class="screen" .model=${model}></ts-home>`;
       case "scan":
-        return html`<ts-scan class="screen" .model=${model} ?second=${screen.second}></ts-scan>`;
+        return html`<ts-scan class="screen" .model=${model} want=${screen.want}></ts-scan>`;
       case "typed":
         return html`<ts-typed class="screen" .model=${model} ?second=${screen.second}></ts-typed>`;
       case "paste":
         return html`<ts-paste class="screen" .model=${model}></ts-paste>`;
       case "contact":
         return html`<ts-contact class="screen" .model=${model} .flow=${model.flow}></ts-contact>`;
+      case "offline":
+        return html`<ts-offline class="screen" .model=${model}></ts-offline>`;
       case "detail":
         return html`<ts-detail class="screen" .model=${model} bindingid=${screen.id}></ts-detail>`;
       case "change-pin":
         return html`<ts-change-pin class="screen" .model=${model} bindingid=${screen.id}></ts-change-pin>`;
+      case "biometric":
+        return html`<ts-biometric class="screen" .model=${model} bindingid=${screen.id}></ts-biometric>`;
+      case "approvals":
+        return html`<ts-approvals class="screen" .model=${model} bindingid=${screen.id}></ts-approvals>`;
+      case "messages":
+        return html`<ts-messages class="screen" .model=${model} bindingid=${screen.id}></ts-messages>`;
     }
   }
 

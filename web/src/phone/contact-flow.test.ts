@@ -1,6 +1,6 @@
 /** An activation as the screens see it, driven by a phone client of the test's own. */
 import { describe, expect, it } from "vitest";
-import { PhoneClientError, type Binding, type ContactEvents, type ContactStep, type FirstContact } from "../shared/phone-client/index.js";
+import { PhoneClientError, type Binding, type BiometricPolicy, type Channel, type ContactEvents, type ContactStep, type FirstContact } from "../shared/phone-client/index.js";
 import { ContactFlow, type FlowStep } from "./contact-flow.js";
 
 class FakeContact implements FirstContact {
@@ -9,7 +9,8 @@ class FakeContact implements FirstContact {
   readonly label = "Claire Martin";
   readonly pinDigits = 6;
   readonly expires = 0;
-  readonly channel = null;
+  readonly channel: Channel | null = null;
+  readonly biometric: BiometricPolicy = "off";
   deviceCode = "1234 5678";
   step: ContactStep = "waiting";
   triesLeft: number | null = null;
@@ -172,5 +173,67 @@ describe("ContactFlow", () => {
     await flow.start();
     await flow.cancel();
     expect(contact.cancelled).toBe(true);
+  });
+});
+
+describe("fingerprint or face after binding", () => {
+  function boundBy(policy: BiometricPolicy, { can = true, failure = null as PhoneClientError | null } = {}) {
+    const contact = new FakeContact();
+    const enrolments: string[] = [];
+    const channel = {
+      enrolBiometric: (pin: string) => {
+        enrolments.push(pin);
+        return failure === null ? Promise.resolve() : Promise.reject(failure);
+      },
+    };
+    Object.assign(contact, { step: "pin", biometric: policy, channel });
+    const flow = new ContactFlow({ start: () => Promise.resolve(contact), agreed: () => true, onAgree: () => undefined, canBiometric: () => Promise.resolve(can) });
+    const bind = async (): Promise<void> => {
+      await flow.start();
+      await flow.choosePin("739154");
+    };
+    return { flow, bind, enrolments };
+  }
+
+  it.each([
+    ["off", true, null],
+    ["optional", false, null],
+    ["required", false, null],
+    ["optional", true, "optional"],
+    ["required", true, "required"],
+  ] as const)("policy %s on a device that can (%s) offers %s", async (policy, can, offer) => {
+    const { flow, bind } = boundBy(policy, { can });
+    await bind();
+    expect([flow.step, flow.offer]).toEqual(["active", offer]);
+  });
+
+  it("takes the PIN just chosen, once", async () => {
+    const { flow, bind, enrolments } = boundBy("required");
+    await bind();
+    await flow.enrolBiometric();
+    await flow.enrolBiometric();
+    expect([enrolments, flow.offer, flow.enrolled]).toEqual([["739154"], null, true]);
+  });
+
+  it("cannot be left when the bank requires it, but can be tried again", async () => {
+    const { flow, bind, enrolments } = boundBy("required", { failure: new PhoneClientError("biometric-cancelled") });
+    await bind();
+    flow.skipOffer();
+    await flow.enrolBiometric();
+    flow.skipOffer();
+    await flow.enrolBiometric();
+    expect([flow.offer, flow.canSkipOffer, enrolments.length]).toEqual(["required", false, 2]);
+  });
+
+  it("can be left where the device turns out to have none, and where it is free", async () => {
+    const required = boundBy("required", { failure: new PhoneClientError("biometric-unsupported") });
+    await required.bind();
+    await required.flow.enrolBiometric();
+    required.flow.skipOffer();
+    const optional = boundBy("optional");
+    await optional.bind();
+    optional.flow.skipOffer();
+    await optional.flow.enrolBiometric();
+    expect([required.flow.offer, optional.flow.offer, optional.enrolments]).toEqual([null, null, []]);
   });
 });

@@ -16,6 +16,8 @@ export interface FlowOptions {
   readonly onAgree: (activation: string) => void;
   /** The first code came without a camera: typed or pasted. */
   readonly isByHand?: boolean;
+  /** Whether this device knows its user by fingerprint or face. */
+  readonly canBiometric?: () => Promise<boolean>;
 }
 
 /** Errors after which the same step can be done again. */
@@ -38,6 +40,10 @@ export class ContactFlow {
   /** The device code changed because the connection was taken up again. */
   changed = false;
   busy = false;
+  /** Whether fingerprint or face is offered on the bound phone; "required" cannot be left out where the device can. */
+  offer: "optional" | "required" | null = null;
+  /** What the offer came to. */
+  enrolled = false;
 
   readonly isByHand: boolean;
 
@@ -45,6 +51,8 @@ export class ContactFlow {
   readonly #listeners = new Set<() => void>();
   #offs: (() => void)[] = [];
   #closed = false;
+  /** The PIN just chosen, while the offer that takes it is open: nobody types it a third time. */
+  #pin: string | null = null;
 
   constructor(options: FlowOptions) {
     this.#options = options;
@@ -93,13 +101,45 @@ export class ContactFlow {
     if (contact === null) return;
     await this.#attempt(async () => {
       const binding = await contact.choosePin(pin);
-      this.#set({ step: "active", binding });
+      const { biometric } = contact;
+      const offer = biometric === "off" || (await this.#options.canBiometric?.()) !== true ? null : biometric;
+      this.#pin = offer === null || this.#closed ? null : pin;
+      this.#set({ step: "active", binding, offer });
     });
+  }
+
+  /** Takes the offer of fingerprint or face. Call it from a click. */
+  async enrolBiometric(): Promise<void> {
+    const channel = this.contact?.channel;
+    const pin = this.#pin;
+    if (pin === null || channel === null || channel === undefined || this.busy) return;
+    this.#set({ busy: true, error: null });
+    try {
+      await channel.enrolBiometric(pin);
+      this.#pin = null;
+      this.#set({ offer: null, enrolled: true });
+    } catch (error) {
+      this.#set({ error });
+    } finally {
+      this.#set({ busy: false });
+    }
+  }
+
+  /** Whether the offer may be left: it is the person's choice, or this device turned out not to serve. */
+  get canSkipOffer(): boolean {
+    return this.offer !== "required" || (this.error instanceof PhoneClientError && this.error.code === "biometric-unsupported");
+  }
+
+  skipOffer(): void {
+    if (!this.canSkipOffer) return;
+    this.#pin = null;
+    this.#set({ offer: null, error: null });
   }
 
   /** Leaves; the activation can be taken up again until it expires. */
   close(): void {
     this.#closed = true;
+    this.#pin = null;
     this.#stop();
     if (this.step !== "active") this.contact?.close();
   }
@@ -170,7 +210,7 @@ export class ContactFlow {
     this.#offs = [];
   }
 
-  #set(change: Partial<Pick<ContactFlow, "step" | "binding" | "error" | "left" | "lost" | "changed" | "busy">>): void {
+  #set(change: Partial<Pick<ContactFlow, "step" | "binding" | "error" | "left" | "lost" | "changed" | "busy" | "offer" | "enrolled">>): void {
     Object.assign(this, change);
     if (this.#closed) return;
     for (const listener of this.#listeners) listener();

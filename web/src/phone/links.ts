@@ -1,8 +1,9 @@
 /**
  * The open channels to the banks this phone is bound to: one a binding, opened when the app shows it, kept while the app is open,
- * tried again when the network comes back. The home and detail screens read `view(id)`. No DOM beside the network's events.
+ * tried again when the network comes back or a push wakes the app. The screens read `view(id)`; requests, unread messages and switches are
+ * the channel's own, and `subscribe` tells of their changes too. No DOM beside the network's events.
  */
-import type { Channel, ChannelState } from "../shared/phone-client/index.js";
+import type { ApprovalEnd, Channel, ChannelState } from "../shared/phone-client/index.js";
 import { PhoneClientError } from "../shared/phone-client/index.js";
 
 export type LinkStatus = "idle" | "connecting" | "online" | "lost" | "ended";
@@ -12,6 +13,12 @@ export interface LinkView {
   readonly state: ChannelState | null;
   readonly error: unknown;
   readonly channel: Channel | null;
+}
+
+export interface Settled {
+  readonly bindingId: string;
+  readonly id: string;
+  readonly state: ApprovalEnd;
 }
 
 const IDLE: LinkView = { status: "idle", state: null, error: null, channel: null };
@@ -28,9 +35,22 @@ export class Links {
   readonly #views = new Map<string, LinkView>();
   readonly #timers = new Map<string, ReturnType<typeof setTimeout>>();
   readonly #listeners = new Set<() => void>();
+  readonly #settled = new Set<(settled: Settled) => void>();
+
+  readonly #pushes = new Set<(channel: Channel) => void>();
 
   constructor(open: (bindingId: string) => Promise<Channel>) {
     this.#open = open;
+  }
+
+  /** Calls `listener` when a bank has said whether, and by which key, it can wake this phone. */
+  onPush(listener: (channel: Channel) => void): void {
+    this.#pushes.add(listener);
+  }
+
+  /** Calls `listener` when a request is over, wherever it was answered. */
+  onSettled(listener: (settled: Settled) => void): void {
+    this.#settled.add(listener);
   }
 
   subscribe(listener: () => void): () => void {
@@ -58,6 +78,16 @@ export class Links {
     for (const bindingId of this.#views.keys()) {
       this.#again(bindingId);
       this.askBlocked(bindingId);
+    }
+  }
+
+  /** A push came: what waits is a round trip away. A connection that died unnoticed is found out by it, and taken up anew. */
+  wake(): void {
+    for (const [bindingId, { channel }] of this.#views) {
+      this.#again(bindingId);
+      if (channel === null) continue;
+      if (channel.connected) void channel.ping().catch(() => undefined);
+      this.#tellPush(channel);
     }
   }
 
@@ -103,6 +133,19 @@ export class Links {
 
   #listen(bindingId: string, channel: Channel): void {
     this.#set(bindingId, { status: "online", state: channel.state, error: null, channel });
+    for (const name of ["asks", "unread", "biometric"] as const) {
+      channel.on(name, () => {
+        this.#tell();
+      });
+    }
+    channel.on("push", () => {
+      this.#tell();
+      this.#tellPush(channel);
+    });
+    this.#tellPush(channel);
+    channel.on("settled", ({ id, state }) => {
+      for (const listener of this.#settled) listener({ bindingId, id, state });
+    });
     channel.on("state", (state) => {
       this.#set(bindingId, { ...this.view(bindingId), state });
     });
@@ -117,6 +160,10 @@ export class Links {
       this.#set(bindingId, { ...this.view(bindingId), channel: null, status: final ? "ended" : "lost", error });
       if (error !== null && mayComeBack(error)) this.#retryLater(bindingId);
     });
+  }
+
+  #tellPush(channel: Channel): void {
+    if (channel.push !== null) for (const listener of this.#pushes) listener(channel);
   }
 
   #set(bindingId: string, view: LinkView): void {

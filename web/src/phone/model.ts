@@ -1,37 +1,36 @@
 /**
- * What the phone app knows and can do: the bindings on this phone, the activation under way, the open channels, and which screen
- * is in front. The one place that calls the phone client's functions; screens read it and call it. Secrets that arrive in the
+ * What the phone app knows and can do: the bindings on this phone, the activation under way, the open channels, what they ask, and which
+ * screen is in front. The one place that calls the phone client's functions; screens read it and call it. Secrets that arrive in the
  * address (`#…`) are taken out of it at once.
  */
 import {
   PhoneClientError,
   PhoneStore,
+  answerOffline,
   openChannel,
+  openOffline,
   parseFragment,
   rememberBanks,
   startFirstContact,
+  supportsBiometric,
   type Binding,
+  type Bytes,
   type FirstContact,
+  type OfflineCode,
   type ParsedCode,
   type PendingContact,
   type TypedCode,
 } from "../shared/phone-client/index.js";
 import { locale } from "../shared/i18n/index.js";
+import { AskQueue } from "./ask-queue.js";
 import { ContactFlow, type FlowStep } from "./contact-flow.js";
 import { APP, deviceFacts, keepName } from "./device.js";
 import { Links } from "./links.js";
 import { isMarked, leaveFront, mark, unmark } from "./marks.js";
+import { Navigation, type Screen } from "./navigation.js";
+import { OfflineFlow } from "./offline-flow.js";
+import { dropPush, mendPush } from "./push.js";
 
-export type Screen =
-  | { readonly name: "home" }
-  | { readonly name: "scan"; readonly second: boolean }
-  | { readonly name: "typed"; readonly second: boolean }
-  | { readonly name: "paste" }
-  | { readonly name: "contact" }
-  | { readonly name: "detail"; readonly id: string }
-  | { readonly name: "change-pin"; readonly id: string };
-
-const HOME: Screen = { name: "home" };
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 /** How long a bank is waited for that should be told of a discarded activation. */
 const DISCARD_PATIENCE_MS = 4_000;
@@ -48,6 +47,8 @@ export class PhoneModel {
   bindings: readonly Binding[] = [];
   pending: readonly PendingContact[] = [];
   flow: ContactFlow | null = null;
+  /** The request that was scanned, to be answered without a network. */
+  offline: OfflineFlow | null = null;
   /** Why the app cannot work at all in this browser, or why the link it was opened with leads nowhere. */
   blocked: unknown = null;
   linkError: unknown = null;
@@ -56,8 +57,16 @@ export class PhoneModel {
   phoneName = "";
   ready = false;
   readonly links: Links;
+  readonly asks = new AskQueue((bindingId) => this.links.view(bindingId).channel);
 
-  #stack: Screen[] = [HOME];
+  readonly #navigation = new Navigation({
+    onLeave: (left) => {
+      this.#onLeave(left);
+    },
+    onUncover: () => {
+      this.asks.leave();
+    },
+  });
   readonly #listeners = new Set<() => void>();
   readonly #discarded = new Set<string>();
   #expiry: ReturnType<typeof setTimeout> | undefined;
@@ -65,13 +74,29 @@ export class PhoneModel {
   constructor() {
     this.links = new Links((bindingId) => openChannel({ store: this.#stored(), bindingId, host: this.host, lang: locale.lang, app: APP }));
     this.links.subscribe(() => {
+      this.#takeAsks();
       this.#tell();
       if (this.bindings.some((binding) => this.links.view(binding.id).state?.state !== undefined)) void this.#refresh();
+    });
+    this.links.onSettled(({ bindingId, id, state }) => {
+      this.asks.settle(bindingId, id, state);
+    });
+    this.links.onPush((channel) => {
+      void mendPush(channel).catch(() => undefined);
+    });
+    this.asks.subscribe(() => {
+      this.#navigation.cover(this.isCovered);
+      this.#tell();
     });
   }
 
   get screen(): Screen {
-    return this.#stack[this.#stack.length - 1] ?? HOME;
+    return this.#navigation.screen;
+  }
+
+  /** Whether a request of the bank is shown over the screen. */
+  get isCovered(): boolean {
+    return this.asks.front !== null;
   }
 
   subscribe(listener: () => void): () => void {
@@ -82,10 +107,7 @@ export class PhoneModel {
   /** Opens the storage, then takes up what the address or an interrupted activation asks for. */
   async boot(): Promise<void> {
     const fragment = location.hash;
-    history.replaceState({ depth: 0 }, "", location.pathname + location.search);
-    window.addEventListener("popstate", (event) => {
-      this.#onPop(event.state);
-    });
+    this.#navigation.start();
     window.addEventListener("hashchange", () => {
       this.#takeFragment(location.hash);
     });
@@ -105,10 +127,10 @@ export class PhoneModel {
     }
     this.ready = true;
     this.#tell();
-    if (this.blocked !== null || this.#takeFragment(fragment)) return;
+    if (this.blocked !== null) return;
     const interrupted = this.pending.find((item) => isMarked(item.activation, "front"));
-    if (interrupted !== undefined) this.startContact(interrupted);
-    for (const binding of this.bindings) this.watch(binding);
+    if (!this.#takeFragment(fragment) && interrupted !== undefined) this.startContact(interrupted);
+    this.#watchAll();
   }
 
   /** Keeps a channel open to the bank of a binding that can still use one. */
@@ -118,28 +140,44 @@ export class PhoneModel {
 
   go(screen: Screen): void {
     this.done = null;
-    this.#stack.push(screen);
-    history.pushState({ depth: this.#stack.length - 1 }, "", location.pathname);
+    this.#navigation.go(screen);
     this.#tell();
   }
 
   /** Puts another screen in the place of the present one. */
   swap(screen: Screen): void {
-    if (this.#stack.length === 1) {
-      this.go(screen);
-      return;
-    }
-    this.#stack[this.#stack.length - 1] = screen;
+    this.done = null;
+    this.#navigation.swap(screen);
     this.#tell();
   }
 
   back(): void {
-    if (this.#stack.length > 1) history.back();
+    this.#navigation.back();
   }
 
   toStart(): void {
-    const depth = this.#stack.length - 1;
-    if (depth > 0) history.go(-depth);
+    this.#navigation.toStart();
+  }
+
+  /** Takes what a camera or a link gave: an activation, or a request to be answered without a network. */
+  take(code: ParsedCode | TypedCode | OfflineCode, { byHand = false } = {}): void {
+    if (code.kind === "offline") this.startOffline(code.payload);
+    else this.startContact(code, { byHand });
+  }
+
+  /** Opens a scanned request and shows it. Asks nobody. */
+  startOffline(payload: Bytes): void {
+    this.offline?.close();
+    const flow = new OfflineFlow({
+      open: () => openOffline({ store: this.#stored(), host: this.host, payload }),
+      answer: (ask, pin) => answerOffline({ store: this.#stored(), ask, pin }),
+    });
+    this.offline = flow;
+    flow.subscribe(() => {
+      this.#tell();
+    });
+    this.#show({ name: "offline" });
+    void flow.start();
   }
 
   /** Begins an activation with a code, or takes up an interrupted one, and shows it. A pasted link comes `byHand`, as a typed code. */
@@ -151,6 +189,7 @@ export class PhoneModel {
       onAgree: (activation) => {
         mark(activation, "agreed");
       },
+      canBiometric: () => supportsBiometric(),
       isByHand: byHand || code.kind === "typed" || (code.kind === "pending" && isMarked(code.activation, "by-hand")),
     });
     let shown: FlowStep = "connecting";
@@ -162,8 +201,7 @@ export class PhoneModel {
       this.#tell();
     });
     this.flow = flow;
-    if (this.screen.name === "home") this.go({ name: "contact" });
-    else this.swap({ name: "contact" });
+    this.#show({ name: "contact" });
     void flow.start();
   }
 
@@ -173,6 +211,7 @@ export class PhoneModel {
     this.flow = null;
     leaveFront();
     await this.#refresh();
+    this.#watchAll();
   }
 
   async cancelContact(): Promise<void> {
@@ -213,6 +252,7 @@ export class PhoneModel {
   /** Erases a binding on this phone alone. */
   async forget({ id, tenant }: Binding): Promise<void> {
     this.links.drop(id);
+    await dropPush(id).catch(() => undefined);
     await this.#stored().forget(id);
     this.done = { what: "removed", bank: tenant };
     await this.#refresh();
@@ -273,7 +313,7 @@ export class PhoneModel {
         if (this.flow?.step !== "code2") throw new PhoneClientError("code2-elsewhere");
         void this.flow.code2(code);
       } else {
-        this.startContact(code);
+        this.take(code);
       }
       return true;
     } catch (error) {
@@ -283,17 +323,37 @@ export class PhoneModel {
     }
   }
 
-  #onPop(state: unknown): void {
-    const depth = typeof state === "object" && state !== null && "depth" in state ? Number(state.depth) : 0;
-    const leavesContact = this.#stack.slice(depth + 1).some((screen) => screen.name === "contact");
-    this.#stack = this.#stack.slice(0, depth + 1);
-    if (leavesContact) void this.leaveContact();
+  #show(screen: Screen): void {
+    if (this.screen.name === "home") this.go(screen);
+    else this.swap(screen);
+  }
+
+  #watchAll(): void {
+    for (const binding of this.bindings) if (this.links.view(binding.id).status === "idle") this.watch(binding);
+  }
+
+  #takeAsks(): void {
+    this.asks.update(
+      this.bindings.map(({ id, tenant }) => {
+        const { channel, status, error } = this.links.view(id);
+        return { bindingId: id, tenant, channel, over: status === "ended" ? (error ?? new PhoneClientError("closed")) : null };
+      }),
+    );
+  }
+
+  #onLeave(left: readonly Screen[]): void {
+    if (left.some((screen) => screen.name === "offline")) {
+      this.offline?.close();
+      this.offline = null;
+    }
+    if (left.some((screen) => screen.name === "contact")) void this.leaveContact();
     this.#tell();
   }
 
   async #refresh(): Promise<void> {
     if (this.store === null) return;
     this.bindings = await this.store.list();
+    this.#takeAsks();
     const pending = await this.store.pending();
     this.pending = pending.filter((item) => !this.#discarded.has(item.activation));
     clearTimeout(this.#expiry);

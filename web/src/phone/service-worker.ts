@@ -1,7 +1,9 @@
 /**
- * The service worker of the phone app: keeps the app itself, so that it opens without a network. build.mjs writes the list of
+ * The service worker of the phone app: keeps the app itself, so that it opens without a network, and says when the bank asks. build.mjs writes the list of
  * assets and its version in. It never touches the channel or the API (/phone/v1/…), and never keeps an answer of theirs.
  */
+import { onNotificationClick, onPush, onSubscriptionChange } from "./service-push.js";
+
 declare const __ASSETS__: readonly string[];
 declare const __VERSION__: string;
 
@@ -46,4 +48,17 @@ worker.addEventListener("fetch", (event) => {
   } else if (assets.has(url.pathname)) {
     event.respondWith(fromCache(url.pathname, request));
   }
+});
+
+worker.addEventListener("push", (event) => {
+  event.waitUntil(onPush(worker));
+});
+
+worker.addEventListener("notificationclick", (event) => {
+  event.notification.close();
+  event.waitUntil(onNotificationClick(worker));
+});
+
+worker.addEventListener("pushsubscriptionchange", (event) => {
+  event.waitUntil(onSubscriptionChange(worker, event.oldSubscription));
 });

@@ -1,7 +1,6 @@
 /** Changing the PIN of a binding: the present one, then the new one twice. Both go to the phone client and are kept nowhere. */
 import { css, html, nothing, type TemplateResult } from "lit";
 import { customElement, property, query, state } from "lit/decorators.js";
-import { formatTime, type Lang } from "../../shared/i18n/index.js";
 import { PhoneClientError, type Channel } from "../../shared/phone-client/index.js";
 import { shared } from "../../shared/ui/styles.js";
 import { notice } from "../parts/notice.js";
@@ -11,26 +10,10 @@ import "../parts/pin-setup.js";
 import { isBlocked, pinBlock } from "../pin-block.js";
 import { common } from "../text/common.js";
 import { detail, pin as words } from "../text/contact.js";
-import { explainFailure } from "../text/errors.js";
+import { sayPinFailure } from "../text/pin-failure.js";
 import { ScreenElement } from "./base.js";
 
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
-
-/** Says what is wrong with a PIN that was proved, with the tries left or the time it opens again. */
-export function sayPinFailure(error: unknown, lang: Lang): string {
-  const text = words[lang];
-  if (error instanceof PhoneClientError) {
-    const { left, until } = error.details;
-    const blocked = isBlocked(error);
-    if (blocked && typeof until === "number") {
-      return text.blockedUntil(formatTime(lang, until));
-    }
-    if (blocked) return text.blocked;
-    if (error.code === "pin-wrong" && left !== undefined) return text.wrong(left);
-  }
-  const failure = explainFailure(error, lang);
-  return `${failure.title}. ${failure.text}`;
-}
 
 @customElement("ts-change-pin")
 export class ChangePinScreen extends ScreenElement {

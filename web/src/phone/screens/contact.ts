@@ -11,6 +11,8 @@ import "../parts/confirm-dialog.js";
 import { notice } from "../parts/notice.js";
 import { boundPicture, pictureStyles } from "../parts/pictures.js";
 import "../parts/pin-setup.js";
+import "../parts/push-setting.js";
+import { biometric } from "../text/bank.js";
 import { common } from "../text/common.js";
 import { contact } from "../text/contact.js";
 import { explainFailure } from "../text/errors.js";
@@ -165,8 +167,29 @@ export class ContactScreen extends ScreenElement {
       <h1 tabindex="-1">${text.successTitle}</h1>
       <p>${text.successText(flow.binding?.tenant ?? "")}</p>
       <p class="soft">${text.successKeep}</p>
-      <button type="button" class="big wide" @click=${this.onDone}>${common[this.speech].done}</button>
+      ${flow.enrolled ? notice({ kind: "ok", title: biometric[this.speech].done }) : nothing}
+      ${flow.offer === null ? this.rest(flow) : this.offer(flow)}
     </section>`;
+  }
+
+  /** What is left to do on a bound phone, which may wait. */
+  private rest(flow: ContactFlow): TemplateResult {
+    return html`
+      ${flow.binding === null ? nothing : html`<ts-push-setting class="wide" .model=${this.model} bindingid=${flow.binding.id}></ts-push-setting>`}
+      <button type="button" class="big wide" @click=${this.onDone}>${common[this.speech].done}</button>
+    `;
+  }
+
+  private offer(flow: ContactFlow): TemplateResult {
+    const text = biometric[this.speech];
+    const failure = flow.error === null ? null : explainFailure(flow.error, this.speech);
+    return html`
+      <h2>${text.offerTitle}</h2>
+      <p>${flow.offer === "required" ? text.offerRequired : text.why}</p>
+      ${failure === null ? nothing : notice({ kind: "bad", title: failure.title, text: failure.text })}
+      <button type="button" class="big wide" aria-disabled=${flow.busy ? "true" : "false"} @click=${this.onEnrol}>${icons.finger()} ${flow.busy ? text.working : text.offerYes}</button>
+      ${flow.canSkipOffer ? html`<button type="button" class="big wide secondary" @click=${this.onSkip}>${text.offerNo}</button>` : nothing}
+    `;
   }
 
   private failed(flow: ContactFlow): TemplateResult {
@@ -202,8 +225,14 @@ export class ContactScreen extends ScreenElement {
   private readonly onPin = (event: CustomEvent<{ pin: string }>): void => {
     void this.flow?.choosePin(event.detail.pin);
   };
+  private readonly onEnrol = (): void => {
+    void this.flow?.enrolBiometric();
+  };
+  private readonly onSkip = (): void => {
+    this.flow?.skipOffer();
+  };
   private readonly onScan = (): void => {
-    this.model.go({ name: "scan", second: true });
+    this.model.go({ name: "scan", want: "second" });
   };
   private readonly onType = (): void => {
     this.model.go({ name: "typed", second: true });
@@ -213,7 +242,7 @@ export class ContactScreen extends ScreenElement {
   };
   private readonly onRescan = (): void => {
     void this.model.leaveContact();
-    this.model.swap({ name: "scan", second: false });
+    this.model.swap({ name: "scan", want: "first" });
   };
   private readonly onDone = (): void => {
     this.model.toStart();

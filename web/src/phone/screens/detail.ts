@@ -8,7 +8,9 @@ import { shared } from "../../shared/ui/styles.js";
 import { type ShownName, bindingState } from "../binding-state.js";
 import type { ConfirmDialog } from "../parts/confirm-dialog.js";
 import "../parts/confirm-dialog.js";
+import "../parts/biometric-setting.js";
 import { notice } from "../parts/notice.js";
+import "../parts/push-setting.js";
 import { common, home } from "../text/common.js";
 import { detail, pin } from "../text/contact.js";
 import { explainFailure } from "../text/errors.js";
@@ -83,7 +85,9 @@ export class DetailScreen extends ScreenElement {
       ${state === "active"
         ? html`<button type="button" class="big wide secondary" ?disabled=${!usable || this.busy} @click=${this.onChangePin}>
             ${icons.lock(22)} ${text.changePin}
-          </button>`
+          </button>
+          <ts-biometric-setting .model=${this.model} bindingid=${binding.id}></ts-biometric-setting>
+          <ts-push-setting .model=${this.model} bindingid=${binding.id}></ts-push-setting>`
         : nothing}
       ${state === "active" || state === "suspended"
         ? html`<button type="button" class="quiet danger" ?disabled=${this.busy} @click=${this.onRemove}>${icons.bin(22)} ${text.remove}</button>`

@@ -1,136 +1,49 @@
 /** The first screen: the banks this phone is bound to, an activation that was interrupted, the way to add one. */
-import { css, html, nothing, type TemplateResult } from "lit";
+import { html, nothing, type TemplateResult } from "lit";
 import { customElement, query, state } from "lit/decorators.js";
 import { formatAgo, formatTime } from "../../shared/i18n/index.js";
-import type { Binding, PendingContact } from "../../shared/phone-client/index.js";
+import { supportsBiometric, type Binding, type PendingContact } from "../../shared/phone-client/index.js";
 import { icons } from "../../shared/ui/icons.js";
 import { shared } from "../../shared/ui/styles.js";
 import { bindingState } from "../binding-state.js";
 import type { ConfirmDialog } from "../parts/confirm-dialog.js";
 import "../parts/confirm-dialog.js";
 import { bindPicture, pictureStyles } from "../parts/pictures.js";
+import { notice } from "../parts/notice.js";
+import { desk } from "../text/bank.js";
 import { home } from "../text/common.js";
 import { ScreenElement } from "./base.js";
+import { homeStyles } from "./home-styles.js";
 
 @customElement("ts-home")
 export class HomeScreen extends ScreenElement {
-  static override styles = [
-    ...shared,
-    pictureStyles,
-    css`
-      .empty {
-        justify-items: center;
-        text-align: center;
-        padding-block: var(--ts-space-4);
-      }
-      .empty .wide {
-        margin-top: var(--ts-space-2);
-      }
-      .item {
-        display: grid;
-        grid-template-columns: auto 1fr auto;
-        gap: var(--ts-space-1) var(--ts-space-4);
-        align-items: center;
-        width: 100%;
-        padding: var(--ts-space-4);
-        border: 1px solid var(--ts-line);
-        border-radius: var(--ts-radius);
-        background: var(--ts-surface);
-        color: var(--ts-text);
-        font-weight: 400;
-        text-align: start;
-        justify-content: stretch;
-      }
-      @media (hover: hover) {
-        .item:hover {
-          background: var(--ts-surface);
-          border-color: var(--ts-accent);
-        }
-      }
-      .item .mark {
-        display: grid;
-        place-items: center;
-        width: 44px;
-        height: 44px;
-        border-radius: 12px;
-        background: var(--ts-accent-soft);
-        color: var(--ts-accent);
-      }
-      .item .text {
-        display: grid;
-        min-width: 0;
-      }
-      .item strong,
-      .item .label {
-        overflow: hidden;
-        text-overflow: ellipsis;
-        white-space: nowrap;
-      }
-      .item .meta {
-        display: flex;
-        flex-wrap: wrap;
-        gap: var(--ts-space-2);
-        align-items: center;
-        grid-column: 2 / -1;
-      }
-      .how {
-        counter-reset: how;
-        gap: var(--ts-space-3);
-        text-align: start;
-        width: 100%;
-      }
-      .how li {
-        counter-increment: how;
-        display: grid;
-        grid-template-columns: 2rem 1fr;
-        gap: var(--ts-space-3);
-        align-items: center;
-      }
-      .how li::before {
-        content: counter(how);
-        display: grid;
-        place-items: center;
-        width: 2rem;
-        height: 2rem;
-        border-radius: 50%;
-        background: var(--ts-accent-soft);
-        color: var(--ts-accent);
-        font-weight: 650;
-      }
-      .notice .row {
-        gap: var(--ts-space-1);
-        margin-top: var(--ts-space-2);
-      }
-      .ways {
-        display: grid;
-        gap: var(--ts-space-1);
-        justify-items: center;
-        text-align: center;
-        text-wrap: balance;
-      }
-      .ways .row {
-        justify-content: center;
-        gap: var(--ts-space-1);
-      }
-    `,
-  ];
+  static override styles = [...shared, pictureStyles, homeStyles];
 
+  @state() private canBiometric = false;
   @state() private asked: PendingContact | null = null;
   @query("ts-confirm") private readonly dialog!: ConfirmDialog;
+
+  override connectedCallback(): void {
+    super.connectedCallback();
+    void supportsBiometric().then((can) => {
+      this.canBiometric = can;
+    });
+  }
 
   override render(): TemplateResult {
     const text = home[this.speech];
     const { bindings, pending } = this.model;
     return html`<div class="stack">
-      ${pending.map((item) => this.interrupted(item))}
+      ${this.aside()} ${pending.map((item) => this.interrupted(item))} ${bindings.map((binding) => this.due(binding))}
       ${bindings.length === 0
         ? this.empty()
         : html`
             <h1 tabindex="-1">${text.title}</h1>
             <ul class="stack">
-              ${bindings.map((binding) => html`<li>${this.item(binding)}</li>`)}
+              ${bindings.map((binding) => html`<li class="bank">${this.item(binding)}${this.desk(binding)}</li>`)}
             </ul>
-            <button type="button" class="big wide" @click=${this.onScan}>${icons.add()} ${text.add}</button>
+            <button type="button" class="big wide" @click=${this.onOffline}>${icons.camera()} ${desk[this.speech].offline}</button>
+            <button type="button" class="big wide secondary" @click=${this.onScan}>${icons.add()} ${text.add}</button>
           `}
       <div class="ways">
         <p class="soft small">${text.otherWays}</p>
@@ -222,8 +135,67 @@ export class HomeScreen extends ScreenElement {
     </button>`;
   }
 
+  /** Messages and past requests, which the bank hands out by the channel. */
+  private desk({ id }: Binding): TemplateResult | typeof nothing {
+    const { channel } = this.model.links.view(id);
+    if (channel === null) return nothing;
+    const text = desk[this.speech];
+    const unread = channel.inboxUnread;
+    return html`<div class="desk">
+      <button
+        type="button"
+        class="quiet"
+        @click=${() => {
+          this.model.go({ name: "messages", id });
+        }}
+      >
+        ${icons.mail(22)} ${text.messages}
+        ${unread === 0 ? nothing : html`<span class="count" aria-hidden="true">${unread}</span><span class="sr">${text.unread(unread)}</span>`}
+      </button>
+      <button
+        type="button"
+        class="quiet"
+        @click=${() => {
+          this.model.go({ name: "approvals", id });
+        }}
+      >
+        ${icons.clock(22)} ${text.approvals}
+      </button>
+    </div>`;
+  }
+
+  /** Requests that were put aside. */
+  private aside(): TemplateResult | typeof nothing {
+    const { waiting } = this.model.asks;
+    if (waiting === 0) return nothing;
+    const text = desk[this.speech];
+    return notice({ kind: "warn", title: text.asideTitle(waiting), action: html`<button type="button" @click=${this.onAside}>${text.asideOpen}</button>` });
+  }
+
+  /** A bank that requires fingerprint or face, and does not have it yet. */
+  private due({ id, tenant }: Binding): TemplateResult | typeof nothing {
+    const biometric = this.model.links.view(id).channel?.biometric;
+    if (biometric?.policy !== "required" || biometric.enrolled || !this.canBiometric) return nothing;
+    const text = desk[this.speech];
+    const action = html`<button
+      type="button"
+      @click=${() => {
+        this.model.go({ name: "biometric", id });
+      }}
+    >
+      ${text.setUp}
+    </button>`;
+    return notice({ kind: "warn", title: text.biometricDue(tenant), action });
+  }
+
+  private readonly onAside = (): void => {
+    this.model.asks.resume();
+  };
+  private readonly onOffline = (): void => {
+    this.model.go({ name: "scan", want: "offline" });
+  };
   private readonly onScan = (): void => {
-    this.model.go({ name: "scan", second: false });
+    this.model.go({ name: "scan", want: "first" });
   };
   private readonly onType = (): void => {
     this.model.go({ name: "typed", second: false });

@@ -80,7 +80,7 @@ export class PasteScreen extends ScreenElement {
       const code = parseFragment(readPastedLink(this.input.value, location.origin), this.model.host);
       if (code.kind === "code2") throw new PhoneClientError("code-invalid");
       this.input.value = "";
-      this.model.startContact(code, { byHand: true });
+      this.model.take(code, { byHand: true });
     } catch (error) {
       const invalid = error instanceof PhoneClientError && error.code === "code-invalid";
       const failure = explainFailure(error, this.speech);

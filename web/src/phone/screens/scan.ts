@@ -3,7 +3,7 @@
  * the first good one on. When the camera cannot be had it says why and offers the other two ways. Frames never leave the page.
  */
 import wasmUrl from "zxing-wasm/reader/zxing_reader.wasm?url";
-import { html, nothing, type TemplateResult } from "lit";
+import { html, nothing, type PropertyValues, type TemplateResult } from "lit";
 import { customElement, property, query, state } from "lit/decorators.js";
 import { CodeScanner, type FrameOutcome } from "../../shared/codes/scanner.js";
 import { PhoneClientError, parseScanned } from "../../shared/phone-client/index.js";
@@ -18,7 +18,7 @@ import { ScreenElement } from "./base.js";
 import { scanStyles } from "./scan-styles.js";
 
 type Trouble = CameraFailure | "reader" | "ended";
-type Hint = "aim" | "seen" | "closer" | "read" | "notOurs" | "secondTooEarly" | "firstAgain";
+type Hint = "aim" | "seen" | "closer" | "read" | "notOurs" | "secondTooEarly" | "firstAgain" | "notRequest";
 
 const CLOSER_AFTER_MS = 2_500;
 
@@ -26,8 +26,8 @@ const CLOSER_AFTER_MS = 2_500;
 export class ScanScreen extends ScreenElement {
   static override styles = [...shared, scanStyles];
 
-  /** Whether the second code of the two-step form is wanted. */
-  @property({ type: Boolean }) second = false;
+  /** Which code is wanted: an activation's first, its second, or a request to be answered without a network. */
+  @property() want: "first" | "second" | "offline" = "first";
   @state() private trouble: Trouble | null = null;
   @state() private hint: Hint = "aim";
   @state() private refusal: unknown = null;
@@ -39,6 +39,8 @@ export class ScanScreen extends ScreenElement {
   private scanner: CodeScanner | null = null;
   private abort = new AbortController();
   private seenSince = 0;
+  private hasStarted = false;
+  private wasCovered = false;
 
   override disconnectedCallback(): void {
     super.disconnectedCallback();
@@ -49,25 +51,31 @@ export class ScanScreen extends ScreenElement {
   protected override firstUpdated(): void {
     super.firstUpdated();
     document.addEventListener("visibilitychange", this.onVisibility);
+    this.hasStarted = true;
     void this.start();
   }
 
   override render(): TemplateResult {
     const text = scan[this.speech];
     return html`<div class="stack">
-      <h1 tabindex="-1">${this.second ? text.title2 : text.title}</h1>
+      <h1 tabindex="-1">${{ first: text.title, second: text.title2, offline: text.titleOffline }[this.want]}</h1>
       ${this.trouble === null ? this.viewfinder() : this.failed(this.trouble)}
       ${this.refusal === null ? nothing : this.refused()}
-      <div class="row ways">
-        <button type="button" class="secondary" @click=${this.onType}>${icons.keyboard(22)} ${text.typeInstead}</button>
-        ${this.second ? nothing : html`<button type="button" class="secondary" @click=${this.onPaste}>${icons.link(22)} ${text.pasteInstead}</button>`}
-      </div>
+      ${this.want === "offline" ? html`<p class="soft small">${text.offlineText}</p>` : this.ways()}
+    </div>`;
+  }
+
+  private ways(): TemplateResult {
+    const text = scan[this.speech];
+    return html`<div class="row ways">
+      <button type="button" class="secondary" @click=${this.onType}>${icons.keyboard(22)} ${text.typeInstead}</button>
+      ${this.want === "second" ? nothing : html`<button type="button" class="secondary" @click=${this.onPaste}>${icons.link(22)} ${text.pasteInstead}</button>`}
     </div>`;
   }
 
   private viewfinder(): TemplateResult {
     const text = scan[this.speech];
-    const hint = this.hint === "aim" && this.second ? text.aim2 : text[this.hint];
+    const hint = this.hint === "aim" ? { first: text.aim, second: text.aim2, offline: text.aimOffline }[this.want] : text[this.hint];
     const tone = this.hint === "read" ? "read" : this.hint === "seen" || this.hint === "closer" ? "seen" : "";
     return html`<div class="finder ${tone}">
       <video playsinline muted autoplay aria-label=${text.viewfinder}></video>
@@ -169,8 +177,8 @@ export class ScanScreen extends ScreenElement {
   private take(bytes: Uint8Array): void {
     try {
       const code = parseScanned(bytes, this.model.host);
-      if (code.kind === "code2" && !this.second) this.hint = "secondTooEarly";
-      else if (code.kind !== "code2" && this.second) this.hint = "firstAgain";
+      const misfit = this.misfit(code.kind);
+      if (misfit !== null) this.hint = misfit;
       else {
         this.hint = "read";
         (navigator as { vibrate?: (ms: number) => boolean }).vibrate?.(40); // Safari has none
@@ -179,7 +187,7 @@ export class ScanScreen extends ScreenElement {
           void this.model.flow?.code2(code);
           this.model.back();
         } else {
-          this.model.startContact(code);
+          this.model.take(code);
         }
       }
     } catch (error) {
@@ -189,9 +197,25 @@ export class ScanScreen extends ScreenElement {
     }
   }
 
+  /** Why this is not the code that is wanted here; a request is taken wherever a first code is. */
+  private misfit(kind: "activation" | "code2" | "offline"): Hint | null {
+    if (kind === "code2") return this.want === "second" ? null : this.want === "first" ? "secondTooEarly" : "notRequest";
+    if (this.want === "second") return "firstAgain";
+    return kind === "activation" && this.want === "offline" ? "notRequest" : null;
+  }
+
+  /** A request of the bank lies over it: the camera rests until the person is back. */
+  protected override updated(changed: PropertyValues<this>): void {
+    super.updated(changed);
+    if (!this.hasStarted || this.trouble !== null || this.model.isCovered === this.wasCovered) return;
+    this.wasCovered = this.model.isCovered;
+    if (this.wasCovered) this.stop();
+    else if (document.visibilityState === "visible") void this.start();
+  }
+
   private readonly onVisibility = (): void => {
     if (document.visibilityState === "hidden") this.stop();
-    else if (!this.running && this.trouble === null) void this.start();
+    else if (!this.running && this.trouble === null && !this.model.isCovered) void this.start();
   };
 
   private readonly onRetry = (): void => {
@@ -206,7 +230,7 @@ export class ScanScreen extends ScreenElement {
   };
 
   private readonly onType = (): void => {
-    this.model.swap({ name: "typed", second: this.second });
+    this.model.swap({ name: "typed", second: this.want === "second" });
   };
 
   private readonly onPaste = (): void => {

@@ -118,6 +118,6 @@ export class TypedScreen extends ScreenElement {
   };
 
   private readonly onScan = (): void => {
-    this.model.swap({ name: "scan", second: this.second });
+    this.model.swap({ name: "scan", want: this.second ? "second" : "first" });
   };
 }

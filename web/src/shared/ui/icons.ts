@@ -46,6 +46,10 @@ export const icons = {
   offline: (size?: number) => icon(svg`<path d="M3 3l18 18M8.5 15.5a5 5 0 017 0M5 12a10 10 0 014-2.4M19 12a10 10 0 00-5.5-2.8M2 8.7A15 15 0 016 6.2M22 8.7A15 15 0 0012 5.2M12 19v.1"/>`, size),
   bank: (size?: number) => icon(svg`<path d="M3 9.5L12 4l9 5.5zM5 10v8M10 10v8M14 10v8M19 10v8M3 20.5h18"/>`, size),
   refresh: (size?: number) => icon(svg`<path d="M20 11a8 8 0 00-14-4.5L3.5 9M3.5 4v5h5M4 13a8 8 0 0014 4.5l2.5-2.5M20.5 20v-5h-5"/>`, size),
+  finger: (size?: number) => icon(svg`<path d="M5 10a7 7 0 0114 0v3c0 2.6-.4 4.6-1 6.5M8.3 11a3.7 3.7 0 017.4 0v2c0 3-.5 5.6-1.5 8M12 11v2.5c0 2.8-.7 5.3-2 7.5M8.3 14.5c-.1 2.2-.7 4-1.8 5.5M5 13.5c0 1-.1 1.9-.4 2.7"/>`, size),
+  mail: (size?: number) => icon(svg`<rect x="3" y="5.5" width="18" height="13" rx="2"/><path d="M3.5 7.5l8.5 6 8.5-6"/>`, size),
+  clock: (size?: number) => icon(svg`<circle cx="12" cy="12" r="9.2"/><path d="M12 6.5V12l3.5 2.5"/>`, size),
+  bell: (size?: number) => icon(svg`<path d="M6 10a6 6 0 0112 0c0 4.5 1.8 6 1.8 6H4.2S6 14.5 6 10zM10 19.5a2.2 2.2 0 004 0"/>`, size),
   pin: (size?: number) => icon(svg`<path d="M12 21.5s7-6.7 7-12a7 7 0 00-14 0c0 5.3 7 12 7 12z"/><circle cx="12" cy="9.5" r="2.5"/>`, size),
 } as const;
 
