@@ -243,6 +243,8 @@ class OfflineService:
             approval = store.find(tx, waiting.approval.id, is_locked=True)
             if approval is None or approval.is_over:
                 raise over(approval or waiting.approval)
+            if self._answers.tally.find_block(tx, waiting.ref) is not None:
+                raise Problem(ProblemCode.CONFLICT, _BLOCKED)  # as right ones: else many at once tell which is right
             return self._answers.tally.count_wrong(tx, waiting.ref, approval, Via.OFFLINE)
 
         wrong = await self._storage.write(unit)
