@@ -44,6 +44,7 @@ LOGIN = {"browser": "Firefox", "place": "Lyon"}
 DEVICE = {"mode": "add", "browser": "Firefox", "place": "Lyon"}
 FIELDS = {"payment": PAYMENT, "login": LOGIN, "device": DEVICE}
 WRONG_PIN = "483910"
+Step = Literal[1, 2, 3, 4, 5, 6, 7, 8, 9]
 
 
 async def ask(kit: GatewayKit, type: str = "payment", **wish: Any) -> dict[str, Any]:
@@ -140,7 +141,7 @@ async def exchange(channel: Channel, answer: Answer) -> Answered | AnswerWrong |
 
 async def approve(channel: Channel, found: Any, *, pin: str = PIN, **changes: Any) -> Any:
     """Approve on a channel by PIN, as the real phone would but for `changes`; return what the gateway says."""
-    evaluated = await channel._evaluate(pin)
+    evaluated = await channel._evaluate(pin) if changes.get("factor", "pin") == "pin" else None
     wish = {"id": found.id, "evaluated": evaluated, **changes}
     return await exchange(channel, make(channel, wish.pop("statement", found.raw), **wish))
 
@@ -199,6 +200,6 @@ def digits_by(
     return offline_answer(statement, answer_key=keys.answer_key, counter=counter, verifier=verifier)
 
 
-def other_digits(digits: str, step: Literal[1, 2, 3, 4, 5, 6, 7, 8, 9] = 1) -> str:
+def other_digits(digits: str, step: Step = 1) -> str:
     """Digits of the same counter that are another answer."""
     return digits[:2] + f"{(int(digits[2:]) + step) % 1_000_000:06d}"
