@@ -256,10 +256,10 @@ class AnswerService:
             self._pins.restore(tx, ref, given.evaluation)
         if given.assertion is not None:
             self._biometrics.accept(tx, ref, given.assertion)
-        event = DECISIONS[message.decision]
+        event, counter = DECISIONS[message.decision], None
         if event is ApprovalEvent.APPROVE:
-            counter = self.tally.find_block(tx, ref)
-            if counter is not None:
+            counter = self.tally.hold(tx, ref)
+            if counter.is_blocked_at(now_ms):
                 return self.tally.blocked(approval, counter)
             self._approvals.asking.check_allowed(tx, phone, approval, now_ms)
         answered = replace(
@@ -271,7 +271,7 @@ class AnswerService:
             via=Via.CHANNEL,
             proof=given.proof,
         )
-        self.tally.record(tx, ref, approval, answered, event)
+        self.tally.record(tx, approval, answered, event, counter=counter)
         return answered
 
     def _count_wrong(

@@ -12,7 +12,15 @@ from gateway.approvals.models import (
     FatiguePolicy,
     wait_ms,
 )
-from gateway.approvals.policy import DEFAULTS, Factors, Policy, factors_for, is_within, strictest
+from gateway.approvals.policy import (
+    DEFAULTS,
+    LONGEST_NEW_HOURS,
+    Factors,
+    Policy,
+    factors_for,
+    is_within,
+    strictest,
+)
 from gateway.approvals.ports import Phone, Phones
 from gateway.core.errors import Problem, ProblemCode
 from gateway.core.secrets import RandomSource
@@ -24,6 +32,8 @@ from gateway.protocol.messages import NumberMatch
 NONCE_BYTES = 16
 LONGEST_LIFE_S = 600
 NUMBERS = 3
+LONGEST_NEW_MS = LONGEST_NEW_HOURS * 3_600_000
+"""From this age on no policy limits a phone for being new."""
 DRAW_BYTES = 64
 """Random bytes from which the numbers are drawn: seven in ten give one, so that three are found."""
 
@@ -125,6 +135,8 @@ class Asking:
     def check_allowed(self, tx: Transaction, phone: Phone, approval: Approval, now_ms: int) -> None:
         """Check in the transaction of an answer that the phone has not used its first hours' count up since it was
         asked. Raises Problem(NO_PHONE)."""
+        if now_ms - phone.added_at >= LONGEST_NEW_MS:
+            return
         fields = parse_statement(approval.statement).fields
         policy = policy_of(tx, approval.tenant_id, FIELD_TYPES[type(fields)])
         if not _is_allowed(tx, phone, policy, fields, now_ms):

@@ -52,6 +52,16 @@ class _Waiting:
     next_counter: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """The code that was drawn last: the phone that it is for, its sealed answer keys, the phone's next count."""
+
+    phone: Phone
+    sealed: bytes
+    next_counter: int
+    is_blocked: bool
+
+
 class OfflineService:
     """Codes and their answers. One for the process."""
 
@@ -118,8 +128,8 @@ class OfflineService:
     async def answer(self, *, tenant_id: str, approval_id: str, digits: str) -> Approval:
         """Take the digits that the customer typed. Raises Problem(OFFLINE_ANSWER_WRONG, left=…) after taking a try,
         Problem(APPROVAL_ENDED), Problem(CONFLICT) when no code was shown or the phone is blocked."""
-        approval = await self._open(tenant_id=tenant_id, approval_id=approval_id)
-        waiting = await self._waiting(approval)
+        waiting = await self._waiting(tenant_id=tenant_id, approval_id=approval_id)
+        approval = waiting.approval
         try:
             counter = check_offline_answer(
                 digits,
@@ -157,44 +167,48 @@ class OfflineService:
 
     async def _open(self, *, tenant_id: str, approval_id: str) -> Approval:
         approval = await self._approvals.read(tenant_id=tenant_id, approval_id=approval_id)
-        if approval.is_over:
-            raise over(approval)
-        if not approval.is_offline:
-            raise Problem(
-                ProblemCode.CONFLICT,
-                "this request is answered with a network alone: by policy, or since it is too long for a code",
-                next_step="Answer it on a phone that has a network.",
-            )
+        _check_open(approval)
         return approval
 
-    async def _waiting(self, approval: Approval) -> _Waiting:
-        def unit(tx: Transaction) -> tuple[Phone, bytes, int] | None:
-            code = store.find_code(tx, approval.id)
-            if code is None:
-                return None
-            binding_id, sealed = code
-            phone = self._phones.find(tx, tenant_id=approval.tenant_id, binding_id=binding_id)
-            if phone is None or phone.state != "active":
-                return None
-            counters = store.find_counters(tx, tenant_id=approval.tenant_id, binding_ids=[binding_id])
-            counter = counters.get(binding_id)
-            if counter is not None and counter.is_blocked_at(self._approvals.now_ms()):
-                raise Problem(ProblemCode.CONFLICT, _BLOCKED)
-            return phone, sealed, 0 if counter is None else counter.offline_next
+    async def _waiting(self, *, tenant_id: str, approval_id: str) -> _Waiting:
+        """Find what an answer is checked against. Raises as `answer`."""
 
-        found = await self._storage.read(unit)
-        if found is None:
+        def unit(tx: Transaction) -> tuple[Approval | None, _Shown | None]:
+            approval = store.find(tx, approval_id)
+            return approval, None if approval is None else self._shown(tx, approval)
+
+        found, shown = await self._storage.read(unit)
+        approval = await self._approvals.current(found, tenant_id=tenant_id)
+        _check_open(approval)
+        if shown is None:
             raise Problem(
                 ProblemCode.CONFLICT, "no code waits for an answer", next_step="Draw the code first."
             )
-        phone, sealed, next_counter = found
+        if shown.is_blocked:
+            raise Problem(ProblemCode.CONFLICT, _BLOCKED)
+        phone = shown.phone
         ref = BindingRef(approval.tenant_id, phone.id, approval.user)
-        packed = await self._sealer.open(sealed, **_cell(approval.id, phone.id))
+        packed = await self._sealer.open(shown.sealed, **_cell(approval.id, phone.id))
         verifier = await self._pins.offline_verifier(ref)
         if verifier is None:
             raise Problem(ProblemCode.CONFLICT, "this phone has no PIN for answers without a network")
         keys = [OfflineKeys(index, b"", key) for index, key in _KEY.iter_unpack(packed)]
-        return _Waiting(approval, ref, phone.signing_key, keys, verifier, next_counter)
+        return _Waiting(approval, ref, phone.signing_key, keys, verifier, shown.next_counter)
+
+    def _shown(self, tx: Transaction, approval: Approval) -> _Shown | None:
+        code = store.find_code(tx, approval.id)
+        if code is None:
+            return None
+        binding_id, sealed = code
+        phone = self._phones.find(tx, tenant_id=approval.tenant_id, binding_id=binding_id)
+        if phone is None or phone.state != "active":
+            return None
+        counters = store.find_counters(tx, tenant_id=approval.tenant_id, binding_ids=[binding_id])
+        counter = counters.get(binding_id)
+        if counter is None:
+            return _Shown(phone, sealed, 0, is_blocked=False)
+        is_blocked = counter.is_blocked_at(self._approvals.now_ms())
+        return _Shown(phone, sealed, counter.offline_next, is_blocked=is_blocked)
 
     def _settle(self, tx: Transaction, waiting: _Waiting, used: int, digits: str) -> Approval:
         """Take an answer that is right, in one transaction: request and count by compare-and-set. Return the request,
@@ -213,7 +227,6 @@ class OfflineService:
         if counter.is_blocked_at(now_ms):
             raise Problem(ProblemCode.CONFLICT, _BLOCKED)
         self._approvals.asking.check_allowed(tx, phone, approval, now_ms)
-        self._answers.tally.save(tx, counter, replace(counter, offline_next=used + 1))
         proof = Proof(
             binding=Bytes16(decode_id("bnd", ref.binding_id)),
             key=Bytes65(waiting.signing_key),
@@ -235,7 +248,9 @@ class OfflineService:
             via=Via.OFFLINE,
             proof=encode_proof(proof),
         )
-        self._answers.tally.record(tx, ref, approval, answered, ApprovalEvent.APPROVE)
+        self._answers.tally.record(
+            tx, approval, answered, ApprovalEvent.APPROVE, counter=counter, offline_next=used + 1
+        )
         return answered
 
     async def _count_wrong(self, waiting: _Waiting) -> Problem:
@@ -244,7 +259,8 @@ class OfflineService:
             if approval is None or approval.is_over:
                 raise over(approval or waiting.approval)
             if self._answers.tally.find_block(tx, waiting.ref) is not None:
-                raise Problem(ProblemCode.CONFLICT, _BLOCKED)  # as right ones: else many at once tell which is right
+                # As right ones are answered, else many at once would tell which is right.
+                raise Problem(ProblemCode.CONFLICT, _BLOCKED)
             return self._answers.tally.count_wrong(tx, waiting.ref, approval, Via.OFFLINE)
 
         wrong = await self._storage.write(unit)
@@ -255,3 +271,14 @@ class OfflineService:
 
 def _cell(approval_id: str, binding_id: str) -> dict[str, str]:
     return {"table": "approval_codes", "column": "keys", "row": f"{approval_id}#{binding_id}"}
+
+
+def _check_open(approval: Approval) -> None:
+    if approval.is_over:
+        raise over(approval)
+    if not approval.is_offline:
+        raise Problem(
+            ProblemCode.CONFLICT,
+            "this request is answered with a network alone: by policy, or since it is too long for a code",
+            next_step="Answer it on a phone that has a network.",
+        )

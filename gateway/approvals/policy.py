@@ -42,11 +42,15 @@ class StepUp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     factors: Factors
 
 
+LONGEST_NEW_HOURS = 168
+"""The most that a policy may call a phone new."""
+
+
 class NewPhone(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Limits of a phone in its first hours: the largest payment, whatever its currency, and how many requests it may
     approve (null: no limit)."""
 
-    hours: Annotated[int, Meta(ge=0, le=168)] = 24
+    hours: Annotated[int, Meta(ge=0, le=LONGEST_NEW_HOURS)] = 24
     max_amount: Amount | None = "1000.00"
     max_count: Annotated[int, Meta(ge=0, le=1_000)] | None = 10
 

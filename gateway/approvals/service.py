@@ -177,12 +177,17 @@ class ApprovalService:
 
     async def read(self, *, tenant_id: str, approval_id: str) -> Approval:
         """Return a request; one past its end is expired first. Raises Problem(NOT_FOUND)."""
-        approval = await self._storage.read(lambda tx: store.find(tx, approval_id))
-        if approval is None or approval.tenant_id != tenant_id:
+        found = await self._storage.read(lambda tx: store.find(tx, approval_id))
+        return await self.current(found, tenant_id=tenant_id)
+
+    async def current(self, found: Approval | None, *, tenant_id: str) -> Approval:
+        """Return a request that was just read, expired first if it is past its end. Raises Problem(NOT_FOUND) for none,
+        and for another bank's."""
+        if found is None or found.tenant_id != tenant_id:
             raise _unknown()
-        if not approval.is_over and self.now_ms() >= approval.expires_at:
-            return await self.expire(approval_id)
-        return approval
+        if not found.is_over and self.now_ms() >= found.expires_at:
+            return await self.expire(found.id)
+        return found
 
     async def browse(self, *, tenant_id: str, wanted: ApprovalFilter) -> Sequence[Approval]:
         """Return requests, newest first."""

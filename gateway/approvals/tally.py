@@ -59,9 +59,13 @@ class Tally:
         self._warnings = warnings
         self._policy = policy
 
+    def hold(self, tx: Transaction, ref: BindingRef) -> Counter:
+        """Return the count of a phone, and hold it until the unit ends."""
+        return store.lock_counter(tx, tenant_id=ref.tenant_id, binding_id=ref.binding_id)
+
     def find_block(self, tx: Transaction, ref: BindingRef) -> Counter | None:
         """Return the count of a phone that is blocked now, and hold it; None for one that may approve."""
-        counter = store.lock_counter(tx, tenant_id=ref.tenant_id, binding_id=ref.binding_id)
+        counter = self.hold(tx, ref)
         return counter if counter.is_blocked_at(self._approvals.now_ms()) else None
 
     def blocked(self, approval: Approval, counter: Counter) -> Wrong:
@@ -69,14 +73,24 @@ class Tally:
         return Wrong(approval, counter, self._is_last(counter))
 
     def record(
-        self, tx: Transaction, ref: BindingRef, old: Approval, answered: Approval, event: ApprovalEvent
+        self,
+        tx: Transaction,
+        old: Approval,
+        answered: Approval,
+        event: ApprovalEvent,
+        *,
+        counter: Counter | None,
+        offline_next: int | None = None,
     ) -> None:
-        """Write an answer that counts, with all that hangs on it. Raises Problem(CONFLICT)."""
+        """Write an answer that counts, with all that hangs on it. `counter` is the phone's, held, when it approves;
+        `offline_next` its next answer without a network, when this was one. Raises Problem(CONFLICT)."""
         self._approvals.save(tx, old, answered)
-        if event is ApprovalEvent.APPROVE:
-            counter = store.lock_counter(tx, tenant_id=ref.tenant_id, binding_id=ref.binding_id)
-            if counter.wrong or counter.is_blocked or counter.round:
-                self.save(tx, counter, after_right(counter))
+        if counter is not None:
+            fresh = after_right(counter)
+            if offline_next is not None:
+                fresh = replace_data(fresh, offline_next=offline_next)
+            if fresh != counter:
+                self.save(tx, counter, fresh)
         self._remember(tx, answered, event)
         self._journal.record(tx, facts.answered(answered, event))
 

@@ -220,7 +220,7 @@ class PinService:
     async def offline_verifier(self, owner: BindingRef) -> bytes | None:
         """Return what offline answers of a binding are checked against, 32 bytes; None until a phone that was bound
         before there was one changes its PIN. Raises `PinRefused`, HsmError."""
-        pin = await self._storage.read(lambda tx: _find(tx, owner))
+        pin = await self._storage.read(lambda tx: _find(tx, owner, is_locked=False))
         if pin.verifier is None:
             return None
         return await self._sealer.open(pin.verifier, **_verifier_cell(owner.binding_id, pin.pin_key))
@@ -307,7 +307,9 @@ class PinService:
         )
         self._journal.record(tx, fact)
 
-    def _record(self, tx: Transaction, owner: BindingRef, word: AuditWord, data: Mapping[str, int | str]) -> None:
+    def _record(
+        self, tx: Transaction, owner: BindingRef, word: AuditWord, data: Mapping[str, int | str]
+    ) -> None:
         self._journal.record(
             tx, Fact(tenant_id=owner.tenant_id, word=word, subject=owner.binding_id, data=data)
         )
@@ -330,8 +332,8 @@ def _peers(blinded: bytes) -> Sequence[bytes]:
         raise PinRefused("the blinded element is not a usable point") from error
 
 
-def _find(tx: Transaction, owner: BindingRef) -> Pin:
-    pin = store.find(tx, tenant_id=owner.tenant_id, binding_id=owner.binding_id)
+def _find(tx: Transaction, owner: BindingRef, *, is_locked: bool = True) -> Pin:
+    pin = store.find(tx, tenant_id=owner.tenant_id, binding_id=owner.binding_id, is_locked=is_locked)
     if pin is None:
         raise PinRefused("this binding has no PIN")
     return pin

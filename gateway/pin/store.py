@@ -32,11 +32,10 @@ _SPELT = {"left": "tries_left", "round": "blocks", "blocked_until_ms": "blocked_
 """Members that SQL spells otherwise."""
 
 _insert = pins.insert()
-_by_binding = (
-    select(pins)
-    .where(pins.c.binding_id == bindparam("b_id"), pins.c.tenant_id == bindparam("b_tenant"))
-    .with_for_update()
+_by_binding = select(pins).where(
+    pins.c.binding_id == bindparam("b_id"), pins.c.tenant_id == bindparam("b_tenant")
 )
+_lock = _by_binding.with_for_update()
 _by_bindings = select(pins).where(
     pins.c.binding_id.in_(bindparam("b_ids", expanding=True)), pins.c.tenant_id == bindparam("b_tenant")
 )
@@ -69,9 +68,13 @@ def _pin(row: Mapping[str, Any]) -> Pin:
     return Pin(**values)
 
 
-def find(tx: Transaction, *, tenant_id: str, binding_id: str) -> Pin | None:
-    """Return a binding's PIN, or None, and hold its row until the unit ends."""
-    row = tx.execute(_by_binding, {"b_id": binding_id, "b_tenant": tenant_id}).mappings().first()
+def find(tx: Transaction, *, tenant_id: str, binding_id: str, is_locked: bool = True) -> Pin | None:
+    """Return a binding's PIN, or None, and hold its row until the unit ends. A unit that only reads may not lock."""
+    row = (
+        tx.execute(_lock if is_locked else _by_binding, {"b_id": binding_id, "b_tenant": tenant_id})
+        .mappings()
+        .first()
+    )
     return None if row is None else _pin(dict(row))
 
 
