@@ -13,10 +13,11 @@ export interface SaidEnd {
   readonly notes: readonly string[];
 }
 
-const ELSEWHERE = ["approved", "refused", "reported"] as const;
+/** Ends that somebody decided. */
+const DECIDED = ["approved", "refused", "reported"] as const;
 
-function isElsewhere(state: AskEnd["state"]): state is (typeof ELSEWHERE)[number] {
-  return (ELSEWHERE as readonly string[]).includes(state);
+function isDecided(state: AskEnd["state"]): state is (typeof DECIDED)[number] {
+  return (DECIDED as readonly string[]).includes(state);
 }
 
 /** What is to be known after an answer that was not accepted: tries left, until when, by whom, and a warning in time. */
@@ -36,9 +37,10 @@ export function sayEnd(end: AskEnd, failure: unknown, lang: Lang): SaidEnd {
     const said = explainFailure(failure, lang);
     return { tone: "bad", title: text.brokenTitle, text: `${said.title}. ${said.text}`, notes: [] };
   }
-  if (!here && isElsewhere(state)) {
+  if (!here && isDecided(state)) {
     return { tone: state === "approved" ? "ok" : "warn", title: text[`${state}ElsewhereTitle`], text: text[`${state}ElsewhereText`], notes: [] };
   }
-  const tone = state === "approved" ? "ok" : state === "failed" ? "bad" : "warn";
+  // What the person decided and the bank has taken went well, whichever it was.
+  const tone = isDecided(state) ? "ok" : state === "failed" ? "bad" : "warn";
   return { tone, title: text[`${state}Title`], text: text[`${state}Text`], notes: blockNotes(failure, lang) };
 }

@@ -20,8 +20,8 @@ export class ReadToEnd extends LitElement {
         position: relative;
         overflow: auto;
         overscroll-behavior: contain;
-        max-height: max(11rem, 44vh);
-        max-height: max(11rem, 44dvh);
+        max-height: max(11rem, 62vh);
+        max-height: max(11rem, 62dvh);
         padding: var(--ts-space-4);
         border: 1px solid var(--ts-line);
         border-radius: var(--ts-radius);

@@ -14,7 +14,7 @@ export class StatementView extends LitElement {
     css`
       dl {
         display: grid;
-        gap: var(--ts-space-3);
+        gap: var(--ts-space-2);
       }
       dt {
         color: var(--ts-text-soft);

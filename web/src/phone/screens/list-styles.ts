@@ -2,7 +2,7 @@
 import { css } from "lit";
 
 export const listStyles = css`
-  details {
+  details.card {
     padding: 0;
   }
   summary {
