@@ -25,7 +25,10 @@ _HIDDEN: Final = (
     r"\x00-\x09\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     r"\U000e0000-\U000e007f"
 )
-_BLANK: Final = r"\n \xa0\u1680\u2000-\u200a\u202f\u205f\u3000"
+# What shows nothing where it stands alone: spaces, joiners, fillers, variation selectors.
+_BLANK: Final = (
+    r"\ufe00-\ufe0f\n \xa0\u034f\u115f\u1160\u1680\u2000-\u200d\u202f\u205f\u2800\u3000\u3164\uffa0"
+)
 _VISIBLE: Final = rf"(?=[^{_HIDDEN}]*[^{_HIDDEN}{_BLANK}])"
 _LINE: Final = rf"[^{_HIDDEN}\n]*\Z"
 _LINES: Final = rf"[^{_HIDDEN}]*\Z"

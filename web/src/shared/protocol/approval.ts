@@ -15,7 +15,8 @@ export const MAX_STATEMENT_BYTES = 8_192;
 const HIDDEN =
   // eslint-disable-next-line no-control-regex -- control characters are what is looked for
   /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}\p{Surrogate}]/u;
-const BLANK = /^[\n \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]*$/;
+/** What shows nothing where it stands alone: spaces, joiners, fillers, variation selectors. */
+const BLANK = /^[\ufe00-\ufe0f\u034f\n \u00a0\u115f\u1160\u1680\u2000-\u200d\u202f\u205f\u2800\u3000\u3164\uffa0]*$/;
 const AMOUNT = /^(?=[0-9.]*[1-9])(0|[1-9][0-9]{0,14})(\.[0-9]{1,3})?$/;
 const CURRENCY = /^[A-Z]{3}$/;
 
