@@ -68,6 +68,22 @@ TEXT: dict[str, dict[Lang, str]] = {
     "your banks": {"en": "Your banks", "fr": "Vos banques"},
     "active": {"en": "Active", "fr": "Actif"},
     "suspended": {"en": "Suspended", "fr": "Suspendu"},
+    "read on": {"en": "Read to the end", "fr": "Lire jusqu’à la fin"},
+    "approve by pin": {"en": "Approve with your PIN", "fr": "Approuver avec le code PIN"},
+    "approve by finger": {
+        "en": "Approve with fingerprint or face",
+        "fr": "Approuver par empreinte ou visage",
+    },
+    "refuse": {"en": "Refuse", "fr": "Refuser"},
+    "report": {"en": "I did not ask for this", "fr": "Je n’ai rien demandé"},
+    "offline": {"en": "Answer without network", "fr": "Répondre sans réseau"},
+    "my pin": {"en": "Type my PIN", "fr": "Saisir mon code PIN"},
+    "no network": {"en": "My phone has no network", "fr": "Mon téléphone n’a pas de réseau"},
+    "past": {"en": "Past approvals", "fr": "Demandes passées"},
+    "messages": {"en": "Messages", "fr": "Messages"},
+    "pay": {"en": "Pay", "fr": "Payer"},
+    "move": {"en": "Move to a new phone", "fr": "Passer à un nouveau téléphone"},
+    "log out": {"en": "Log out", "fr": "Se déconnecter"},
 }
 
 
@@ -101,6 +117,60 @@ class Desktop(Person):
         self.page.locator("#password").fill("tessera")
         self.button("login").click()
         self.page.get_by_role("link", name=self.text("devices")).click()
+
+    def begin_login(self, origin: str, user: str = "Claire Martin") -> None:
+        """Open the demo bank and ask to log in, as a customer who has a phone: no password is typed."""
+        self.page.goto(f"{origin}/demo/")
+        self.page.get_by_label(user).check()
+        self.button("login").click()
+        expect(self.page.locator("tessera-approval h2")).to_be_visible(timeout=15_000)
+
+    def number(self) -> int:
+        """Return the two digits that are to be found on the phone."""
+        shown = self.page.locator("[data-number]").get_attribute("data-number", timeout=15_000) or ""
+        assert re.fullmatch(r"[1-9]\d", shown), shown
+        return int(shown)
+
+    def expect_logged_in(self) -> None:
+        """See the menu of a customer."""
+        expect(self.button("log out")).to_be_visible(timeout=15_000)
+
+    def expect_end(self, state: str) -> None:
+        """See how a request ended."""
+        expect(self.page.locator(f"[data-end={state}]")).to_be_visible(timeout=15_000)
+
+    def begin_payment(self, **fields: str) -> dict[str, str]:
+        """Fill in the form of a payment and send it; return what was typed."""
+        typed = {
+            "payee": "Électricité de Provence",
+            "account": "FR76 3000 4000 0312 3456 7890 143",
+            "amount": "1234.50" if self.lang == "en" else "1234,50",
+            "purpose": "Facture 2026-114",
+            **fields,
+        }
+        self.page.evaluate("location.hash = '#/transfer'")
+        for name, text in typed.items():
+            self.page.locator(f"#f-{name}").fill(text)
+        self.page.locator("[data-form=transfer]").get_by_role(
+            "button", name=self.text("pay"), exact=True
+        ).click()
+        return typed
+
+    def expect_transfer(self, state: str) -> None:
+        """See the newest payment in that state."""
+        expect(self.page.locator("[data-transfer]").first).to_have_attribute(
+            "data-transfer", state, timeout=15_000
+        )
+
+    def show_offline_code(self) -> None:
+        """Ask for the code of a phone without a network."""
+        self.button("no network").click()
+        expect(self.symbol("colour")).to_be_visible(timeout=15_000)
+
+    def type_offline_answer(self, digits: str) -> None:
+        """Type the eight digits and confirm."""
+        self.page.locator("tessera-approval #digits").fill(digits)
+        self.button("confirm").click()
 
     def add_phone(self, *, form: Form = "colour", two_step: bool = False, classical: bool = False) -> None:
         """Press "Add a phone" and wait for the code in the wanted form."""
@@ -231,6 +301,53 @@ class Phone(Person):
         self.type_pin(pin)
         expect(self.heading("again")).to_be_visible()
         self.type_pin(pin)
+
+    def expect_ask(self) -> None:
+        """See that the bank asks something."""
+        expect(self.page.locator("ts-ask h1")).to_be_visible(timeout=20_000)
+
+    def read_on(self) -> None:
+        """Read a request to its end, where there is more than fits."""
+        more = self.button("read on")
+        approve = self.button("approve by pin").or_(self.button("my pin"))
+        expect(more.or_(approve).first).to_be_visible(timeout=20_000)
+        for _ in range(20):
+            if approve.is_visible():
+                return
+            more.click()
+            self.page.wait_for_timeout(300)
+        expect(approve).to_be_visible()
+
+    def choose(self, number: int) -> None:
+        """Press one of the three numbers."""
+        self.page.locator("ts-number-choice").get_by_role("button", name=str(number), exact=True).click()
+
+    def approve(self, *, number: int | None = None, pin: str = GOOD_PIN) -> None:
+        """Read, choose the number, approve by the PIN."""
+        self.expect_ask()
+        self.read_on()
+        if number is not None:
+            self.choose(number)
+        self.button("approve by pin").click()
+        self.type_pin(pin)
+
+    def expect_end(self, state: str) -> None:
+        """See how a request ended, and leave it."""
+        end = self.page.locator(f"ts-ask [data-end={state}]")
+        expect(end).to_be_visible(timeout=20_000)
+        end.get_by_role("button").last.click()
+        expect(end).to_be_hidden()
+
+    def answer_offline(self, picture: bytes, *, pin: str = GOOD_PIN) -> str:
+        """Scan a request without a network; return the eight digits."""
+        write_film(self.film, picture)
+        self.button("offline").first.click()
+        self.read_on()
+        self.button("my pin").click()
+        self.type_pin(pin)
+        shown = self.page.locator("[data-answer]").get_attribute("data-answer", timeout=20_000) or ""
+        assert re.fullmatch(r"\d{8}", shown), shown
+        return shown
 
     def finish(self) -> None:
         """See that the phone is bound and go to the start."""
