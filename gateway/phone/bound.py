@@ -103,11 +103,11 @@ def id_of(binding: Binding) -> str:
     return encode_id("bnd", binding.binding_id)
 
 
-_binding = click.argument("binding", required=False)
+binding_argument = click.argument("binding", required=False)
 
 
 @click.command("open")
-@_binding
+@binding_argument
 @click.option(
     "--watch",
     type=click.FloatRange(min=0),
@@ -123,6 +123,10 @@ def open_binding(binding: str | None, watch: float) -> None:
         click.echo(f"{kept.tenant}: {kept.label}\nState: active, contact {kept.index}, bank's time {time}")
         if channel.pin is not None:
             click.echo(f"PIN: {channel.pin.digits} digits, {channel.pin.left} tries left")
+        if channel.news.waiting:
+            click.echo(f"Requests that wait: {len(channel.news.waiting)}. See: tessera phone wait")
+        if channel.news.unread:
+            click.echo(f"Unread messages: {channel.news.unread}. See: tessera phone messages")
         if watch > 0:
             channel.on_state(lambda state: click.echo(f"State: {state}"))
             await channel.watch(watch)
@@ -136,7 +140,7 @@ def pin_group() -> None:
 
 
 @pin_group.command("prove")
-@_binding
+@binding_argument
 def pin_prove(binding: str | None) -> None:
     """Prove the PIN to the bank."""
 
@@ -148,7 +152,7 @@ def pin_prove(binding: str | None) -> None:
 
 
 @pin_group.command("change")
-@_binding
+@binding_argument
 def pin_change(binding: str | None) -> None:
     """Change the PIN."""
 
@@ -164,7 +168,7 @@ def pin_change(binding: str | None) -> None:
 
 @click.command()
 @click.argument("name", callback=checked_name)
-@_binding
+@binding_argument
 def rename(name: str, binding: str | None) -> None:
     """Give this phone another NAME on the bank's page."""
 
@@ -175,7 +179,7 @@ def rename(name: str, binding: str | None) -> None:
 
 
 @click.command()
-@_binding
+@binding_argument
 @click.option("--yes", is_flag=True, help="Don't ask.")
 @click.option(
     "--here-only",

@@ -1,7 +1,8 @@
-"""Every later contact, and what can be asked on an open channel (wire specification, section 5). `resume` turns the
-ratchet with both copies kept until `welcome`; `Channel` asks one thing at a time."""
+"""Every later contact, and what can be asked on an open channel (wire specification, sections 5 and 12). `resume` turns
+the ratchet with both copies kept until `welcome`; `Channel` asks one thing at a time."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -10,8 +11,13 @@ import msgspec
 
 from gateway.core.clock import Clock
 from gateway.core.secrets import RandomSource
-from gateway.phone.conversation import Conversation, is_refused, receive_answer
+from gateway.phone.answering import Wish, make_answer
+from gateway.phone.asks import Ask, News, PastPage
+from gateway.phone.conversation import UNASKED, Conversation, is_refused, receive_answer
 from gateway.phone.errors import (
+    AnswerIsWrong,
+    ApprovalEnded,
+    BindingNotFound,
     CloneSuspected,
     ConnectionLost,
     GatewayProblem,
@@ -27,8 +33,19 @@ from gateway.protocol import keys
 from gateway.protocol.errors import ErrorCode, MalformedFrame
 from gateway.protocol.frames import Hello, Kind, StaleChallenge, Suite, stale_answer_frame
 from gateway.protocol.messages import (
+    Answered,
+    AnswerWrong,
+    ApprovalEnd,
+    ApprovalPage,
+    Approvals,
+    Decision,
     Facts,
     GatewayMessage,
+    Inbox,
+    InboxPage,
+    InboxRead,
+    OfflineCounted,
+    OfflineCounter,
     PhoneMessage,
     PinChange,
     PinChangeReady,
@@ -45,15 +62,17 @@ from gateway.protocol.messages import (
     Removed,
     Rename,
     Renamed,
+    Unread,
     Welcome,
 )
 from gateway.protocol.noise import run_local
-from gateway.protocol.pin import check_pin
+from gateway.protocol.pin import check_pin, offline_verifier
 from gateway.protocol.resume import ResumeInitiator, next_key
 from gateway.protocol.session import Session
-from gateway.protocol.wiretypes import Bytes64, Bytes65
+from gateway.protocol.wiretypes import Bytes16, Bytes32, Bytes64, Bytes65
 
 _M = TypeVar("_M", bound=GatewayMessage)
+_END_OF: dict[Decision, ApprovalEnd] = {"approve": "approved", "refuse": "refused", "report": "reported"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +88,17 @@ class Tools:
 
 class Channel:
     """An open channel of a binding. One question at a time; `pin` is the state that `welcome` told, None after a
-    first contact."""
+    first contact; `news` what the gateway said by itself, while something was asked or waited for."""
 
     def __init__(
         self, tools: Tools, binding: Binding, conversation: Conversation, pin: PinStatus | None = None
     ) -> None:
         self.binding = binding
         self.pin = pin
+        self.news = News(tools.clock)
         self._tools = tools
         self._conversation = conversation
+        conversation.on_unasked = self.news.hear
         self._turn = asyncio.Lock()
 
     def on_state(self, callback: Callable[[str], None]) -> None:
@@ -102,8 +123,57 @@ class Channel:
             await self._exchange(PinChange(), PinChangeReady)
             fresh = await self._evaluate(new)
             signed = keys.sign(fresh.key, keys.pin_enrol_input(self._h, fresh.nonce))
-            enrol = PinEnrol(pin_key=Bytes65(fresh.public), pin_signature=Bytes64(signed))
+            enrol = PinEnrol(
+                pin_key=Bytes65(fresh.public),
+                pin_signature=Bytes64(signed),
+                pin_verifier=Bytes32(self._verifier(new)),
+            )
             await self._exchange(enrol, PinEnrolled)
+
+    async def next_ask(self) -> Ask:
+        """Wait for a request of the bank that was not returned before, as long as it takes."""
+        async with self._turn:
+            while (ask := self.news.take()) is None:
+                await self._listen()
+        return ask
+
+    async def answer(
+        self, ask: Ask, decision: Decision, *, pin: str | None = None, number: int | None = None
+    ) -> ApprovalEnd:
+        """Answer a request; return its end, which is what was decided. Approving takes the PIN where the request asks
+        for it, and its number. Raises ApprovalUnreadable, AnswerIncomplete, PinHasOtherDigits, PinIsBlocked,
+        AnswerIsWrong, and ApprovalEnded when it is over otherwise."""
+        wish = Wish.checked(ask, decision, pin=pin, number=number, digits=self.binding.digits)
+        async with self._turn:
+            state = self.news.end_of(ask.id) or await self._answer(ask, wish)
+        if state != _END_OF[decision]:
+            raise ApprovalEnded(state)
+        return state
+
+    async def until_settled(self, ask: Ask) -> ApprovalEnd:
+        """Wait until the gateway says that a request is over; return its end."""
+        async with self._turn:
+            while (state := self.news.end_of(ask.id)) is None:
+                await self._listen()
+        return state
+
+    async def past(self, before: bytes | None = None) -> PastPage:
+        """Return a page of what this phone was asked before, newest first; `before` is the last id of the page
+        before."""
+        page = await self._ask(
+            Approvals() if before is None else Approvals(before=Bytes16(before)), ApprovalPage
+        )
+        return PastPage.read(page)
+
+    async def inbox(self, before: bytes | None = None) -> InboxPage:
+        """Return a page of the bank's messages, newest first; `before` is the last id of the page before."""
+        page = await self._ask(Inbox() if before is None else Inbox(before=Bytes16(before)), InboxPage)
+        self.news.unread = page.unread
+        return page
+
+    async def mark_read(self, id: bytes) -> int:
+        """Tell the bank that a message (16 bytes) was read; return how many are unread."""
+        return (await self._ask(InboxRead(id=Bytes16(id)), Unread)).count
 
     async def rename(self, name: str) -> str:
         """Give the phone another name (1 to 64 characters); return the name in force."""
@@ -126,6 +196,21 @@ class Channel:
         except TimeoutError:
             return
 
+    async def catch_up(self) -> None:
+        """Tell how many answers this phone has made without a network, so that the gateway's count follows those that
+        nobody typed. A gateway that takes no such answers says so, which changes nothing here."""
+        made = self._tools.store.offline_counter(self.binding.binding_id)
+        if made:
+            with contextlib.suppress(GatewayProblem):
+                await self._ask(OfflineCounter(value=made), OfflineCounted)
+
+    async def open_again(self) -> "Channel":
+        """Open the binding's channel anew. Raises as `resume`."""
+        kept = self._tools.store.binding(self.binding.binding_id)
+        if kept is None:
+            raise BindingNotFound("no such binding")
+        return await resume(self._tools, kept)
+
     async def close(self) -> None:
         """Close the channel; the binding stays."""
         await self._conversation.close()
@@ -143,6 +228,30 @@ class Channel:
             raise UnexpectedAnswer("an evaluation without a nonce")
         return evaluated
 
+    def _verifier(self, pin: str) -> bytes:
+        binding = self.binding
+        return offline_verifier(binding.keys.device_secret, binding_id=binding.binding_id, pin=pin)
+
+    async def _answer(self, ask: Ask, wish: Wish) -> ApprovalEnd:
+        evaluated = None if wish.pin is None else await self._evaluate(wish.pin)
+        answer = make_answer(ask, wish, binding=self.binding, handshake_hash=self._h, evaluated=evaluated)
+        await self._conversation.send(answer)
+        reply = await self._conversation.receive()
+        if not isinstance(reply, Answered | AnswerWrong) or reply.id != ask.id:
+            raise await self._conversation.reject(reply)
+        if isinstance(reply, AnswerWrong):
+            if reply.left == 0:
+                self.news.settle(ask.id, "failed")
+            raise AnswerIsWrong(reply.left, reply.until, needs_bank=reply.bank, is_last=reply.last)
+        self.news.settle(ask.id, reply.state)
+        return reply.state
+
+    async def _listen(self) -> None:
+        """Wait for one thing that the gateway says by itself."""
+        message = await self._conversation.hear(None)
+        if not isinstance(message, UNASKED):
+            raise await self._conversation.reject(message)
+
     async def _prove(self, evaluated: EvaluatedPin) -> None:
         signed = keys.sign(evaluated.key, keys.pin_proof_input(self._h, evaluated.nonce))
         await self._conversation.send(PinProve(signature=Bytes64(signed)))
@@ -158,9 +267,9 @@ class Channel:
 
     async def _exchange(self, message: PhoneMessage, kind: type[_M]) -> _M:
         await self._conversation.send(message)
-        answer = await self._conversation.receive()
-        if not isinstance(answer, kind):
-            raise await self._conversation.reject(answer)
+        while not isinstance(answer := await self._conversation.hear(), kind):
+            if not isinstance(answer, UNASKED):
+                raise await self._conversation.reject(answer)
         return answer
 
     def _keep(self, binding: Binding) -> None:
@@ -210,7 +319,9 @@ async def _resume_with(tools: Tools, binding: Binding, suite: Suite) -> Channel:
         )
         tools.store.put_binding(renewed)
         tools.store.drop_pending(binding.activation_id)
-        return Channel(tools, renewed, conversation, welcome.pin)
+        channel = Channel(tools, renewed, conversation, welcome.pin)
+        await channel.catch_up()
+        return channel
     except BaseException:
         await socket.close()
         raise

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
+from gateway.phone.approving import COMMANDS as APPROVING
 from gateway.phone.bound import COMMANDS, id_of
 from gateway.phone.client import PhoneClient
 from gateway.phone.contact import FirstContact
@@ -79,15 +80,22 @@ def phone(context: click.Context, /, **options: Any) -> None:
       5. With two-step confirmation, give the second code that the page then shows.
       6. Choose a PIN. The phone is bound: see `tessera phone list`.
 
+    \b
+    A bound phone answers what the bank asks:
+      tessera phone wait          shows each request as it comes, and takes the answer
+      tessera phone offline -     makes the digits that approve a code without a network
+      tessera phone approvals     what was asked before
+      tessera phone messages      what the bank wrote
+
     Keys rest in one encrypted file. Exit status: 0 done, 1 error, 2 wrong usage, 3 no connection,
-    4 refused or ended by the bank, 5 PIN wrong or blocked.
+    4 refused or ended by the bank, 5 PIN wrong or blocked, or an answer that the bank did not take.
     """
     if options["host"]:
         options["host"] = options["host"].lower().removesuffix(":443")
     context.obj = Options(**options)
 
 
-for _command in COMMANDS:
+for _command in (*COMMANDS, *APPROVING):
     phone.add_command(_command)
 
 
@@ -156,6 +164,8 @@ async def _finish(contact: FirstContact, host: str) -> None:
             await ask_code2(contact, host=host)
     await channel.close()
     binding = channel.binding
+    if contact.answer.biometric != "off":
+        click.echo("Your bank takes fingerprint or face too. The command line has neither: it gives the PIN.")
     click.echo(f"This phone is bound to {binding.label} at {binding.tenant}: {id_of(binding)}")
 
 

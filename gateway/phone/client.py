@@ -6,18 +6,21 @@ from dataclasses import dataclass
 
 from gateway.core.clock import Clock
 from gateway.core.secrets import RandomSource
+from gateway.phone.asks import Ask, PastPage
 from gateway.phone.banks import bank_key, remember_banks
 from gateway.phone.channel import Channel, Tools, resume
 from gateway.phone.contact import FirstContact, Listener
 from gateway.phone.conversation import is_refused
 from gateway.phone.errors import BindingNotFound, CodeExpired, GatewayRefused
+from gateway.phone.line import Line
 from gateway.phone.models import PendingContact, PhoneKeys
+from gateway.phone.offline import OfflineAsk, answer_code, open_code
 from gateway.phone.store import PhoneStore
 from gateway.phone.transport import Network
 from gateway.protocol import keys
 from gateway.protocol.code import ActivationCode, TypedCode, read_link, read_own_scan
 from gateway.protocol.errors import ErrorCode, ForeignHost
-from gateway.protocol.messages import Device, Facts, Lang
+from gateway.protocol.messages import ApprovalEnd, Decision, Device, Facts, InboxPage, Lang
 
 APP = "tessera-phone/0.1.0"
 
@@ -32,7 +35,8 @@ class Person:
 
 
 class PhoneClient:
-    """A phone at one site. `random` and `clock` come in; the network's HTTP session belongs to the caller."""
+    """A phone at one site. `random` and `clock` come in; the network's HTTP session belongs to the caller. What can be
+    done on one binding alone takes its id, which need not be given where there is one binding."""
 
     def __init__(
         self, *, store: PhoneStore, network: Network, random: RandomSource, clock: Clock, person: Person
@@ -40,6 +44,7 @@ class PhoneClient:
         facts = Facts(v=1, app=APP, platform="cli", lang=person.lang)
         self._tools = Tools(store, network, random, clock, facts)
         self._person = person
+        self._lines: dict[bytes, Line] = {}
 
     @property
     def store(self) -> PhoneStore:
@@ -110,6 +115,62 @@ class PhoneClient:
         if binding is None:
             raise BindingNotFound("no such binding")
         return await resume(self._tools, binding)
+
+    async def line(self, binding_id: bytes | None = None) -> Line:
+        """Return a binding's connection, which this phone keeps open until `close`. It takes the place of channels that
+        `open` and `enrol` returned. Raises as `open`."""
+        chosen = self._chosen(binding_id)
+        if chosen not in self._lines:
+            self._lines[chosen] = Line(await self.open(chosen), clock=self._tools.clock)
+        return self._lines[chosen]
+
+    async def next_ask(self, binding_id: bytes | None = None) -> Ask:
+        """Wait for the bank's next request. Raises as `line`."""
+        return await (await self.line(binding_id)).next_ask()
+
+    async def answer(
+        self,
+        ask: Ask,
+        decision: Decision,
+        *,
+        pin: str | None = None,
+        number: int | None = None,
+        binding_id: bytes | None = None,
+    ) -> ApprovalEnd:
+        """Answer a request, through lost connections. Raises as `Line.answer`."""
+        return await (await self.line(binding_id)).answer(ask, decision, pin=pin, number=number)
+
+    async def past(self, before: bytes | None = None, *, binding_id: bytes | None = None) -> PastPage:
+        """Return a page of the requests of the past. Raises as `Channel.past`."""
+        return await (await self.line(binding_id)).past(before)
+
+    async def inbox(self, before: bytes | None = None, *, binding_id: bytes | None = None) -> InboxPage:
+        """Return a page of the bank's messages. Raises as `Channel.inbox`."""
+        return await (await self.line(binding_id)).inbox(before)
+
+    def open_offline(self, scanned: bytes) -> OfflineAsk:
+        """Open what a symbol on the bank's page carried, without a network. Raises MalformedCode, ForeignHost,
+        OfflineForeign, OfflineStale, ApprovalUnreadable."""
+        host = self._tools.network.site.host
+        return open_code(self.store, read_own_scan(scanned, own_host=host), host=host)
+
+    def offline_answer(self, ask: OfflineAsk, pin: str) -> str:
+        """Return the eight digits that approve. Raises as `offline.answer_code`."""
+        return answer_code(self.store, ask, pin)
+
+    async def close(self) -> None:
+        """Close the connections that are kept open; the bindings stay."""
+        while self._lines:
+            _, line = self._lines.popitem()
+            await line.close()
+
+    def _chosen(self, binding_id: bytes | None) -> bytes:
+        if binding_id is not None:
+            return binding_id
+        bindings = self.store.bindings()
+        if len(bindings) != 1:
+            raise BindingNotFound("the binding has to be named unless there is one")
+        return bindings[0].binding_id
 
     async def _run(self, pending: PendingContact, listener: Listener | None) -> FirstContact:
         device = Device(

@@ -40,10 +40,10 @@ from gateway.protocol.messages import (
     WrongCode,
 )
 from gateway.protocol.noise import run_local
-from gateway.protocol.pin import check_pin
+from gateway.protocol.pin import check_pin, offline_verifier
 from gateway.protocol.resume import first_key
 from gateway.protocol.session import Session
-from gateway.protocol.wiretypes import Bytes10, Bytes64, Bytes65
+from gateway.protocol.wiretypes import Bytes10, Bytes32, Bytes64, Bytes65
 
 CANCEL_SECONDS = 2.0
 RETRY_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0)
@@ -77,8 +77,9 @@ class Quiet:
 
 class FirstContact:
     """One activation on this phone. `answer` is m2 of the contact that runs now: tenant, label, two_step, PIN digits,
-    expiry. Every method may raise GatewayRefused, ContactEnded, GatewayProblem and, when the activation's time is
-    over without a connection, ConnectionLost."""
+    expiry, and whether the bank wants fingerprint or face (`biometric`), which this client has not. Every method may
+    raise GatewayRefused, ContactEnded, GatewayProblem and, when the activation's time is over without a connection,
+    ConnectionLost."""
 
     def __init__(
         self, tools: Tools, pending: PendingContact, device: Device, *, listener: Listener | None = None
@@ -293,7 +294,7 @@ class FirstContact:
         )
         binding = self._committing()
         self._tools.store.put_binding(binding)
-        await self._channel.send(self._commit(evaluated, self._nonce))
+        await self._channel.send(self._commit(evaluated, self._nonce, pin=pin))
         message = await self._receive()
         if not isinstance(message, Active):
             raise await self._channel.reject(message)
@@ -302,13 +303,15 @@ class FirstContact:
         self._tools.store.drop_pending(self._pending.activation_id)
         return Channel(self._tools, binding, self._channel)
 
-    def _commit(self, evaluated: EvaluatedPin, nonce: bytes) -> Commit:
-        h = self._session.handshake_hash
+    def _commit(self, evaluated: EvaluatedPin, nonce: bytes, *, pin: str) -> Commit:
+        h, own = self._session.handshake_hash, self._pending.keys
+        verifier = offline_verifier(own.device_secret, binding_id=self.answer.binding, pin=pin)
         return Commit(
             nonce=Bytes10(nonce),
-            signature=Bytes64(keys.sign(self._pending.keys.signing_key(), keys.commit_input(h, nonce))),
+            signature=Bytes64(keys.sign(own.signing_key(), keys.commit_input(h, nonce))),
             pin_key=Bytes65(evaluated.public),
             pin_signature=Bytes64(keys.sign(evaluated.key, keys.pin_enrol_input(h))),
+            pin_verifier=Bytes32(verifier),
         )
 
     def _committing(self) -> Binding:

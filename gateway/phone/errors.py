@@ -4,6 +4,7 @@
 from typing import ClassVar
 
 from gateway.protocol.errors import ErrorCode
+from gateway.protocol.messages import ApprovalEnd
 
 _REFUSALS: dict[ErrorCode, str] = {
     ErrorCode.UNKNOWN: "The bank does not know this code or this phone. Ask for a new code.",
@@ -20,6 +21,14 @@ _ENDS = {
     "expired": "its time is over",
     "cancelled": "it was cancelled",
     "contested": "another phone used the same code",
+}
+_APPROVAL_ENDS: dict[ApprovalEnd, str] = {
+    "approved": "it was approved",
+    "refused": "it was refused",
+    "reported": "it was reported",
+    "expired": "its time is over",
+    "cancelled": "the bank's page took it back",
+    "failed": "wrong answers ended it",
 }
 _PASSING_PROBLEMS = ("rate-limited", "unavailable")
 
@@ -125,6 +134,76 @@ class PinIsBlocked(PhoneError):
         super().__init__("the PIN is blocked")
         self.until = until
         self.next_step = "Ask the bank to unblock the PIN." if until is None else "Wait until it opens again."
+
+
+class PinHasOtherDigits(PhoneError):
+    """What was typed can't be the PIN; nothing was sent, and no try is lost."""
+
+    code = "pin-format"
+    next_step = "Type it again; no try was lost."
+
+    def __init__(self, digits: int) -> None:
+        super().__init__(f"the PIN has {digits} digits")
+
+
+class AnswerIncomplete(PhoneError):
+    """To approve this request, something is needed that was not given; nothing was sent."""
+
+    code = "answer-incomplete"
+    next_step = "Answer again with what is asked for, on a phone that has it, or refuse."
+
+
+class ApprovalUnreadable(PhoneError):
+    """The statement is of a form that this client does not know. It can't be shown, so nothing of it is signed."""
+
+    code = "approval-unreadable"
+    next_step = "Update this client, or answer on another phone."
+
+    def __init__(self) -> None:
+        super().__init__("the bank asks something that this client is too old to show")
+
+
+class ApprovalEnded(PhoneError):
+    """A request was over before its answer: answered elsewhere, taken back, or out of time. `state` says how."""
+
+    code = "approval-ended"
+    next_step = "If you still want it, begin again on the bank's page."
+
+    def __init__(self, state: ApprovalEnd) -> None:
+        super().__init__(f"this request is over: {_APPROVAL_ENDS[state]}")
+        self.state = state
+
+
+class AnswerIsWrong(PhoneError):
+    """The gateway did not take an answer; which part of it, is not told. `left` answers are left to the request. This
+    phone may not approve until `until` (Unix seconds), or until the bank unblocks it (`needs_bank`); `is_last` when the
+    next block will be of that kind."""
+
+    code = "answer-wrong"
+    next_step = "Compare what you give with the bank's page, and try again."
+
+    def __init__(self, left: int, until: int | None, *, needs_bank: bool, is_last: bool) -> None:
+        super().__init__(f"the bank did not take the answer, {left} left")
+        self.left = left
+        self.until = until
+        self.needs_bank = needs_bank
+        self.is_last = is_last
+
+
+class OfflineForeign(PhoneError):
+    """No binding of this phone is meant by an offline code."""
+
+    code = "offline-foreign"
+    next_step = "Read it with the phone that the bank's page names, or have the page ask this one."
+
+
+class OfflineStale(PhoneError):
+    """An offline code is for another index of the ratchet than this phone holds."""
+
+    code = "offline-stale"
+    next_step = (
+        "Have the page show a new code. If that does not help, run `tessera phone open` once with a network."
+    )
 
 
 class GatewayProblem(PhoneError):

@@ -18,6 +18,8 @@ from gateway.core.clock import SystemClock
 from gateway.core.secrets import system_random
 from gateway.phone.client import Person, PhoneClient
 from gateway.phone.errors import (
+    AnswerIsWrong,
+    ApprovalEnded,
     BindingGone,
     ConnectionLost,
     ContactEnded,
@@ -26,7 +28,7 @@ from gateway.phone.errors import (
     PinIsBlocked,
     PinIsWrong,
 )
-from gateway.phone.prompts import describe_pin_error
+from gateway.phone.prompts import describe_pin_error, describe_wrong_answer
 from gateway.phone.store import FileStore
 from gateway.phone.transport import Network, Site
 from gateway.protocol.code import is_loopback
@@ -52,7 +54,7 @@ class Refused(Failure):
 
 
 class PinFailure(Failure):
-    """The PIN is wrong or blocked."""
+    """The PIN is wrong or blocked, or an answer was not taken."""
 
     exit_code = 5
 
@@ -130,11 +132,13 @@ def run(work: Callable[[FileStore], Awaitable[None]]) -> None:
         asyncio.run(whole())
     except (PinIsWrong, PinIsBlocked) as error:
         raise PinFailure(describe_pin_error(error)) from None
+    except AnswerIsWrong as error:
+        raise PinFailure(describe_wrong_answer(error)) from None
     except PhoneError as error:
         text = sentence(f"{error}. {error.next_step}")
         if isinstance(error, ConnectionLost):
             raise NoConnection(text) from None
-        if isinstance(error, GatewayRefused | ContactEnded | BindingGone):
+        if isinstance(error, GatewayRefused | ContactEnded | BindingGone | ApprovalEnded):
             raise Refused(text) from None
         raise Failure(text) from None
     except ProtocolError as error:

@@ -6,11 +6,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from gateway.core.secrets import RandomSource
 from gateway.phone.conversation import Conversation
-from gateway.phone.errors import PinIsBlocked
+from gateway.phone.errors import PinHasOtherDigits, PinIsBlocked
 from gateway.phone.models import PhoneKeys
 from gateway.protocol import oprf
 from gateway.protocol.messages import PinBlocked, PinEvaluate, PinEvaluated
-from gateway.protocol.pin import oprf_input, pin_key
+from gateway.protocol.pin import WeakReason, oprf_input, pin_key, weakness
 from gateway.protocol.primitives import wrap_p256
 from gateway.protocol.wiretypes import Bytes33
 
@@ -27,6 +27,12 @@ class EvaluatedPin:
     def public(self) -> bytes:
         """The PIN key's public half, 65 bytes."""
         return wrap_p256(self.key).public
+
+
+def require_digits(pin: str, *, digits: int) -> None:
+    """Raise PinHasOtherDigits for what can't be the PIN, before it costs a try."""
+    if weakness(pin, digits=digits) in (WeakReason.NOT_DIGITS, WeakReason.LENGTH):
+        raise PinHasOtherDigits(digits)
 
 
 async def evaluate_pin(

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from gateway.phone.contact import FirstContact
-from gateway.phone.errors import PinIsBlocked, PinIsWrong
+from gateway.phone.errors import AnswerIsWrong, PinIsBlocked, PinIsWrong
 from gateway.protocol.code import read_link, read_own_scan
 from gateway.protocol.errors import MalformedCode, MistypedCode, ProtocolError
 from gateway.protocol.messages import FirstAnswer
@@ -147,11 +147,31 @@ def read_picture(path: Path) -> bytes:
         raise click.ClickException(str(error)) from None
 
 
+def describe_wrong_answer(error: AnswerIsWrong) -> str:
+    """Return what to say of an answer that was not taken; the gateway does not tell which part of it was wrong."""
+    lines = ["The bank did not take that: the PIN, the number or the signature is wrong."]
+    if error.left:
+        lines.append(f"{error.left} {'try' if error.left == 1 else 'tries'} left for this request.")
+    else:
+        lines.append("This request is over.")
+    if error.needs_bank:
+        lines.append("This phone can't approve any more until the bank unblocks it: call your bank.")
+    elif error.until is not None:
+        lines.append(f"This phone can't approve until {clock_time(error.until)}; it can refuse.")
+    if error.is_last and not error.needs_bank:
+        lines.append("After the next block, only the bank unblocks it.")
+    return " ".join(lines)
+
+
+def clock_time(seconds: float) -> str:
+    """Return a time of day, for what ends within hours."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%H:%M:%S UTC")
+
+
 def describe_pin_error(error: PinIsWrong | PinIsBlocked) -> str:
     """Return the sentence for a wrong or blocked PIN."""
     if isinstance(error, PinIsWrong) and error.left > 0:
         return f"That is not the PIN. {error.left} {'try' if error.left == 1 else 'tries'} left."
     if error.until is None:
         return "The PIN is blocked. Ask the bank to unblock it."
-    until = datetime.fromtimestamp(error.until, UTC).strftime("%H:%M:%S UTC")
-    return f"The PIN is blocked until {until}."
+    return f"The PIN is blocked until {clock_time(error.until)}."

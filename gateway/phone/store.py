@@ -36,6 +36,12 @@ class PhoneStore(Protocol):
     def drop_binding(self, binding_id: bytes) -> None:
         """Forget a binding and its keys; none is no error."""
 
+    def offline_counter(self, binding_id: bytes) -> int:
+        """Return how many answers without a network a binding has made."""
+
+    def take_offline_counter(self, binding_id: bytes) -> int:
+        """Return the counter of the next one, 0 at first; that it is used is durable when this returns."""
+
     def bank_keys(self, host: str) -> dict[str, bytes]:
         """Return the keys S (33 bytes each) kept for a host, by tenant; empty when it was never asked."""
 
@@ -50,6 +56,7 @@ class MemoryStore:
         self._pending: dict[bytes, PendingContact] = {}
         self._bindings: dict[bytes, Binding] = {}
         self._bank_keys: dict[str, dict[str, bytes]] = {}
+        self._offline_counters: dict[str, int] = {}
 
     def pending(self, activation_id: bytes) -> PendingContact | None:
         """Return the first contact under way for an activation."""
@@ -80,8 +87,20 @@ class MemoryStore:
 
     def drop_binding(self, binding_id: bytes) -> None:
         """Forget a binding and its keys; none is no error."""
+        self._offline_counters.pop(binding_id.hex(), None)
         if self._bindings.pop(binding_id, None) is not None:
             self._save()
+
+    def offline_counter(self, binding_id: bytes) -> int:
+        """Return how many answers without a network a binding has made."""
+        return self._offline_counters.get(binding_id.hex(), 0)
+
+    def take_offline_counter(self, binding_id: bytes) -> int:
+        """Return the counter of the next one, and keep that it is used."""
+        counter = self.offline_counter(binding_id)
+        self._offline_counters[binding_id.hex()] = counter + 1
+        self._save()
+        return counter
 
     def bank_keys(self, host: str) -> dict[str, bytes]:
         """Return the keys S kept for a host, by tenant."""
@@ -100,6 +119,8 @@ class _Contents(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pending: list[PendingContact]
     bindings: list[Binding]
     bank_keys: dict[str, dict[str, bytes]] = {}
+    offline_counters: dict[str, int] = {}
+    """By binding id in hex. Beside the bindings, so that no copy of one, held over a contact, sets it back."""
 
 
 class FileStore(MemoryStore):
@@ -131,6 +152,7 @@ class FileStore(MemoryStore):
         store._pending = {contact.activation_id: contact for contact in contents.pending}
         store._bindings = {binding.binding_id: binding for binding in contents.bindings}
         store._bank_keys = contents.bank_keys
+        store._offline_counters = contents.offline_counters
         return store
 
     def forget_expired(self, now: float) -> None:
@@ -154,7 +176,12 @@ class FileStore(MemoryStore):
         self.close()
 
     def _save(self) -> None:
-        contents = _Contents(list(self._pending.values()), list(self._bindings.values()), self._bank_keys)
+        contents = _Contents(
+            list(self._pending.values()),
+            list(self._bindings.values()),
+            self._bank_keys,
+            self._offline_counters,
+        )
         blob = self._vault.seal(msgspec.json.encode(contents))
         temporary = self._path.with_suffix(".new")
         write_synced(temporary, blob)

@@ -7,8 +7,10 @@ import contextlib
 import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from typing import Literal
 
 from aiohttp import WSMsgType, web
+from scripted_requests import Evaluated, Requests
 
 from gateway.core.encoding import b64url_encode
 from gateway.protocol import keys, messages, oprf
@@ -48,6 +50,7 @@ class BoundPhone:
     oprf_key: KeyPair
     pin_key: bytes
     name: str
+    verifier: bytes
     suspended: bool = False
     left: int = TRIES
 
@@ -58,6 +61,7 @@ class ScriptedGateway:
 
     host: str = "bank.example"
     two_step: bool = False
+    biometric: Literal["off", "optional", "required"] = "off"
     suites: tuple[Suite, ...] = (Suite.FIRST_HYBRID, Suite.RESUME_CLASSICAL, Suite.RESUME_HYBRID)
     expiry: int = 1_800_000_300
     hybrid_due: int = 2_000_000_000
@@ -76,6 +80,7 @@ class ScriptedGateway:
     code2_key: bytes = b""
     confirmed: asyncio.Event = field(default_factory=asyncio.Event)
     pushes: "asyncio.Queue[messages.GatewayMessage]" = field(default_factory=asyncio.Queue)
+    requests: Requests = field(default_factory=Requests)
     phone: BoundPhone | None = None
     ended: bool = False
 
@@ -206,6 +211,7 @@ class ScriptedGateway:
             tenant="Example Bank",
             label="Account 1",
             pin=messages.PinPolicy(digits=DIGITS),
+            biometric=self.biometric,
             two_step=self.two_step,
             time=1_800_000_000,
             expires=self.expiry,
@@ -250,6 +256,7 @@ class ScriptedGateway:
             oprf_key=oprf_key,
             pin_key=bytes(commit.pin_key),
             name=bind.device.name,
+            verifier=bytes(commit.pin_verifier),
         )
         self.ended = True
         self._break("active")
@@ -314,6 +321,18 @@ class ScriptedGateway:
         await self._send(ws, session, welcome)
         await self._open(ws, session, phone)
 
+    async def _awaited(self, ws: web.WebSocketResponse, session: Session) -> messages.PhoneMessage:
+        """The next message of an open channel; what is pushed meanwhile is told at once."""
+        received = asyncio.ensure_future(self._receive(ws, session))
+        while not received.done():
+            pushed = asyncio.ensure_future(self.pushes.get())
+            done, _ = await asyncio.wait({received, pushed}, return_when=asyncio.FIRST_COMPLETED)
+            if pushed not in done:
+                pushed.cancel()
+                break
+            await self._send(ws, session, pushed.result())
+        return await received
+
     async def _challenge(self, ws: web.WebSocketResponse, hello: Hello, phone: BoundPhone) -> None:
         nonce = secrets.token_bytes(32)
         await ws.send_bytes(stale_challenge_frame(nonce))
@@ -336,14 +355,22 @@ class ScriptedGateway:
         evaluated: bytes = b""
         fresh: KeyPair | None = None
         h = session.handshake_hash
+        for told in self.requests.opened():
+            await self._send(ws, session, told)
         while True:
-            message = await self._receive(ws, session)
+            message = await self._awaited(ws, session)
             if not isinstance(message, messages.Ping):  # whoever acts has stored the next key
                 phone.ratchet = dict([max(phone.ratchet.items())])
             while not self.pushes.empty():
                 await self._send(ws, session, self.pushes.get_nowait())
-            reply: messages.GatewayMessage
-            if isinstance(message, messages.Ping):
+            given = Evaluated(phone.signing, phone.pin_key, evaluated, self.binding_id, h)
+            reply: messages.GatewayMessage | None = self.requests.reply(message, given)
+            if isinstance(message, messages.Answer):
+                phone.left = TRIES if isinstance(reply, messages.Answered) else phone.left
+                self._break("answered")
+            if reply is not None:
+                pass
+            elif isinstance(message, messages.Ping):
                 reply = messages.Pong(time=1_800_000_201)
             elif isinstance(message, messages.PinEvaluate):
                 if phone.left == 0:
@@ -368,6 +395,7 @@ class ScriptedGateway:
             elif isinstance(message, messages.PinEnrol) and fresh is not None:
                 keys.verify(message.pin_key, message.pin_signature, keys.pin_enrol_input(h, evaluated))
                 phone.oprf_key, phone.pin_key, fresh = fresh, bytes(message.pin_key), None
+                phone.verifier = bytes(message.pin_verifier)
                 self._break("pin-enrolled")
                 reply = messages.PinEnrolled()
             elif isinstance(message, messages.Rename):
