@@ -2,7 +2,7 @@
 whichever node; answers and the list of past requests. A `ChannelPart`; it keeps nothing of a channel."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import Any, ClassVar, Protocol, cast
 
 import msgspec
@@ -80,20 +80,15 @@ class ApprovalPart:
         self._channels = channels
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def opened(self, context: ChannelContext) -> None:
+    def greet(self, tx: Transaction, ref: BindingRef) -> Sequence[messages.GatewayMessage]:
         """Tell a phone what waits for its answer."""
-        ref, now_ms = context.ref, self._approvals.now_ms()
-
-        def unit(tx: Transaction) -> list[messages.Ask]:
-            pending = find_pending(tx, ref.tenant_id, ref.user, now_ms)
-            mine = [each for each in pending if each.is_for(ref.binding_id)]
-            if not mine:
-                return []
-            enrolled = self._biometrics.enrolled(tx, tenant_id=ref.tenant_id, binding_ids=[ref.binding_id])
-            return [_ask(each, has_biometric=bool(enrolled), now_ms=now_ms) for each in mine]
-
-        for ask in await self._storage.read(unit):
-            await context.tell(ask)
+        now_ms = self._approvals.now_ms()
+        pending = find_pending(tx, ref.tenant_id, ref.user, now_ms)
+        mine = [each for each in pending if each.is_for(ref.binding_id)]
+        if not mine:
+            return []
+        enrolled = self._biometrics.enrolled(tx, tenant_id=ref.tenant_id, binding_ids=[ref.binding_id])
+        return [_ask(each, has_biometric=bool(enrolled), now_ms=now_ms) for each in mine]
 
     async def answer(self, context: ChannelContext, message: Any) -> messages.GatewayMessage:
         """Answer one message. Raises OutOfTurn, Problem, HsmError."""

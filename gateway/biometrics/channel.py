@@ -4,13 +4,17 @@ of his own, so each takes a fresh proof; removal leaves the PIN alone and needs 
 alone, once, for five minutes at most."""
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
+from gateway.biometrics.models import Credential
 from gateway.biometrics.service import BiometricService
 from gateway.core.clock import Clock
 from gateway.core.ids import decode_id
 from gateway.core.secrets import RandomSource
+from gateway.core.subjects import BindingRef
+from gateway.core.transaction import Transaction
 from gateway.http.parts import ChannelContext
 from gateway.protocol import messages
 from gateway.protocol.errors import OutOfTurn
@@ -52,9 +56,9 @@ class BiometricPart:
         # By handshake hash, which no other channel has; oldest first.
         self._challenges: OrderedDict[bytes, _Challenge] = OrderedDict()
 
-    async def opened(self, context: ChannelContext) -> None:
+    def greet(self, tx: Transaction, ref: BindingRef) -> Sequence[messages.GatewayMessage]:
         """Tell the phone what policy wants, and which credential is in force."""
-        await context.tell(await self._state(context))
+        return [self._state(self._service.find(tx, ref))]
 
     async def answer(self, context: ChannelContext, message: Any) -> messages.GatewayMessage:
         """Answer one message. Raises OutOfTurn, `BiometricRefused`, `WebAuthnRefused`, Problem."""
@@ -67,7 +71,7 @@ class BiometricPart:
                 await self._service.remove(context.ref)
             case _:
                 raise OutOfTurn("not a message of the biometric factor")
-        return await self._state(context)
+        return self._state(await self._service.read(context.ref))
 
     def _begin(self, context: ChannelContext) -> messages.BiometricChallenge:
         self._service.check_allowed()
@@ -100,7 +104,6 @@ class BiometricPart:
             attestation_object=message.attestation_object,
         )
 
-    async def _state(self, context: ChannelContext) -> messages.BiometricState:
-        found = await self._service.find(context.ref)
+    def _state(self, found: Credential | None) -> messages.BiometricState:
         credential = None if found is None else CredentialBytes(found.credential)
         return messages.BiometricState(policy=self._service.policy, credential=credential)

@@ -43,13 +43,15 @@ class BiometricService:
         self._origins = rules.origins
         self.policy = rules.policy
 
-    async def find(self, ref: BindingRef) -> Credential | None:
+    def find(self, tx: Transaction, ref: BindingRef) -> Credential | None:
         """Return the credential in force; None while policy is off."""
         if self.policy == "off":
             return None
-        return await self._storage.read(
-            lambda tx: store.find(tx, tenant_id=ref.tenant_id, binding_id=ref.binding_id)
-        )
+        return store.find(tx, tenant_id=ref.tenant_id, binding_id=ref.binding_id)
+
+    async def read(self, ref: BindingRef) -> Credential | None:
+        """Return the credential in force, as `find`."""
+        return await self._storage.read(lambda tx: self.find(tx, ref))
 
     def enrolled(self, tx: Transaction, *, tenant_id: str, binding_ids: Sequence[str]) -> frozenset[str]:
         """Return which of some bindings may answer by biometrics."""
@@ -114,7 +116,7 @@ class BiometricService:
         """Check an assertion by the binding's credential over a challenge (`approval.biometric_challenge`). A sign
         count that has not risen says that the credential was copied: it is erased, and the bank is told. `accept`
         follows in the transaction of what was asserted. Raises `BiometricRefused`, `WebAuthnRefused`."""
-        credential = await self.find(ref)
+        credential = await self.read(ref)
         if credential is None or credential.credential != assertion.credential:
             raise BiometricRefused("not the credential of this phone")
         sign_count = check_assertion(

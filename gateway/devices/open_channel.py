@@ -3,13 +3,13 @@ states that are pushed. First contact hands over here once the binding is active
 is welcome. Thousands are open at once: one task, no queue, a few references each."""
 
 from collections.abc import Sequence
-from typing import cast
 
 from gateway.core.errors import Problem, ProblemCode
 from gateway.core.events import AuditWord
 from gateway.core.subjects import BindingRef
+from gateway.core.transaction import Transaction
 from gateway.devices.live import LiveChannels
-from gateway.devices.models import BindingEvent, BindingState, Turn
+from gateway.devices.models import BindingEvent, Turn
 from gateway.devices.ports import PinBook, PinDialogue
 from gateway.devices.service import DeviceService
 from gateway.http.channel import SocketClosed
@@ -67,19 +67,22 @@ class OpenChannels:
         self.live.add(open_channel)
         try:
             # No event tells any more what changed before the channel was registered: so it is asked for now.
-            state = await self.service.find_state(ref)
-            if state is BindingState.ACTIVE:
-                for part in self._parts:
-                    await part.opened(open_channel)
+            state, greetings = await self.service.find_state(ref, lambda tx: self._greet(tx, ref))
+            if greetings is not None:
+                for greeting in greetings:
+                    await channel.tell(greeting)
                 await open_channel.serve()
             else:
-                await open_channel.tell_state(cast(messages.BindingState, state.value))
+                await open_channel.tell_state(state.value)
         except (Problem, HsmError) as problem:
             kind = problem.kind if isinstance(problem, Problem) else ProblemCode.UNAVAILABLE
             await channel.tell(messages.Problem(code=kind.code))
         finally:
             self.live.discard(open_channel)
             await channel.close()
+
+    def _greet(self, tx: Transaction, ref: BindingRef) -> list[messages.GatewayMessage]:
+        return [greeting for part in self._parts for greeting in part.greet(tx, ref)]
 
 
 class OpenChannel:

@@ -2,8 +2,9 @@
 unblock the PIN. Called by the routes and, for what the phone itself asks, by the channel. Every change is told by one
 fact in the transaction that makes it true; it never touches a ratchet key beyond erasing it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from gateway.core.clock import Clock
 from gateway.core.errors import Problem, ProblemCode
@@ -32,6 +33,7 @@ _COPIED = "a copy of this phone was used: nobody can resume it"
 _COPIED_STEP = "Remove this phone and bind it anew."
 
 Data = Mapping[str, str | int | bool | None]
+_Greeting = TypeVar("_Greeting")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +116,18 @@ class DeviceService:
 
         return await self._storage.read(unit)
 
-    async def find_state(self, ref: BindingRef) -> BindingState:
-        """Return where a binding stands now; one that is not there counts as removed."""
-        found = await self._storage.read(
-            lambda tx: store.find(tx, tenant_id=ref.tenant_id, binding_id=ref.binding_id)
-        )
-        return BindingState.REMOVED if found is None else found.state
+    async def find_state(
+        self, ref: BindingRef, greet: Callable[[Transaction], _Greeting]
+    ) -> tuple[BindingState, _Greeting | None]:
+        """Return where a binding stands now (one that is not there counts as removed), and what `greet` reads in the
+        same unit when it is active."""
+
+        def unit(tx: Transaction) -> tuple[BindingState, _Greeting | None]:
+            found = store.find(tx, tenant_id=ref.tenant_id, binding_id=ref.binding_id)
+            state = BindingState.REMOVED if found is None else found.state
+            return state, greet(tx) if state is BindingState.ACTIVE else None
+
+        return await self._storage.read(unit)
 
     async def browse(self, *, tenant_id: str, wanted: BindingFilter) -> Sequence[BindingView]:
         """Return bindings, newest first."""

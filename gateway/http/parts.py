@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from gateway.core.subjects import BindingRef
+from gateway.core.transaction import Transaction
 from gateway.protocol import messages
 
 
@@ -46,8 +47,9 @@ class ChannelPart(Protocol):
         """The types of the phone's messages that it answers."""
         ...
 
-    async def opened(self, context: ChannelContext) -> None:
-        """Tell a phone that has just opened its channel what waits for it."""
+    def greet(self, tx: Transaction, ref: BindingRef) -> Sequence[messages.GatewayMessage]:
+        """Return what a phone that has just opened its channel is told: what waits for it. Read in one unit with all
+        other parts."""
         ...
 
     async def answer(self, context: ChannelContext, message: Any) -> messages.GatewayMessage:

@@ -11,6 +11,8 @@ from gateway.core.errors import Problem
 from gateway.core.events import AuditWord
 from gateway.core.ids import decode_id, encode_id
 from gateway.core.subjects import BindingRef
+from gateway.core.transaction import Transaction
+from gateway.core.subjects import BindingRef
 from gateway.http.parts import ChannelContext, Channels
 from gateway.inbox.models import Lang, Message
 from gateway.inbox.service import CHANGED, READ, InboxService
@@ -43,11 +45,9 @@ class InboxPart:
         self._again: dict[str, bool] = {}
         """Customers whose phones are being told, by topic, and whether something has changed meanwhile."""
 
-    async def opened(self, context: ChannelContext) -> None:
+    def greet(self, tx: Transaction, ref: BindingRef) -> Sequence[messages.GatewayMessage]:
         """Tell how many messages are unread."""
-        ref = context.ref
-        count = await self._service.unread(tenant_id=ref.tenant_id, user=ref.user)
-        await context.tell(messages.Unread(count=count))
+        return [messages.Unread(count=self._service.count_unread(tx, ref.tenant_id, ref.user))]
 
     async def answer(self, context: ChannelContext, message: Any) -> messages.GatewayMessage:
         """Answer one message. Raises OutOfTurn, Problem."""

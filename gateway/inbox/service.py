@@ -121,13 +121,13 @@ class InboxService:
             found = store.find_page(
                 tx, tenant_id=ref.tenant_id, user=ref.user, now_ms=now_ms, before=place, limit=limit
             )
-            return Page(found, self._unread(tx, ref.tenant_id, ref.user))
+            return Page(found, self.count_unread(tx, ref.tenant_id, ref.user))
 
         return await self._storage.read(unit)
 
     async def unread(self, *, tenant_id: str, user: str) -> int:
         """Return how many of a customer's messages are unread."""
-        return await self._storage.read(lambda tx: self._unread(tx, tenant_id, user))
+        return await self._storage.read(lambda tx: self.count_unread(tx, tenant_id, user))
 
     async def mark_read(
         self, *, tenant_id: str, message_id: str, user: str, word: AuditWord
@@ -141,7 +141,7 @@ class InboxService:
             if store.mark_read(tx, tenant_id=tenant_id, message_id=message_id, now_ms=now_ms):
                 message = replace(message, read_at=now_ms)
                 self._tell(tx, message, word, READ, webhook=True)
-            return message, self._unread(tx, tenant_id, user)
+            return message, self.count_unread(tx, tenant_id, user)
 
         return await self._storage.write(unit)
 
@@ -167,7 +167,7 @@ class InboxService:
             raise Problem(ProblemCode.NOT_FOUND, "there is no such message")
         return found
 
-    def _unread(self, tx: Transaction, tenant_id: str, user: str) -> int:
+    def count_unread(self, tx: Transaction, tenant_id: str, user: str) -> int:
         return store.count_unread(tx, tenant_id=tenant_id, user=user, now_ms=self.now_ms())
 
     def _tell(

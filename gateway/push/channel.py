@@ -1,7 +1,10 @@
 """Wake-ups on the phone's channel: the gateway's key when it opens, a subscription, its end. A `ChannelPart`."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
+from gateway.core.subjects import BindingRef
+from gateway.core.transaction import Transaction
 from gateway.http.parts import ChannelContext
 from gateway.protocol import messages
 from gateway.protocol.errors import OutOfTurn
@@ -19,10 +22,9 @@ class PushPart:
         self._service = service
         self._public_key = Bytes65(public_key)
 
-    async def opened(self, context: ChannelContext) -> None:
+    def greet(self, tx: Transaction, ref: BindingRef) -> Sequence[messages.GatewayMessage]:
         """Tell the key, and whether there is a subscription."""
-        subscribed = await self._service.is_subscribed(context.ref)
-        await context.tell(messages.PushKey(key=self._public_key, subscribed=subscribed))
+        return [messages.PushKey(key=self._public_key, subscribed=self._service.is_subscribed(tx, ref))]
 
     async def answer(self, context: ChannelContext, message: Any) -> messages.GatewayMessage:
         """Answer one message. Raises OutOfTurn, Problem(INVALID_REQUEST) for an endpoint that may not be called,

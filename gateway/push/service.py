@@ -39,12 +39,9 @@ class PushService:
         self.due = asyncio.Event()
         """Set when something may be due, for the sender."""
 
-    async def is_subscribed(self, ref: BindingRef) -> bool:
+    def is_subscribed(self, tx: Transaction, ref: BindingRef) -> bool:
         """Whether a phone has a subscription."""
-        found = await self._storage.read(
-            lambda tx: store.find(tx, tenant_id=ref.tenant_id, binding_id=ref.binding_id)
-        )
-        return found is not None
+        return bool(store.find_subscribed(tx, tenant_id=ref.tenant_id, binding_ids=[ref.binding_id]))
 
     async def subscribe(self, ref: BindingRef, *, endpoint: str, p256dh: bytes, auth: bytes) -> None:
         """Take a phone's subscription, in the place of an older one. Raises Problem(INVALID_REQUEST) for an endpoint

@@ -19,6 +19,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from gateway.core.subjects import BindingRef
+from gateway.push.service import PushService as Pushes
+
 CURVE = ec.SECP256R1()
 
 
@@ -133,3 +136,8 @@ async def push_service() -> AsyncIterator[PushService]:
         yield service
     finally:
         await server.close()
+
+
+async def is_subscribed(service: Pushes, ref: BindingRef) -> bool:
+    """Ask the gateway whether a phone has a subscription, in a unit of its own."""
+    return await service._storage.read(lambda tx: service.is_subscribed(tx, ref))

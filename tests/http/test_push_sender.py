@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
-from push_kit import Browser, PushService, check_vapid, push_service
+from push_kit import Browser, PushService, check_vapid, is_subscribed, push_service
 
 from gateway.core.clock import ManualClock
 from gateway.core.events import Fact
@@ -241,7 +241,7 @@ async def test_a_subscription_that_is_over_is_forgotten(bench: Bench, status: in
     await bench.wake(pushes)
     async with running(sender):
         await bench.until([("dropped", 1)])
-    assert not await pushes.is_subscribed(REF)
+    assert not await is_subscribed(pushes, REF)
     assert bench.journal.words == ["phone:push:subscribe", "gateway:push:expire"]
     await bench.wake(pushes, "apr_2")
     assert await bench.states() == [("dropped", 1)]
@@ -257,7 +257,7 @@ async def test_any_other_answer_ends_it_and_the_subscription_stays(bench: Bench,
         await bench.until([("dropped", 1)])
         await asyncio.sleep(0.05)
     assert [came.path for came in bench.receiver.came] == ["/push/one"]
-    assert await pushes.is_subscribed(REF)
+    assert await is_subscribed(pushes, REF)
 
 
 async def test_a_wake_up_that_may_have_arrived_is_not_sent_again(bench: Bench) -> None:
@@ -279,7 +279,7 @@ async def test_a_push_service_that_nobody_reaches_is_tried_again(bench: Bench) -
         await bench.wake(pushes)
         async with running(sender):
             await bench.until([("waiting", 1)])
-    assert await pushes.is_subscribed(REF)
+    assert await is_subscribed(pushes, REF)
 
 
 async def test_a_key_store_that_is_away_is_waited_for(bench: Bench) -> None:
@@ -415,4 +415,4 @@ async def test_production_calls_nothing_inside_and_forgets_who_wanted_it(
     async with running(sender):
         await bench.until([("dropped", 1)])
     assert bench.receiver.came == []
-    assert not await pushes.is_subscribed(REF)
+    assert not await is_subscribed(pushes, REF)

@@ -115,8 +115,7 @@ def asserted(device: Authenticator, challenge: bytes = CHALLENGE, **wrong: Any) 
 
 
 async def state(part: BiometricPart, phone: Phone) -> messages.BiometricState:
-    await part.opened(phone)
-    told = phone.told.pop()
+    (told,) = await part._service._storage.read(lambda tx: part.greet(tx, phone.ref))
     assert isinstance(told, messages.BiometricState)
     return told
 
@@ -250,7 +249,7 @@ async def test_a_sign_count_that_does_not_rise_ends_the_credential(desk: Desk) -
         await service.check(REF, late, challenge=CHALLENGE)
     assert desk.journal.facts[-1].data["reason"] == "sign-count"
     assert desk.journal.events[-1] == "binding.biometric-changed"
-    assert await service.find(REF) is None
+    assert await service.read(REF) is None
 
 
 async def test_of_two_assertions_with_one_count_one_is_accepted(desk: Desk) -> None:

@@ -76,6 +76,10 @@ class Desk:
         message = await self.service.send(Order(TENANT, user, texts))  # type: ignore[arg-type]
         return Bytes16(decode_id("msg", message.id))
 
+    async def greet(self, phone: Phone) -> None:
+        for greeting in await self.service._storage.read(lambda tx: self.part.greet(tx, phone.ref)):
+            await phone.tell(greeting)
+
     async def page(self, phone: Phone, before: bytes | None = None) -> messages.InboxPage:
         wish = messages.Inbox() if before is None else messages.Inbox(before=Bytes16(before))
         answer = await self.part.answer(phone, wish)
@@ -101,7 +105,7 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
 async def test_a_channel_that_opens_hears_the_count(desk: Desk) -> None:
     await desk.send()
     for phone in desk.phones:
-        await desk.part.opened(phone)
+        await desk.greet(phone)
     assert [phone.counts for phone in desk.phones] == [[1], [1], [0]]
 
 

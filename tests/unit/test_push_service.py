@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from push_kit import Browser
+from push_kit import Browser, is_subscribed
 from rules_kit import TENANT, OpenSealer, Rules
 
 from gateway.core.errors import Problem, ProblemCode
@@ -63,19 +63,19 @@ async def claim(rules: Rules) -> list[Wake]:
 
 async def test_a_phone_has_one_subscription_and_ends_it(rules: Rules) -> None:
     service = service_on(rules)
-    assert not await service.is_subscribed(REF)
+    assert not await is_subscribed(service, REF)
     await subscribe(service)
     newer = Browser("https://push.example/two")
     await subscribe(service, browser=newer)
-    assert await service.is_subscribed(REF)
-    assert not await service.is_subscribed(OTHER)
-    assert not await service.is_subscribed(BindingRef(ELSEWHERE, REF.binding_id, REF.user))
+    assert await is_subscribed(service, REF)
+    assert not await is_subscribed(service, OTHER)
+    assert not await is_subscribed(service, BindingRef(ELSEWHERE, REF.binding_id, REF.user))
     await wake(rules, service, "apr_1")
     [claimed] = await claim(rules)
     assert await service.open_subscription(claimed) == (newer.endpoint, newer.p256dh, newer.auth)
     await service.unsubscribe(REF)
     await service.unsubscribe(REF)
-    assert not await service.is_subscribed(REF)
+    assert not await is_subscribed(service, REF)
     assert await service.open_subscription(claimed) is None
     assert rules.journal.words == [SUBSCRIBED, SUBSCRIBED, ENDED]
     assert {fact.subject for fact in rules.journal.facts} == {REF.binding_id}
@@ -115,7 +115,7 @@ async def test_endpoints_inside_are_refused(rules: Rules, endpoint: str) -> None
     with pytest.raises(Problem) as refused:
         await subscribe(service, browser=Browser(endpoint))
     assert refused.value.kind is ProblemCode.INVALID_REQUEST
-    assert not await service.is_subscribed(REF)
+    assert not await is_subscribed(service, REF)
     assert rules.journal.words == []
 
 
@@ -131,7 +131,7 @@ def test_any_endpoint_is_taken_or_refused_by_name(text: str) -> None:
 async def test_development_takes_endpoints_inside(rules: Rules) -> None:
     service = service_on(rules, is_inside_allowed=True)
     await subscribe(service, browser=Browser("http://127.0.0.1:9/1"))
-    assert await service.is_subscribed(REF)
+    assert await is_subscribed(service, REF)
 
 
 @pytest.mark.parametrize("key", [b"\x04" + bytes(64), b"\x04" + b"\xff" * 64, b"\x02" + bytes(64), bytes(65)])
@@ -139,7 +139,7 @@ async def test_keys_that_are_no_points_are_refused(rules: Rules, key: bytes) -> 
     service = service_on(rules)
     with pytest.raises(InvalidPoint):
         await service.subscribe(REF, endpoint=BROWSER.endpoint, p256dh=key, auth=BROWSER.auth)
-    assert not await service.is_subscribed(REF)
+    assert not await is_subscribed(service, REF)
 
 
 async def test_one_wake_up_for_one_cause_on_one_phone(rules: Rules) -> None:
@@ -225,12 +225,12 @@ async def test_a_subscription_that_came_later_outlives_the_end_of_the_older_one(
     rules.clock.advance(1)
     await subscribe(service, browser=Browser("https://push.example/two"))
     await service.expire(claimed)
-    assert await service.is_subscribed(REF)
+    assert await is_subscribed(service, REF)
     await wake(rules, service, "apr_2")
     [claimed] = await claim(rules)
     await service.expire(claimed)
     await service.expire(claimed)
-    assert not await service.is_subscribed(REF)
+    assert not await is_subscribed(service, REF)
     assert rules.journal.words == [SUBSCRIBED, SUBSCRIBED, EXPIRED]
 
 
@@ -239,7 +239,7 @@ async def test_subscription_goes_with_its_binding(rules: Rules) -> None:
     for ref in (REF, OTHER):
         await subscribe(service, ref)
     await rules.storage.write(lambda tx: service.erase(tx, tenant_id=ELSEWHERE, binding_id=REF.binding_id))
-    assert await service.is_subscribed(REF)
+    assert await is_subscribed(service, REF)
     await rules.storage.write(lambda tx: service.erase(tx, tenant_id=TENANT, binding_id=REF.binding_id))
-    assert not await service.is_subscribed(REF)
-    assert await service.is_subscribed(OTHER)
+    assert not await is_subscribed(service, REF)
+    assert await is_subscribed(service, OTHER)
