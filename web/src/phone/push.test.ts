@@ -95,6 +95,15 @@ describe("subscriptions", () => {
     expect(present).toBeNull();
   });
 
+  it("gives up on a push service that never answers", async () => {
+    vi.useFakeTimers();
+    vi.stubGlobal("navigator", { userAgent: "Chrome", serviceWorker: { ready: new Promise(() => undefined) } });
+    const turned = expect(turnPushOn(channelOf("a"))).rejects.toMatchObject({ code: "push-invalid" });
+    await vi.advanceTimersByTimeAsync(20_000);
+    await turned;
+    vi.useRealTimers();
+  });
+
   it("keeps no address of a push service", async () => {
     await turnPushOn(channelOf("a"));
     expect([...kept.values()].join()).not.toContain("push.example");

@@ -3,7 +3,7 @@
  * of this address. What the person switched on is kept in `localStorage`, so that a subscription that the browser replaced, or that the
  * gateway put away, is told anew when the app is open.
  */
-import type { Channel } from "../shared/phone-client/index.js";
+import { PhoneClientError, type Channel } from "../shared/phone-client/index.js";
 
 /**
  * unsupported: this browser has none; install: only once the app is on the home screen (iOS); unavailable: the bank offers none, or has not
@@ -12,6 +12,8 @@ import type { Channel } from "../shared/phone-client/index.js";
 export type PushState = "unsupported" | "install" | "unavailable" | "denied" | "off" | "on";
 
 const PLACE = "tessera.push";
+/** Browsers wait for their push service without an end. */
+const PATIENCE_MS = 20_000;
 
 /** For each binding that is to be woken: which subscription its bank was told last, as a hash, since the address itself can wake. */
 type Kept = Readonly<Record<string, string>>;
@@ -70,6 +72,21 @@ function isSameKey(subscription: PushSubscription, key: Uint8Array): boolean {
   return bytes.length === key.length && bytes.every((byte, at) => byte === key[at]);
 }
 
+/** Rejects with `push-invalid` when the browser comes to no end. */
+async function inTime<T>(work: Promise<T>): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      reject(new PhoneClientError("push-invalid"));
+    }, PATIENCE_MS);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 /** The browser's subscription for this key; one for another key has to go first. */
 async function subscriptionFor(key: NonNullable<Channel["push"]>["key"]): Promise<PushSubscription> {
   const { pushManager } = await navigator.serviceWorker.ready;
@@ -90,7 +107,7 @@ async function tell(channel: Channel, subscription: PushSubscription): Promise<v
 export async function turnPushOn(channel: Channel): Promise<boolean> {
   const { push } = channel;
   if (push === null || (await Notification.requestPermission()) !== "granted") return false;
-  const subscription = await subscriptionFor(push.key);
+  const subscription = await inTime(subscriptionFor(push.key));
   await tell(channel, subscription);
   return true;
 }
@@ -116,6 +133,6 @@ export async function mendPush(channel: Channel): Promise<void> {
   const { push, bindingId } = channel;
   const mark = kept()[bindingId];
   if (push === null || mark === undefined || !browserPushWorld().hasPush || Notification.permission !== "granted") return;
-  const subscription = await subscriptionFor(push.key);
+  const subscription = await inTime(subscriptionFor(push.key));
   if (!push.subscribed || (await markOf(subscription)) !== mark) await tell(channel, subscription);
 }

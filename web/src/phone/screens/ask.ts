@@ -79,13 +79,13 @@ export class AskScreen extends ScreenElement {
     const seconds = Math.ceil(left / 1000);
     const said = SAID_SECONDS.find((mark) => seconds <= mark && seconds > mark - 5);
     const { waiting } = this.model.asks;
-    const isLost = this.model.links.view(this.flow.ask.bindingId).status !== "online";
+    const isSending = this.flow.step === "sending" || this.flow.step === "waiting";
     return html`<div class="standing">
         <span class="small soft" role="timer">${text.timeLeft(formatCountdown(left))}</span>
         ${waiting === 0 ? nothing : html`<span class="badge">${text.more(waiting)}</span>`}
         <span class="sr" role="status">${said === undefined ? nothing : text.secondsLeft(said)}</span>
       </div>
-      ${isLost && this.flow.step !== "waiting" ? html`<div class="notice warn" role="status">${icons.offline(22)}<span>${text.reconnecting}</span></div>` : nothing}`;
+      ${this.isLost() && !isSending ? html`<div class="notice warn" role="status">${icons.offline(22)}<span>${text.reconnecting}</span></div>` : nothing}`;
   }
 
   private review(said: Statement): TemplateResult {
@@ -142,13 +142,17 @@ export class AskScreen extends ScreenElement {
 
   private sending(said: Statement): TemplateResult {
     const text = words[this.speech];
-    const waits = this.flow.step === "waiting";
+    const waits = this.flow.step === "waiting" || this.isLost();
     return html`<div class="stack middle">
       <span class="spinner large"></span>
       <h1 tabindex="-1">${text.sending}</h1>
       <p class="summary" dir="auto">${summaryOf(said, this.speech)}</p>
       <p role="status">${waits ? text.waiting : nothing}</p>
     </div>`;
+  }
+
+  private isLost(): boolean {
+    return this.model.links.view(this.flow.ask.bindingId).status !== "online";
   }
 
   private failed(): TemplateResult | typeof nothing {
