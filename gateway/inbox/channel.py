@@ -12,7 +12,6 @@ from gateway.core.events import AuditWord
 from gateway.core.ids import decode_id, encode_id
 from gateway.core.subjects import BindingRef
 from gateway.core.transaction import Transaction
-from gateway.core.subjects import BindingRef
 from gateway.http.parts import ChannelContext, Channels
 from gateway.inbox.models import Lang, Message
 from gateway.inbox.service import CHANGED, READ, InboxService
