@@ -37,6 +37,8 @@ def bench(name: str, as_json: bool, strict: bool) -> None:  # noqa: FBT001 - cli
       codes        drawing a code, beside the reference encoders
       handshake    first contact on the server, beside its primitives
       activations  whole activations a second, and where the time goes
+      approvals    payments approved a second on open channels, and where the time goes
+      offline      answers without a network a second, beside bare JSON posts
       channels     memory of 5,000 open channels; events to all of them
       reader, robustness   reading spoilt pictures, beside QR
     """

@@ -4,6 +4,7 @@ customers and the seeded phones get through a real gateway, and a missing Node i
 import asyncio
 import json
 import threading
+import time
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,14 @@ from click.testing import CliRunner
 
 from gateway.bench import Unavailable, cli, robustness
 from gateway.bench.load import bare
+from gateway.bench.load.approvers import Approvers, Holder
+from gateway.bench.load.bare_approvals import BareApprovers
 from gateway.bench.load.customers import Customers
-from gateway.bench.load.driver import Load, apply
+from gateway.bench.load.driver import Load, apply, apply_all, pace
 from gateway.bench.load.installation import BankAccount, Ground
 from gateway.bench.load.ledger import Ledger
+from gateway.bench.load.offline_answers import OfflineAnswers
+from gateway.bench.load.rest import Rest
 from gateway.bench.load.seeding import Seeder
 from gateway.core.clock import SystemClock
 from gateway.core.secrets import system_random
@@ -171,6 +176,72 @@ async def test_the_bare_server_takes_visits() -> None:
         await asyncio.gather(*(visitor.visit(number) for number in range(5)))
         socket = await visitor.open_idle()
         await socket.close()
+
+
+async def test_the_bare_server_takes_approvals() -> None:
+    async with TestServer(bare.make_app(0)) as server, aiohttp.ClientSession() as http:
+        visitor = BareApprovers(http, str(server.make_url("")).rstrip("/"))
+        await visitor.open(2)
+        await asyncio.gather(*(visitor.approve(number) for number in range(2)))
+        await visitor.approve(2)
+        await visitor.type(0)
+        assert len(visitor.latencies) == 3
+        assert all(0 < seconds < 5 for seconds in visitor.latencies)
+
+
+async def test_visits_begin_at_their_pace() -> None:
+    begun: list[float] = []
+
+    async def visit(_: int) -> None:
+        begun.append(time.perf_counter())
+        await asyncio.sleep(0.3)
+
+    await pace(visit, rate=50, seconds=0.2)
+    assert len(begun) == 10
+    assert begun[-1] - begun[0] == pytest.approx(0.18, abs=0.1)
+
+
+async def test_so_many_visits_are_made() -> None:
+    made: list[int] = []
+
+    async def visit(number: int) -> None:
+        made.append(number)
+        await asyncio.sleep(0.001)
+
+    load_taken = await apply_all(StandingServer(), visit, visits=40, in_flight=4)  # type: ignore[arg-type]
+    assert sorted(made) == list(range(40))
+    assert (load_taken.visits, load_taken.steady) == (40, 31)
+
+
+async def test_approvers_and_offline_answers_get_through(ground: Ground, serving: Any) -> None:
+    async with ground.opened() as installation:
+        account = await BankAccount.open(installation)
+        seeder = await Seeder.prepare(installation, account, host=ground.host)
+        holders = [Holder(phone) for phone in await seeder.seed_enrolled(3)]
+    site = Site(ground.host, f"http://{ground.host}")
+    async with serving(ground), aiohttp.ClientSession() as http:
+        rest = Rest(http, site.url)
+        answers = OfflineAnswers(rest, account, holders)
+        assert await answers.prepare() == 3
+        await asyncio.gather(*(answers.answer(number) for number in range(3)))
+        approvers = Approvers(rest, site, account, holders)
+        for _ in range(2):  # what the phones keep opens the next channels
+            await approvers.open()
+            await asyncio.gather(*(approvers.approve(number) for number in range(3)))
+            await approvers.close()
+        assert len(approvers.latencies) == 6
+        assert all(0 < seconds < 5 for seconds in approvers.latencies)
+        with pytest.raises(RuntimeError, match="too few"):
+            await approvers.approve(3)
+
+
+def test_a_ledger_begins_anew(work: type[Work]) -> None:
+    ledger = Ledger(lambda: work.now)
+    ledger.wrap(work, "inner", "inside")
+    work().inner()
+    ledger.clear()
+    work().inner()
+    assert ledger.totals() == {"inside": 2.0}
 
 
 async def test_customers_and_seeded_phones_get_through(ground: Ground, serving: Any) -> None:
