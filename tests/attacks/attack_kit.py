@@ -2,11 +2,14 @@
 storage, and speak raw bytes to the gateway."""
 
 import asyncio
+import contextlib
 import copy
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from gateway_kit import PIN, GatewayKit, MovingNetwork
 from yarl import URL
 
@@ -183,6 +186,21 @@ def overhear(conversation: Any) -> list[Any]:
 
     conversation.send, conversation.receive = overheard_send, overheard_receive
     return heard
+
+
+@contextlib.asynccontextmanager
+async def gateway_without_phones() -> AsyncIterator[str]:
+    """A gateway for a bank that asks whether its customers have phones: none has. Yields its address."""
+
+    async def none(_: web.Request) -> web.Response:
+        return web.json_response({"items": [], "next_cursor": None})
+
+    app = web.Application()
+    app.router.add_get("/api/v1/bindings", none)
+    server = TestServer(app)
+    await server.start_server()
+    yield str(server.make_url("")).rstrip("/")
+    await server.close()
 
 
 async def audit_words(kit: GatewayKit) -> list[str]:

@@ -38,7 +38,7 @@ async def test_the_thief_alone_waits_for_digits_that_nobody_types(kit: GatewayKi
     with pytest.raises(GatewayProblem):
         await thief._channel.receive()
     made_up = EvaluatedPin(ec.generate_private_key(ec.SECP256R1()), b"", 5)
-    await thief._channel.send(thief._commit(made_up, bytes(10)))
+    await thief._channel.send(thief._commit(made_up, bytes(10), pin=PIN))
     with pytest.raises(GatewayProblem):
         await thief._channel.receive()
     assert await kit.bindings() == []

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
+from attack_kit import gateway_without_phones
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -113,18 +114,19 @@ def test_headers_of_any_text_are_refused_and_nothing_else(headers: dict[str, str
 
 @pytest.fixture
 async def bank() -> AsyncIterator[TestClient[Any, Any]]:
-    config = DemoBankConfig(
-        api_base="http://127.0.0.1:9",
-        api_key=Secret(b"tsk_test"),
-        webhook_secret=Secret(SECRET),
-        session_key=Secret(system_random(32)),
-        clock=ManualClock(float(NOW)),
-        pages=None,
-    )
-    app = web.Application()
-    app.add_subapp("/demo/", create_demo_bank(config))
-    async with TestClient(TestServer(app)) as client:
-        yield client
+    async with gateway_without_phones() as base:
+        config = DemoBankConfig(
+            api_base=base,
+            api_key=Secret(b"tsk_test"),
+            webhook_secret=Secret(SECRET),
+            session_key=Secret(system_random(32)),
+            clock=ManualClock(float(NOW)),
+            pages=None,
+        )
+        app = web.Application()
+        app.add_subapp("/demo/", create_demo_bank(config))
+        async with TestClient(TestServer(app)) as client:
+            yield client
 
 
 async def test_at_the_banks_door_a_forgery_becomes_no_notice(bank: TestClient[Any, Any]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import gateway_kit
 import pytest
-from attack_kit import shout
+from attack_kit import gateway_without_phones, shout
 from gateway_kit import GatewayKit
 
 from gateway.app import create_app
@@ -24,10 +24,11 @@ PAGES = ["/phone/", "/demo/", "/docs/"]
 @pytest.fixture
 async def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[GatewayKit]:
     """The gateway with the demo bank under /demo/, as `tessera serve --demo` mounts it."""
-    mounts = partial(mount_demo, base="http://127.0.0.1:9")
-    monkeypatch.setattr(gateway_kit, "create_app", partial(create_app, mounts=mounts))
-    async with GatewayKit.running(tmp_path, demo=True, cors_origins=[BANK]) as kit:
-        yield kit
+    async with gateway_without_phones() as base:
+        mounts = partial(mount_demo, base=base)
+        monkeypatch.setattr(gateway_kit, "create_app", partial(create_app, mounts=mounts))
+        async with GatewayKit.running(tmp_path, demo=True, cors_origins=[BANK]) as kit:
+            yield kit
 
 
 async def ask(
