@@ -93,6 +93,7 @@ def build_approving(ground: ApprovingGround) -> Approving:
         tenants=ground.tenants,
         phones=phones,
         tokens=ground.tokens,
+        biometrics=biometrics,
         wakes=push,
         retention_s=ground.settings.approval_retention_days * 86_400,
     )

@@ -165,17 +165,21 @@ class ApprovalPart:
             return
         subject = msgspec.json.decode(event.data, type=_Subject)
         if event.type == _CREATED:
-            self._spawn(self._tell_asked(subject.approval, event.topic))
+            fresh = self._approvals.fresh.take(subject.approval)
+            self._spawn(
+                self._find_asked(subject.approval, event.topic)
+                if fresh is None
+                else self._tell_asked(channels, fresh.approval, fresh.enrolled)
+            )
             return
         state = cast(messages.ApprovalEnd, subject.state)
         settled = messages.Settled(id=Bytes16(decode_id("apr", subject.approval)), state=state)
         for context in channels:
             self._spawn(context.tell(settled))
 
-    async def _tell_asked(self, approval_id: str, topic: str) -> None:
+    async def _find_asked(self, approval_id: str, topic: str) -> None:
         contexts = self._channels.of_topic(topic)
         ids = [context.ref.binding_id for context in contexts]
-        now_ms = self._approvals.now_ms()
 
         def unit(tx: Transaction) -> tuple[Approval | None, frozenset[str]]:
             approval = store.find(tx, approval_id)
@@ -189,8 +193,13 @@ class ApprovalPart:
         except Problem:
             _log.warning("phones not told of a request; they are when they open", approval=approval_id)
             return
-        if approval is None or approval.is_over:
-            return
+        if approval is not None and not approval.is_over:
+            await self._tell_asked(contexts, approval, enrolled)
+
+    async def _tell_asked(
+        self, contexts: Sequence[ChannelContext], approval: Approval, enrolled: frozenset[str]
+    ) -> None:
+        now_ms = self._approvals.now_ms()
         for context in contexts:
             if approval.is_for(context.ref.binding_id):
                 has_biometric = context.ref.binding_id in enrolled

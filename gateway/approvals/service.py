@@ -19,6 +19,7 @@ from gateway.approvals.asking import (
     draw_numbers,
     write_statement,
 )
+from gateway.approvals.fresh import Fresh, FreshAsks
 from gateway.approvals.models import (
     TRIES,
     Approval,
@@ -34,7 +35,7 @@ from gateway.approvals.policy import (
     Policy,
     contradiction,
 )
-from gateway.approvals.ports import IssuedToken, PageTokens, Phones, Tenants, Wakes
+from gateway.approvals.ports import Biometrics, IssuedToken, PageTokens, Phones, Tenants, Wakes
 from gateway.core.clock import Clock
 from gateway.core.errors import Problem, ProblemCode
 from gateway.core.events import AuditWord, Journal
@@ -79,6 +80,7 @@ class ApprovalService:
         tenants: Tenants,
         phones: Phones,
         tokens: PageTokens,
+        biometrics: Biometrics,
         wakes: Wakes,
         fatigue: FatiguePolicy | None = None,
         retention_s: int = 30 * 86_400,
@@ -90,9 +92,11 @@ class ApprovalService:
         self._tenants = tenants
         self._phones = phones
         self._tokens = tokens
+        self._biometrics = biometrics
         self._wakes = wakes
         self._retention_s = retention_s
         self.fatigue = fatigue or FatiguePolicy()
+        self.fresh = FreshAsks()
         self.asking = Asking(phones=phones, fatigue=self.fatigue)
 
     def now_ms(self) -> int:
@@ -119,6 +123,7 @@ class ApprovalService:
             approval = self._compose(order, raw, asked, bank=bank, draws=draws, now_ms=now_ms)
             store.insert(tx, approval)
             self._tokens.store(tx, token)
+            self._keep_fresh(tx, approval)
             self._journal.record(tx, facts.created(approval))
             if approval.is_online:
                 self._wakes.wake(
@@ -131,6 +136,13 @@ class ApprovalService:
             return approval
 
         return await self._storage.write(unit), token
+
+    def _keep_fresh(self, tx: Transaction, approval: Approval) -> None:
+        """Have the request at hand when the event of its making is told, by a callback behind this one."""
+        if approval.is_online:
+            enrolled = self._biometrics.enrolled(tx, tenant_id=approval.tenant_id, binding_ids=approval.asked)
+            fresh = Fresh(approval, enrolled)
+            tx.on_commit(lambda: self.fresh.put(fresh))
 
     def _compose(
         self, order: ApprovalOrder, raw: bytes, asked: Asked, *, bank: str, draws: bytes, now_ms: int

@@ -245,6 +245,7 @@ class Stage:
                 tenants=Tenants(others),
                 phones=others,
                 tokens=Tokens(),
+                biometrics=others,
                 wakes=others,
             )
             answers = AnswerService(

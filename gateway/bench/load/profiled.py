@@ -66,7 +66,8 @@ def install(ledger: Ledger) -> None:
     ledger.wrap_coroutine(AnswerService, "answer", "services")
     ledger.wrap_coroutine(OfflineService, "answer", "services")
     ledger.wrap(ApprovalPart, "on_event", "channel")
-    ledger.wrap_coroutine(ApprovalPart, "_tell_asked", "channel")
+    for name in ("_find_asked", "_tell_asked"):
+        ledger.wrap_coroutine(ApprovalPart, name, "channel")
     ledger.wrap_coroutine(CodeService, "show", "codes")
     ledger.wrap(gateway.activation.views, "code_view", "codes")
     ledger.wrap_coroutine(PhoneDoor, "handle", "channel")
