@@ -17,7 +17,6 @@ from gateway.protocol.approval import (
     FIELD_TYPES,
     Fields,
     StatementType,
-    parse_statement,
 )
 from gateway.protocol.messages import Factor, NumberMatch
 
@@ -165,6 +164,16 @@ class PolicyList(msgspec.Struct, frozen=True):
     device: Policy
 
 
+class _Kept(msgspec.Struct, frozen=True):
+    """What the answers say of a statement. Its form was checked when it was written, and is where it is signed."""
+
+    type: StatementType
+    fields: dict[str, str]
+
+
+_read_kept = msgspec.json.Decoder(_Kept).decode
+
+
 def moment(millis: int) -> datetime:
     """Return a moment of Unix milliseconds in UTC."""
     return datetime.fromtimestamp(millis / 1000, UTC)
@@ -172,13 +181,13 @@ def moment(millis: int) -> datetime:
 
 def body(approval: Approval) -> ApprovalBody:
     """Return what may be told of a request."""
-    statement = parse_statement(approval.statement)
+    statement = _read_kept(approval.statement)
     answered = approval.answered_at
     return ApprovalBody(
         id=approval.id,
         user=approval.user,
         type=statement.type,
-        fields=msgspec.structs.asdict(statement.fields),
+        fields=statement.fields,
         state=approval.state,
         number=None if approval.is_over else approval.number,
         number_match=approval.number_match,
