@@ -89,6 +89,14 @@ def slow_turning(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayPr
     process.stop()
 
 
+@pytest.fixture(autouse=True)
+def _no_phones(request: pytest.FixtureRequest) -> None:
+    """Leave no phone of one test to the next: the demo bank asks a customer's phone at every login."""
+    for name in ("gateway", "slow_turning"):
+        if name in request.fixturenames:
+            request.getfixturevalue(name).forget_phones()
+
+
 @pytest.fixture
 def own_gateway(tmp_path: Path) -> Iterator[Callable[..., GatewayProcess]]:
     """Start gateways of the test's own, with settings of its own."""

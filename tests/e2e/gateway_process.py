@@ -13,6 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 TESSERA = Path(sys.executable).parent / "tessera"
 
@@ -96,12 +97,24 @@ class GatewayProcess:
         )
         return re.findall(r"tsk_[A-Za-z0-9_-]{43}", made.stdout)[0]
 
-    def as_bank(self, method: str, path: str) -> None:
-        """Do what the bank's back end does by REST, such as POST /api/v1/bindings/bnd_…/suspend."""
+    def as_bank(self, method: str, path: str) -> Any:
+        """Do what the bank's back end does by REST, such as POST /api/v1/bindings/bnd_…/suspend; return its JSON."""
         headers = {"Authorization": f"Bearer {self._bank_key}", "Content-Type": "application/json"}
-        order = urllib.request.Request(self.address + path, data=b"{}", headers=headers, method=method)
+        data = None if method == "GET" else b"{}"
+        order = urllib.request.Request(self.address + path, data=data, headers=headers, method=method)
         with urllib.request.urlopen(order, timeout=20) as answer:
             assert answer.status < 300
+            content = answer.read()
+            return json.loads(content) if content else None
+
+    def forget_phones(self) -> None:
+        """Remove every phone that other tests have bound: their customers log in by the password again."""
+        if not (self.data / "demo.json").exists():
+            return
+        for state in ("active", "suspended"):
+            while items := self.as_bank("GET", f"/api/v1/bindings?state={state}&limit=200")["items"]:
+                for binding in items:
+                    self.as_bank("DELETE", f"/api/v1/bindings/{binding['id']}")
 
     def restart(self, *, kill: bool = True) -> None:
         """Stop (by default as a power cut would) and start again on the same data and port."""

@@ -313,10 +313,11 @@ class Phone(Person):
         expect(more.or_(approve).first).to_be_visible(timeout=20_000)
         for _ in range(20):
             if approve.is_visible():
-                return
+                break
             more.click()
             self.page.wait_for_timeout(300)
         expect(approve).to_be_visible()
+        self.page.wait_for_timeout(600)  # a press meant for "Read to the end" counts for nothing else
 
     def choose(self, number: int) -> None:
         """Press one of the three numbers."""
