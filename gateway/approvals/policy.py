@@ -34,6 +34,10 @@ class Factors(StrEnum):
 _STRENGTH = {Factors.POSSESSION: 0, Factors.EITHER: 1, Factors.BIOMETRIC: 2, Factors.PIN: 2}
 
 
+Via = Literal["online", "offline", "both"]
+LifeSeconds = Annotated[int, Meta(ge=10, le=600, description="Life of a request, seconds.")]
+
+
 class StepUp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Payments above an amount in a currency need these factors."""
 
@@ -42,27 +46,30 @@ class StepUp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     factors: Factors
 
 
+Steps = Annotated[list[StepUp], Meta(max_length=20)]
 LONGEST_NEW_HOURS = 168
 """The most that a policy may call a phone new."""
+NewHours = Annotated[int, Meta(ge=0, le=LONGEST_NEW_HOURS)]
+NewCount = Annotated[int, Meta(ge=0, le=1_000)]
 
 
 class NewPhone(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Limits of a phone in its first hours: the largest payment, whatever its currency, and how many requests it may
     approve (null: no limit)."""
 
-    hours: Annotated[int, Meta(ge=0, le=LONGEST_NEW_HOURS)] = 24
+    hours: NewHours = 24
     max_amount: Amount | None = "1000.00"
-    max_count: Annotated[int, Meta(ge=0, le=1_000)] | None = 10
+    max_count: NewCount | None = 10
 
 
 class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How one type of request is approved."""
 
     factors: Factors = Factors.EITHER
-    via: Literal["online", "offline", "both"] = "both"
-    life_s: Annotated[int, Meta(ge=10, le=600, description="Life of a request, seconds.")] = 60
+    via: Via = "both"
+    life_s: LifeSeconds = 60
     number_match: bool = False
-    step_up: Annotated[list[StepUp], Meta(max_length=20)] = msgspec.field(default_factory=list)
+    step_up: Steps = msgspec.field(default_factory=list)
     new_phone: NewPhone = NewPhone()
 
 

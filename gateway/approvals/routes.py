@@ -146,8 +146,9 @@ class _Handlers:
 
     async def set_policy(self, request: ApiRequest) -> Policy:
         """Change one policy."""
+        wish: views.PolicyWish = request.body
         return await self._face.service.set_policy(
-            tenant_id=request.tenant_id, kind=_kind_of(request), policy=request.body
+            tenant_id=request.tenant_id, kind=_kind_of(request), policy=wish.whole()
         )
 
 
@@ -303,8 +304,9 @@ def _policy_routes(on: _Handlers) -> list[Route]:
             **common,
             scope="policies:write",
             summary="Change how one type of request is approved",
-            description="For requests to come; those that wait stay as they are.",
-            request=Policy,
+            description="The whole policy, as reading it tells it. It holds for requests to come; those that wait stay "
+            "as they are.",
+            request=views.PolicyWish,
             response=Policy,
             problems=(ProblemCode.NOT_FOUND,),
         ),

@@ -7,7 +7,17 @@ import msgspec
 from msgspec import Meta
 
 from gateway.approvals.models import Approval, ApprovalState, Via
-from gateway.approvals.policy import Policy
+from gateway.approvals.policy import (
+    Amount,
+    Factors,
+    LifeSeconds,
+    NewCount,
+    NewHours,
+    NewPhone,
+    Policy,
+    Steps,
+)
+from gateway.approvals.policy import Via as PolicyVia
 from gateway.approvals.ports import IssuedToken
 from gateway.codes import Form
 from gateway.core.errors import Problem, ProblemCode
@@ -152,6 +162,37 @@ class OfflineCodeBody(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return repr_without(self, "svg", "link")
+
+
+class NewPhoneWish(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Limits of a phone in its first hours (null: no limit)."""
+
+    hours: NewHours
+    max_amount: Amount | None
+    max_count: NewCount | None
+
+
+class PolicyWish(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A whole policy, as reading one tells it: what is left out would else be made weaker by nobody's decision."""
+
+    factors: Factors
+    via: PolicyVia
+    life_s: LifeSeconds
+    number_match: bool
+    step_up: Steps
+    new_phone: NewPhoneWish
+
+    def whole(self) -> Policy:
+        """Return it as the rules know it."""
+        new = self.new_phone
+        return Policy(
+            factors=self.factors,
+            via=self.via,
+            life_s=self.life_s,
+            number_match=self.number_match,
+            step_up=self.step_up,
+            new_phone=NewPhone(hours=new.hours, max_amount=new.max_amount, max_count=new.max_count),
+        )
 
 
 class PolicyList(msgspec.Struct, frozen=True):

@@ -339,10 +339,15 @@ async def test_policies_are_read_and_changed(kit: GatewayKit) -> None:
         {"via": "post"},
         {"unknown": 1},
         {"step_up": [{"above": "-1", "currency": "EUR", "factors": "pin"}]},
-        {"new_phone": {"hours": 169}},
+        {"new_phone": {"hours": 169, "max_amount": None, "max_count": None}},
+        {"new_phone": {"hours": 24}},
         {"factors": "biometric", "via": "offline"},
     ):
-        assert (await kit.call("PUT", f"{POLICIES}/payment", bad, status=400))["code"] == "invalid-request"
+        problem = await kit.call("PUT", f"{POLICIES}/payment", {**wish, **bad}, status=400)
+        assert problem["code"] == "invalid-request"
+    for name in wish:  # nothing is left to defaults, which may be weaker than what was in force
+        part = {member: value for member, value in wish.items() if member != name}
+        assert name in (await kit.call("PUT", f"{POLICIES}/payment", part, status=400))["detail"]
     assert await kit.call("GET", f"{POLICIES}/payment") == wish
 
 

@@ -98,11 +98,12 @@ def test_never_more_than_five_wrong_answers_between_blocks(steps: list[tuple[int
     for wait, is_wrong in steps:
         now_ms += wait
         if counter.is_blocked_at(now_ms):
-            row = 0
             continue
         counter = after_wrong(counter, now_ms=now_ms, policy=COUNTS) if is_wrong else after_right(counter)
         row = row + 1 if is_wrong else 0
-        assert row < COUNTS.tries or counter.is_blocked_at(now_ms)
+        assert (row == COUNTS.tries) == counter.is_blocked_at(now_ms)
+        if counter.is_blocked_at(now_ms):
+            row = 0
 
 
 def test_a_right_answer_or_the_bank_forgets_all() -> None:
