@@ -4,7 +4,7 @@
  * tessera-ended {approval, state}, tessera-restart, tessera-error {code}. Parts: frame, number, symbol, button, field.
  */
 import { LitElement, html, nothing, type PropertyValues, type TemplateResult } from "lit";
-import { ApiError, explain, type Approval, type ApprovalState, type Attempt } from "../../shared/api/index.js";
+import { ApiError, explain, type Approval, type ApprovalState } from "../../shared/api/index.js";
 import { formatAmount, formatCountdown, groupText, langOf, type Lang } from "../../shared/i18n/index.js";
 import { icons } from "../../shared/ui/icons.js";
 import { shared } from "../../shared/ui/styles.js";
@@ -12,7 +12,7 @@ import { isFocusFree } from "../activation/focus.js";
 import { styles as common } from "../activation/styles.js";
 import { symbolOf } from "../symbol.js";
 import { messages, type Words } from "./messages.js";
-import { ApprovalSession, type SessionHost } from "./session.js";
+import { ApprovalSession, type Failing, type SessionHost } from "./session.js";
 import { styles } from "./styles.js";
 
 const DIGITS = 8;
@@ -41,6 +41,8 @@ export class TesseraApproval extends LitElement implements SessionHost {
   readonly #session = new ApprovalSession(this);
   #drawn: { readonly svg: string; readonly lang: Lang; readonly image: SVGElement | null } | null = null;
   #focusNext = false;
+  /** It was approved while the person typed elsewhere: the live region says so, since no heading takes the focus. */
+  #isUntold = false;
 
   constructor() {
     super();
@@ -64,6 +66,7 @@ export class TesseraApproval extends LitElement implements SessionHost {
   onState(state: ApprovalState, approval: Approval): void {
     this._error = "";
     this.#focusNext = isFocusFree(this, this.renderRoot);
+    this.#isUntold = !this.#focusNext && state === "approved";
     if (state === "pending") return;
     this._digits = "";
     if (state === "approved") this.#tell("tessera-approved", { approval: approval.id, binding: approval.binding });
@@ -75,9 +78,11 @@ export class TesseraApproval extends LitElement implements SessionHost {
     this.#focusNext = true;
   }
 
-  onFailure(error: unknown, attempt: Attempt): void {
-    const { title, nextStep } = explain(error, langOf(this), attempt);
-    this._error = `${title}. ${nextStep}`;
+  onFailure(error: unknown, what: Failing): void {
+    const lang = langOf(this);
+    const { title, nextStep } = explain(error, lang, what === "view" ? "view" : "act");
+    const isRefused = error instanceof ApiError && error.code === "conflict" && (what === "code" || what === "digits");
+    this._error = isRefused ? messages[lang][`refused_${what}`] : `${title}. ${nextStep}`;
     this.#tell("tessera-error", { code: error instanceof ApiError ? error.code : "internal" });
   }
 
@@ -96,10 +101,12 @@ export class TesseraApproval extends LitElement implements SessionHost {
 
   #status(words: Words): TemplateResult | typeof nothing {
     const { approval, failure, stream, busy, isOver } = this.#session;
-    if (failure !== null || isOver) return nothing;
+    if (failure !== null) return nothing;
+    if (isOver) return this.#isUntold ? html`<p class="sr">${words.endTitle_approved}</p>` : nothing;
     if (approval === null) return html`<div class="centre"><span class="spinner"></span><p>${words.loading}</p></div>`;
     if (stream === "lost") return html`<p class="notice warn">${icons.warn()}<span>${words.lost}</span></p>`;
-    return html`<p class="sr">${busy ? words.confirming : words.waiting}</p>`;
+    const number = approval.number === null ? "" : ` ${words.numberSpoken(String(approval.number))}`;
+    return html`<p class="sr">${busy ? words.confirming : words.waiting + number}</p>`;
   }
 
   #content(words: Words, lang: Lang): TemplateResult | typeof nothing {
@@ -107,7 +114,7 @@ export class TesseraApproval extends LitElement implements SessionHost {
     if (failure !== null) return this.#failed(words);
     if (approval === null) return nothing;
     if (approval.state !== "pending") return this.#ended(words, approval.state);
-    return isOffline || !approval.online ? this.#offline(words, lang, approval) : this.#waiting(words, lang, approval);
+    return isOffline ? this.#offline(words, lang, approval) : this.#waiting(words, lang, approval);
   }
 
   #failed(words: Words): TemplateResult {
@@ -158,14 +165,13 @@ export class TesseraApproval extends LitElement implements SessionHost {
   }
 
   #offline(words: Words, lang: Lang, approval: Approval): TemplateResult {
-    const { code, form, busy, wrongLeft } = this.#session;
-    if (code === null && !this.#session.isOffline) void this.#session.showCode();
+    const { form, code, busy, wrongLeft } = this.#session;
     const error = wrongLeft === null ? this._error : words.digitsWrong(wrongLeft);
     return html`<div class="split">
       <div class="stack">
         <div class="symbol" part="symbol">
           <div class="paper" data-symbol=${code?.form ?? nothing}>
-            ${code === null ? html`<span class="spinner" role="img" aria-label=${words.loading}></span>` : this.#image(code.svg, code.alt[lang], lang)}
+            ${code === null ? this.#noCode(words) : this.#image(code.svg, code.alt[lang], lang)}
           </div>
           <fieldset class="forms" aria-label=${words.formLabel}>
             ${(["colour", "qr"] as const).map(
@@ -211,6 +217,11 @@ export class TesseraApproval extends LitElement implements SessionHost {
     </div>`;
   }
 
+  #noCode(words: Words): TemplateResult {
+    if (!this.#session.isCodeless) return html`<span class="spinner" role="img" aria-label=${words.loading}></span>`;
+    return html`<button class="secondary" part="button" @click=${this.#onOffline}>${icons.refresh(20)} ${words.retry}</button>`;
+  }
+
   #phones(words: Words): TemplateResult | typeof nothing {
     const { code } = this.#session;
     if (code === null || code.bindings.length < 2) return code === null ? nothing : html`<p class="soft">${words.offlineFor} <strong dir="auto">${code.name}</strong></p>`;
@@ -229,7 +240,7 @@ export class TesseraApproval extends LitElement implements SessionHost {
 
   #ended(words: Words, state: Exclude<ApprovalState, "pending">): TemplateResult {
     const isGood = state === "approved";
-    return html`<div class="centre" role=${isGood ? "status" : "alert"} data-end=${state}>
+    return html`<div class="centre" role=${isGood ? nothing : "alert"} data-end=${state}>
       <span class="bubble ${isGood ? "ok" : "bad"}">${isGood ? icons.check(44) : icons.warn(40)}</span>
       <h2 tabindex="-1" data-focus>${words[`endTitle_${state}`]}</h2>
       <p>${words[`endNext_${state}`]}</p>
@@ -274,6 +285,7 @@ export class TesseraApproval extends LitElement implements SessionHost {
   };
 
   readonly #onPhone = (event: Event): void => {
+    this._error = "";
     void this.#session.showCode((event.target as HTMLSelectElement).value);
   };
 

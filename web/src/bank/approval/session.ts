@@ -9,7 +9,6 @@ import {
   GatewayClient,
   type Approval,
   type ApprovalState,
-  type Attempt,
   type CodeForm,
   type OfflineCode,
   type StreamState,
@@ -20,8 +19,11 @@ export interface SessionHost extends ReactiveControllerHost {
   onState(state: ApprovalState, approval: Approval): void;
   /** The digits that were typed were wrong. */
   onDigitsUseless(): void;
-  onFailure(error: unknown, attempt: Attempt): void;
+  /** `what` could not be done: reading the request, drawing its code, taking its digits, or ending it. */
+  onFailure(error: unknown, what: Failing): void;
 }
+
+export type Failing = "view" | "code" | "digits" | "cancel";
 
 export class ApprovalSession implements ReactiveController {
   approval: Approval | null = null;
@@ -30,6 +32,8 @@ export class ApprovalSession implements ReactiveController {
   stream: StreamState = "closed";
   /** The person has asked for the code. */
   isOffline = false;
+  /** The code could not be drawn, and can be asked for again. */
+  isCodeless = false;
   wrongLeft: number | null = null;
   busy = false;
   failure: unknown = null;
@@ -65,7 +69,7 @@ export class ApprovalSession implements ReactiveController {
   start(base: string, id: string, token: string): void {
     this.stop();
     this.approval = this.code = this.failure = this.wrongLeft = this.#binding = null;
-    this.busy = this.isOffline = false;
+    this.busy = this.isOffline = this.isCodeless = false;
     this.#id = id;
     this.#followed = [base, id, token];
     const client = new GatewayClient({ base, token });
@@ -121,6 +125,7 @@ export class ApprovalSession implements ReactiveController {
   /** Draws the code for a phone without a network: for the phone that is named, or the gateway's choice. */
   async showCode(binding: string | null = this.#binding): Promise<void> {
     this.isOffline = true;
+    this.isCodeless = false;
     this.#binding = binding;
     this.code = null;
     this.#fetching?.abort();
@@ -132,9 +137,11 @@ export class ApprovalSession implements ReactiveController {
       this.#binding = this.code?.binding ?? null;
     } catch (error) {
       if (fetching.signal.aborted) return;
-      this.isOffline = false;
+      // Where the phone answers by digits alone there is nothing to go back to: the code can be asked for again.
+      this.isOffline = this.approval?.online === false;
+      this.isCodeless = this.isOffline;
       if (error instanceof ApiError && error.code === "approval-ended") await this.#read();
-      else this.#host.onFailure(error, "act");
+      else this.#host.onFailure(error, "code");
     }
     this.#host.requestUpdate();
   }
@@ -146,23 +153,21 @@ export class ApprovalSession implements ReactiveController {
   }
 
   async answer(digits: string): Promise<void> {
-    await this.#act(async (client) => {
-      this.#take(await client.offlineAnswer(this.#id, digits));
-    });
+    await this.#act("digits", (client) => client.offlineAnswer(this.#id, digits));
   }
 
   async cancel(): Promise<void> {
-    await this.#act(async (client) => {
-      this.#take(await client.cancelApproval(this.#id));
-    });
+    await this.#act("cancel", (client) => client.cancelApproval(this.#id));
   }
 
-  async #act(work: (client: GatewayClient) => Promise<void>): Promise<void> {
+  async #act(what: "digits" | "cancel", work: (client: GatewayClient) => Promise<Approval>): Promise<void> {
     if (this.#client === null || this.busy) return;
+    const id = this.#id;
     this.busy = true;
     this.#host.requestUpdate();
     try {
-      await work(this.#client);
+      const approval = await work(this.#client);
+      if (id === this.#id) this.#take(approval);
     } catch (error) {
       const left = error instanceof ApiError && error.code === "offline-answer-wrong" ? error.number("left") : null;
       if (left !== null) {
@@ -171,7 +176,7 @@ export class ApprovalSession implements ReactiveController {
       } else if (error instanceof ApiError && error.code === "approval-ended") {
         await this.#read();
       } else {
-        this.#host.onFailure(error, "act");
+        this.#host.onFailure(error, what);
       }
     }
     this.busy = false;
@@ -204,7 +209,7 @@ export class ApprovalSession implements ReactiveController {
     if (this.isOver) {
       this.code = null;
       this.stop();
-    }
+    } else if (before === null && !approval.online) void this.showCode();
     this.#host.requestUpdate();
   }
 

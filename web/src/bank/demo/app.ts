@@ -8,15 +8,17 @@ import { LangController, type Lang } from "../../shared/i18n/index.js";
 import { icons } from "../../shared/ui/icons.js";
 import { shared } from "../../shared/ui/styles.js";
 import { accounts } from "./accounts.js";
-import { BankApi, BankError, type Asked, type Notice, type SessionView, type Started, type Transfer } from "./api.js";
-import { asking, type Asking, type Purpose } from "./asking.js";
-import { contactForm, deskForm, transferForm, transferList, type Form } from "./forms.js";
+import { BankApi, BankError, type Notice, type SessionView, type Started, type Transfer } from "./api.js";
+import { asking, type Asking } from "./asking.js";
+import { idleSoon, saidLast, trouble, type Said, type Trouble } from "./banners.js";
+import { contactForm, transferForm, transferList, type Form } from "./forms.js";
 import { languages, menu } from "./header.js";
 import { IdleClock } from "./idle.js";
 import { login } from "./login.js";
 import { lost } from "./lost.js";
 import { messages, type Words } from "./messages.js";
-import { noticesCard } from "./notices.js";
+import { Orders } from "./orders.js";
+import { addPage, devicesPage, inboxPage } from "./pages.js";
 import { hasPhone } from "./phones.js";
 import { styles } from "./styles.js";
 import { forgetUnderway, keepUnderway, underway } from "./underway.js";
@@ -50,7 +52,7 @@ export class DemoBank extends LitElement {
 
   declare _session: SessionView | null;
   declare _view: View;
-  declare _problem: "wrong" | "failed" | "expired" | "idle" | "refusedLogin" | "needsPhone" | null;
+  declare _problem: "wrong" | Trouble | null;
   declare _started: Started | null;
   declare _token: string;
   declare _notices: readonly Notice[];
@@ -63,7 +65,7 @@ export class DemoBank extends LitElement {
   declare _wrong: string | null;
   declare _isBusy: boolean;
   /** What was done last, for a moment. */
-  declare _said: "done_transfer" | "done_contact" | "done_desk" | "reported" | null;
+  declare _said: Said | null;
   /** Seconds until the session ends by itself, in its last minute. */
   declare _idleLeft: number | null;
   declare _twoStep: boolean;
@@ -241,7 +243,7 @@ export class DemoBank extends LitElement {
       const mode = this._view === "move" ? "move" : "add";
       if (approval === undefined && (await this.#hasActivePhone())) {
         const asked = await this.#api.furtherPhone(mode, lang);
-        if (visit === this.#visit && (this._view === "add" || this._view === "move")) this.#ask("device", asked);
+        if (visit === this.#visit && (this._view === "add" || this._view === "move")) this.#orders.ask("device", asked);
         return;
       }
       const suite = this._classical ? "classical" : "hybrid";
@@ -261,18 +263,49 @@ export class DemoBank extends LitElement {
 
   // What the phone is asked
 
-  #ask(purpose: Purpose, asked: Asked): void {
-    this.#focusHeading = true;
-    this._asking = { purpose, asked };
-  }
+  readonly #orders = new Orders(this.#api, {
+    lang: () => this.#language.lang,
+    guard: (work) => this.#guard(work),
+    onAsk: (asked) => {
+      this.#focusHeading = true;
+      this._asking = asked;
+    },
+    onBusy: (isBusy) => {
+      this._isBusy = isBusy;
+      if (isBusy) this._wrong = this._problem = this._said = null;
+    },
+    onWrong: (field) => {
+      this._wrong = field;
+    },
+    onTrouble: (problem) => {
+      this._problem = problem;
+    },
+    onSaid: (said) => {
+      this._said = said;
+    },
+    onLoggedIn: (session) => {
+      this._asking = null;
+      this.#enter(session);
+      this.#focusHeading = true;
+      this.#onRoute();
+      this._said = session.customer !== null && session.reported === true ? "reported" : null;
+    },
+    onDevice: (approval) => this.#start(approval),
+    onDone: async (purpose, session) => {
+      this.#enter(session);
+      this._asking = null;
+      this.#focusHeading = true;
+      if (purpose === "transfer") await this.#readTransfers();
+      this._said = purpose === "transfer" ? "done_transfer" : "done_contact";
+    },
+  });
 
   readonly #asker = {
     onApproved: (): void => {
-      void this.#goOn();
+      if (this._asking !== null) void this.#orders.goOn(this._asking);
     },
     onEnded: (): void => {
-      const now = this._asking;
-      if (now !== null && now.purpose !== "login" && now.purpose !== "device") void this.#api.settle(now.asked.approval.id).catch(() => undefined);
+      if (this._asking !== null) this.#orders.end(this._asking);
     },
     onRestart: (): void => {
       const purpose = this._asking?.purpose;
@@ -283,66 +316,8 @@ export class DemoBank extends LitElement {
     },
   };
 
-  async #goOn(): Promise<void> {
-    const now = this._asking;
-    if (now === null) return;
-    const { purpose, asked } = now;
-    await this.#guard(async () => {
-      if (purpose === "login") {
-        const session = await this.#api.finishLogin();
-        this._asking = null;
-        this.#enter(session);
-        this.#focusHeading = true;
-        this.#onRoute();
-        this._said = session.customer !== null && session.reported === true ? "reported" : null;
-        return;
-      }
-      if (purpose === "device") {
-        await this.#start(asked.approval.id);
-        return;
-      }
-      await this.#api.settle(asked.approval.id);
-      this.#enter(await this.#api.session());
-      this._asking = null;
-      this.#focusHeading = true;
-      if (purpose === "transfer") await this.#readTransfers();
-      this._said = purpose === "transfer" ? "done_transfer" : "done_contact";
-    });
-  }
-
-  /** Sends a form; what the bank refuses is said at its field, or above when the phone cannot be asked. */
-  #send(work: () => Promise<void>): void {
-    this._isBusy = true;
-    this._wrong = this._problem = this._said = null;
-    void (async () => {
-      try {
-        await work();
-      } catch (error) {
-        const { status, field } = error instanceof BankError ? error : new BankError(0);
-        if (status === 400 && field !== null) this._wrong = field;
-        else if (status === 409) this._problem = "needsPhone";
-        else if (status === 429) this._problem = "refusedLogin";
-        else await this.#guard(() => Promise.reject(error instanceof Error ? error : new BankError(0)));
-      }
-      this._isBusy = false;
-    })();
-  }
-
   #form(purpose: "transfer" | "contact" | "desk"): Form {
-    return {
-      wrong: this._wrong,
-      isBusy: this._isBusy,
-      onSend: (fields) => {
-        this.#send(async () => {
-          if (purpose === "transfer") this.#ask("transfer", await this.#api.transfer(fields));
-          else if (purpose === "contact") this.#ask("contact", await this.#api.changeContact(fields));
-          else {
-            await this.#api.sendMessage(fields, this.#language.lang);
-            this._said = "done_desk";
-          }
-        });
-      },
-    };
+    return { wrong: this._wrong, isBusy: this._isBusy, onSend: (fields) => void this.#orders.send(purpose, fields) };
   }
 
   #leave(): void {
@@ -375,33 +350,13 @@ export class DemoBank extends LitElement {
       <main id="content" tabindex="-1">
         ${this._problem === null || this._problem === "wrong"
           ? nothing
-          : this.#trouble(words, this._problem)}
-        ${this._idleLeft === null ? nothing : this.#idleSoon(words, this._idleLeft)}
-        <div role="status">${this._said === null ? nothing : html`<p class="notice ${this._said === "reported" ? "warn" : "ok"}">${this._said === "reported" ? icons.warn() : icons.okay()}<span>${words[this._said]}</span></p>`}</div>
+          : trouble(words, this._problem, this.#isStuck() ? this.#onAgain : null)}
+        ${this._idleLeft === null ? nothing : idleSoon(words, this._idleLeft, () => void this.#prolong())}
+        ${saidLast(words, this._said)}
         ${this.#page(words, lang)}
       </main>
       <footer>${words.demo}</footer>
     `;
-  }
-
-  #idleSoon(words: Words, left: number): TemplateResult {
-    return html`<div class="notice warn" role="alert">
-      ${icons.warn()}
-      <div>
-        <span>${words.idleSoon(left)}</span>
-        <button class="secondary" @click=${() => void this.#prolong()}>${words.stay}</button>
-      </div>
-    </div>`;
-  }
-
-  #trouble(words: Words, problem: Exclude<DemoBank["_problem"], "wrong" | null>): TemplateResult {
-    return html`<div class="notice bad" role="alert">
-      ${icons.warn()}
-      <div>
-        <span>${words[problem]}</span>
-        ${this.#isStuck() ? html`<button class="secondary" @click=${this.#onAgain}>${icons.refresh(20)} ${words.retry}</button>` : nothing}
-      </div>
-    </div>`;
   }
 
   /** Whether the page waits for something that failed to come, and that nothing else will fetch. */
@@ -425,64 +380,30 @@ export class DemoBank extends LitElement {
       return html`<h1 tabindex="-1">${words.transferTitle}</h1>
         ${transferForm(words, this.#form("transfer"))} ${transferList(words, lang, this._transfers)}`;
     }
-    if (this._view === "messages") return this.#inbox(words, lang);
+    const waiting = this.#waiting(words);
+    if (this._view === "messages") return inboxPage(words, lang, { token: this._token, waiting, desk: this.#form("desk"), onError: this.#onDevicesError });
     if (this._view === "devices") return this.#devices(words, lang);
-    if (this._view === "add" || this._view === "move") return this.#add(words, lang);
+    if (this._view === "add" || this._view === "move") {
+      const isMove = this._view === "move";
+      return addPage(words, lang, { isMove, started: this._started, waiting, onRestart: this.#onRestart, onOver: this.#onOver, onError: this.#onActivationError });
+    }
     if (this._view === "lost") return lost(words);
     return html`${accounts(words, lang, customer, { isPhoneless: this._isPhoneless })} ${contactForm(words, customer, this.#form("contact"))}`;
   }
 
-  #inbox(words: Words, lang: Lang): TemplateResult {
-    return html`<h1 tabindex="-1">${words.inbox}</h1>
-      ${this._token === ""
-        ? this.#waiting(words)
-        : html`<tessera-messages lang=${lang} token=${this._token} @tessera-error=${this.#onDevicesError}></tessera-messages>`}
-      ${deskForm(words, this.#form("desk"))}`;
-  }
-
   #devices(words: Words, lang: Lang): TemplateResult {
-    return html`<div class="heading">
-        <div>
-          <h1 tabindex="-1">${words.devices}</h1>
-          <p class="soft">${words.devicesLead}</p>
-        </div>
-        <div class="row">
-          <a class="button" href="#/devices/add">${icons.add()} ${words.add}</a>
-          ${this._isPhoneless ? nothing : html`<a class="button secondary" href="#/devices/move">${icons.phone(20)} ${words.move}</a>`}
-        </div>
-      </div>
-      ${this._token === ""
-        ? this.#waiting(words)
-        : html`<tessera-devices lang=${lang} token=${this._token} @tessera-error=${this.#onDevicesError}></tessera-devices>`}
-      ${noticesCard(words, lang, this._notices)}
-      <details class="card stack">
-        <summary>${words.testers}</summary>
-        <label class="check"><input type="checkbox" .checked=${this._twoStep} @change=${(event: Event) => {
-          this._twoStep = (event.target as HTMLInputElement).checked;
-        }} /> ${words.twoStep}</label>
-        <label class="check"><input type="checkbox" .checked=${this._classical} @change=${(event: Event) => {
-          this._classical = (event.target as HTMLInputElement).checked;
-        }} /> ${words.classical}</label>
-        <p>${words.phoneHint} <a href="/phone/" target="_blank" rel="noopener">${words.phoneApp}</a></p>
-      </details>`;
-  }
-
-  #add(words: Words, lang: Lang): TemplateResult {
-    return html`<a class="button secondary above" href="#/devices">${icons.back()} ${words.back}</a>
-      <h1 tabindex="-1">${this._view === "move" ? words.move : words.addTitle}</h1>
-      ${this._view === "move" ? html`<p class="soft">${words.addMoveLead}</p>` : nothing}
-      ${this._started === null
-        ? this.#waiting(words)
-        : html`<tessera-activation
-            lang=${lang}
-            activation=${this._started.activation.id}
-            token=${this._started.page_token}
-            @tessera-restart=${this.#onRestart}
-            @tessera-active=${this.#onOver}
-            @tessera-ended=${this.#onOver}
-            @tessera-error=${this.#onActivationError}
-            ><a slot="next" class="button" href="#/devices">${words.seeDevices}</a></tessera-activation
-          >`}`;
+    const tester = {
+      isTwoStep: this._twoStep,
+      isClassical: this._classical,
+      onTwoStep: (wanted: boolean) => {
+        this._twoStep = wanted;
+      },
+      onClassical: (wanted: boolean) => {
+        this._classical = wanted;
+      },
+    };
+    const { _token: token, _isPhoneless: isPhoneless, _notices: notices } = this;
+    return devicesPage(words, lang, { token, waiting: this.#waiting(words), isPhoneless, notices, tester, onError: this.#onDevicesError });
   }
 
   readonly #onRestart = (): void => {
@@ -518,7 +439,7 @@ export class DemoBank extends LitElement {
       try {
         const answer = await this.#api.login(user, password, this.#language.lang);
         if ("approval" in answer) {
-          this.#ask("login", answer);
+          this.#orders.ask("login", answer);
           return;
         }
         this.#enter(answer);
