@@ -87,8 +87,9 @@ class AskingDesk:
             return "approved"
 
     async def settle(self, approval_id: str) -> Order | None:
-        """Look up how an order stands at the gateway, and carry it out if it was approved, once."""
-        order = self._orders.get(approval_id)
+        """Look up how an order stands at the gateway, and carry it out if it was approved, once. An order that a
+        restart has made the bank forget is taken up again from what it asked the gateway itself."""
+        order = self._orders.get(approval_id) or await self._take_up(approval_id)
         if order is None or order.state != "pending":
             return order
         async with self._locks[order.user]:
@@ -107,6 +108,15 @@ class AskingDesk:
             if order.state == "approved":
                 self._carry_out(order)
             return order
+
+    async def _take_up(self, approval_id: str) -> Order | None:
+        approval = await self._call("GET", f"/api/v1/approvals/{approval_id}", None)
+        if approval["type"] not in ("payment", "contact"):
+            return None
+        order = Order(
+            approval_id, approval["user"], approval["type"], approval["fields"], "pending", self._clock.now()
+        )
+        return self._orders.setdefault(approval_id, order)
 
     def _carry_out(self, order: Order) -> None:
         if order.type == "contact":

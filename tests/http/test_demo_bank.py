@@ -195,6 +195,27 @@ async def test_a_payment_whose_page_was_closed_is_carried_out_by_the_webhook(ban
     assert [item["state"] for item in listed["items"]] == ["approved"]
 
 
+async def test_a_payment_that_a_restart_made_the_bank_forget_is_carried_out(bank: Any) -> None:
+    client, recording, _ = bank
+    headers = {"X-CSRF-Token": await log_in(client)}
+    fields = {"payee": "EDF", "account": "FR76", "amount": "1.00", "currency": "EUR", "purpose": ""}
+    recording.approval = {
+        "id": "apr_old",
+        "user": "claire",
+        "type": "payment",
+        "fields": fields,
+        "state": "approved",
+    }
+    for _ in range(2):
+        answer = await client.post("/demo/api/orders/apr_old/settle", json={}, headers=headers)
+        assert (await answer.json())["state"] == "approved"
+    session = await (await client.get("/demo/api/session")).json()
+    assert session["customer"]["accounts"][0]["balance"] == 284_217 - 100
+    recording.approval |= {"id": "apr_other", "user": "thomas"}
+    answer = await client.post("/demo/api/orders/apr_other/settle", json={}, headers=headers)
+    assert answer.status == 404
+
+
 @pytest.mark.parametrize(
     ("member", "value", "field"),
     [
