@@ -169,6 +169,7 @@ export class ApprovalSession implements ReactiveController {
       const approval = await work(this.#client);
       if (id === this.#id) this.#take(approval);
     } catch (error) {
+      if (id !== this.#id) return;
       const left = error instanceof ApiError && error.code === "offline-answer-wrong" ? error.number("left") : null;
       if (left !== null) {
         this.wrongLeft = left;
@@ -179,7 +180,7 @@ export class ApprovalSession implements ReactiveController {
         this.#host.onFailure(error, what);
       }
     }
-    this.busy = false;
+    if (id === this.#id) this.busy = false;
     this.#host.requestUpdate();
   }
 
