@@ -265,7 +265,7 @@ class AnswerService:
         answered = replace(
             approval,
             state=next_state(approval.state, event),
-            answered_at=now_ms,
+            ended_at=now_ms,
             answered_by=ref.binding_id,
             factor=message.factor,
             via=Via.CHANNEL,

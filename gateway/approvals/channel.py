@@ -227,7 +227,7 @@ def _past(approval: Approval, ref: BindingRef) -> messages.PastApproval:
         id=Bytes16(decode_id("apr", approval.id)),
         statement=StatementBytes(approval.statement),
         state=_end(approval),
-        at=(approval.answered_at or approval.expires_at) // 1000,
+        at=(approval.ended_at or approval.expires_at) // 1000,
         here=approval.answered_by == ref.binding_id,
     )
 

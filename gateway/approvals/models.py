@@ -70,9 +70,9 @@ class Via(StrEnum):
 class Approval(msgspec.Struct, frozen=True, kw_only=True):
     """One request. `statement` is what the customer reads and signs; `binding_id` the one phone that the bank named
     (None: all of the customer's), `asked` those that may answer. `number` is on the desktop, `numbers` what the phone
-    offers. `answered_by`, `factor`, `via`, `proof` (encoded, `gateway.protocol.proof`) and `answered_at` are those of
-    the answer that counts. `served` says that an approved request has allowed a further phone. Times are Unix
-    milliseconds."""
+    offers. `answered_by`, `factor`, `via` and `proof` (encoded, `gateway.protocol.proof`) are those of the answer that
+    counts; `ended_at` is there once it is over, whichever way. `served` says that an approved request has allowed a
+    further phone. Times are Unix milliseconds."""
 
     id: str
     tenant_id: str
@@ -91,7 +91,7 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True):
     tries_left: int
     created_at: int
     expires_at: int
-    answered_at: int | None
+    ended_at: int | None
     answered_by: str | None
     factor: Factor | None
     via: Via | None
@@ -103,6 +103,11 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True):
     def is_over(self) -> bool:
         """Whether nothing can change any more."""
         return self.state in OVER
+
+    @property
+    def answered_at(self) -> int | None:
+        """When the answer that counts came, Unix milliseconds."""
+        return None if self.answered_by is None else self.ended_at
 
     def is_for(self, binding_id: str) -> bool:
         """Whether a phone is asked on its channel."""

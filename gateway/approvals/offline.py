@@ -242,7 +242,7 @@ class OfflineService:
         answered = replace_struct(
             approval,
             state=next_state(approval.state, ApprovalEvent.APPROVE),
-            answered_at=now_ms,
+            ended_at=now_ms,
             answered_by=ref.binding_id,
             factor="pin",
             via=Via.OFFLINE,

@@ -176,7 +176,7 @@ class ApprovalService:
             tries_left=TRIES,
             created_at=now_ms,
             expires_at=(created_s + life_s) * 1000,
-            answered_at=None,
+            ended_at=None,
             answered_by=None,
             factor=None,
             via=None,
@@ -251,7 +251,8 @@ class ApprovalService:
         self, tx: Transaction, approval: Approval, event: ApprovalEvent, word: AuditWord | None = None
     ) -> Approval:
         """Move a locked request to an end without an answer, and tell."""
-        ended = replace(approval, state=next_state(approval.state, event))
+        ended_at = approval.expires_at if event is ApprovalEvent.EXPIRE else self.now_ms()
+        ended = replace(approval, state=next_state(approval.state, event), ended_at=ended_at)
         self.save(tx, approval, ended)
         self._journal.record(tx, facts.ended(ended, event, word))
         return replace(ended, version=approval.version + 1)

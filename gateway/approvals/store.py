@@ -53,7 +53,7 @@ approvals = Table(
     Column("created_at", Millis, nullable=False),
     Column("expires_at", Millis, nullable=False),
     Column("open_until_at", Millis),
-    Column("answered_at", Millis),
+    Column("ended_at", Millis),
     Column("answered_by", IdText),
     Column("factor", String(16)),
     Column("via", String(8)),
@@ -113,7 +113,7 @@ policies = Table(
 _a, _o, _n, _u, _p = approvals.c, offline_codes.c, counters.c, customers.c, policies.c
 _OPEN = "open_until_at"
 _SELECT = select(*(column for column in _a if column.name != _OPEN))
-_CHANGING = ("state", "tries_left", "answered_at", "answered_by", "factor", "via", "proof", "served")
+_CHANGING = ("state", "tries_left", "ended_at", "answered_by", "factor", "via", "proof", "served")
 _MAX_PENDING = 20
 
 _insert = approvals.insert()

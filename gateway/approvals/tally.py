@@ -106,7 +106,8 @@ class Tally:
         is_guess = via is Via.CHANNEL and approval.number_match != "none"
         left = 0 if is_guess else approval.tries_left - 1
         state = approval.state if left > 0 else next_state(approval.state, ApprovalEvent.EXHAUST)
-        counted = replace(approval, tries_left=left, state=state)
+        ended_at = None if left > 0 else self._approvals.now_ms()
+        counted = replace(approval, tries_left=left, state=state, ended_at=ended_at)
         self._approvals.save(tx, approval, counted)
         counted = replace(counted, version=approval.version + 1)
         self._journal.record(tx, facts.wrong(counted, ref, via))

@@ -53,7 +53,7 @@ def _create_approvals() -> None:
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("expires_at", sa.BigInteger(), nullable=False),
         sa.Column("open_until_at", sa.BigInteger(), nullable=True),
-        sa.Column("answered_at", sa.BigInteger(), nullable=True),
+        sa.Column("ended_at", sa.BigInteger(), nullable=True),
         sa.Column("answered_by", sa.String(length=40), nullable=True),
         sa.Column("factor", sa.String(length=16), nullable=True),
         sa.Column("via", sa.String(length=8), nullable=True),
