@@ -11,11 +11,9 @@ import pytest
 from devices_kit import bind, change, reopen
 from gateway_kit import PIN, GatewayKit
 
-from gateway.core.encoding import b64url_decode
 from gateway.core.ids import decode_id
 from gateway.phone.channel import Channel
-from gateway.phone.client import PhoneClient
-from gateway.phone.errors import AnswerIsWrong, ApprovalEnded, OfflineForeign, PhoneError
+from gateway.phone.errors import AnswerIsWrong, ApprovalEnded, PhoneError
 
 APPROVALS = "/api/v1/approvals"
 POLICIES = "/api/v1/approval-policies"
@@ -240,81 +238,6 @@ async def test_a_phone_bound_just_now_approves_small_sums_alone(kit: GatewayKit)
     await ask(kit, fields=large)
 
 
-# Without a network -------------------------------------------------------------------------------------------
-
-
-async def show(kit: GatewayKit, started: dict[str, Any], **wish: Any) -> Any:
-    path = f"{APPROVALS}/{started['approval']['id']}/offline-code"
-    return await kit.call("POST", path, wish, token=started["page_token"])
-
-
-async def type_in(kit: GatewayKit, started: dict[str, Any], code: str, *, status: int = 200) -> Any:
-    path = f"{APPROVALS}/{started['approval']['id']}/offline-answer"
-    return await kit.call("POST", path, {"code": code}, token=started["page_token"], status=status)
-
-
-def scan(phone: PhoneClient, shown: dict[str, Any]) -> Any:
-    return phone.open_offline(shown["link"].encode())
-
-
-async def test_eight_digits_approve_without_a_network(kit: GatewayKit) -> None:
-    phone = kit.phone("Handy")
-    binding, channel = await bind(kit, phone)
-    await channel.close()
-    kit.clock.advance(31 * 86_400)
-    started = await ask(kit)
-    shown = await show(kit, started, form="colour")
-    assert (shown["binding"], shown["name"], shown["bindings"]) == (
-        binding,
-        "Handy",
-        [{"id": binding, "name": "Handy"}],
-    )
-    assert shown["svg"].startswith("<svg")
-    assert set(shown["alt"]) == {"fr", "en"}
-    assert (await show(kit, started, form="qr"))["form"] == "qr"
-    opened = scan(phone, await show(kit, started))
-    assert opened.statement.fields.amount == "250.00"
-    digits = phone.offline_answer(opened, PIN)
-    answered = await type_in(kit, started, f"{digits[:4]} {digits[4:]}")
-    assert (answered["state"], answered["via"], answered["binding"]) == ("approved", "offline", binding)
-    assert (await type_in(kit, started, digits, status=410))["state"] == "approved"
-    channel = await reopen(phone, channel)
-    assert [(each.state, each.here) for each in (await channel.past()).items] == [("approved", True)]
-
-
-async def test_wrong_digits_cost_tries_and_say_how_many_are_left(kit: GatewayKit) -> None:
-    phone = kit.phone()
-    await bind(kit, phone)
-    started = await ask(kit)
-    assert (await type_in(kit, started, "12345678", status=409))["code"] == "conflict"
-    digits = phone.offline_answer(scan(phone, await show(kit, started)), OTHER_PIN)
-    for left in (4, 3, 2, 1):
-        problem = await type_in(kit, started, digits, status=422)
-        assert (problem["code"], problem["left"]) == ("offline-answer-wrong", left)
-    assert (await type_in(kit, started, digits, status=410))["state"] == "failed"
-    assert (await read(kit, started))["state"] == "failed"
-
-
-async def test_a_code_opens_on_its_own_phone_alone(kit: GatewayKit) -> None:
-    phone, other = kit.phone(), kit.phone("Other")
-    first, _ = await bind(kit, phone)
-    second, _ = await bind(kit, other)
-    started = await ask(kit)
-    with pytest.raises(OfflineForeign):
-        scan(phone, await show(kit, started, binding=second))
-    scan(phone, await show(kit, started, binding=first))
-
-
-async def test_both_ratchet_keys_open_a_code_while_nobody_knows_which(kit: GatewayKit) -> None:
-    phone = kit.phone()
-    _, channel = await bind(kit, phone)
-    channel = await reopen(phone, channel)  # the gateway holds n and n+1 now
-    await channel.close()
-    started = await ask(kit)
-    digits = phone.offline_answer(scan(phone, await show(kit, started)), PIN)
-    assert (await type_in(kit, started, digits))["state"] == "approved"
-
-
 # Policies, lists, limits ---------------------------------------------------------------------------------------
 
 
@@ -461,11 +384,3 @@ async def test_a_payment_must_be_one(kit: GatewayKit) -> None:
     assert "payee" in (await ask(kit, fields=short, status=400))["detail"]
     assert "iban" in (await ask(kit, fields={**PAYMENT, "iban": "x"}, status=400))["detail"]
     assert (await kit.call("GET", APPROVALS))["items"] == []
-
-
-async def test_the_link_of_a_code_leads_to_this_host(kit: GatewayKit) -> None:
-    await bind(kit, kit.phone())
-    link = (await show(kit, await ask(kit)))["link"]
-    base, _, payload = link.partition("#")
-    assert base.endswith("/a")
-    assert b64url_decode(payload)[0] == 3
