@@ -100,6 +100,21 @@ async def test_the_same_digits_many_times_at_once_count_once(stage: Stage) -> No
     assert (await stage.counter(phone)).offline_next == 1
 
 
+async def test_a_count_serves_one_of_two_requests_that_are_answered_at_once(stage: Stage) -> None:
+    phone = stage.bind()
+    waiting = [await stage.ask() for _ in range(2)]
+    payloads = [await show(stage, approval) for approval in waiting]
+    codes = []
+    for payload in payloads:
+        phone.offline_count = 0  # as a copy of the phone has it
+        codes.append(phone.read_code(payload))
+    answers = await asyncio.gather(
+        *(type_in(stage, approval, code) for approval, code in zip(waiting, codes, strict=True)),
+        return_exceptions=True,
+    )
+    assert sum(isinstance(each, Approval) for each in answers) == 1
+
+
 async def test_answers_that_got_lost_are_skipped_up_to_the_window(stage: Stage) -> None:
     phone = stage.bind()
     phone.offline_count = 49

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace as replace_data
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from approvals_kit import Stage
 from msgspec.structs import replace
 from rules_kit import TENANT
 
+from gateway.approvals import store
 from gateway.approvals.models import Approval, ApprovalState
 from gateway.approvals.tally import Wrong
 from gateway.core.events import AuditWord
@@ -148,3 +150,17 @@ async def test_an_answer_of_one_phone_serves_no_other(stage: Stage) -> None:
     message = stage.sign(phone, approval, evaluation=evaluation)
     wrong(await stage.send(thief, message, evaluation=evaluation))
     assert (await stage.read(approval)).state is ApprovalState.PENDING
+
+
+async def test_what_was_read_before_a_change_changes_nothing(stage: Stage) -> None:
+    phone = stage.bind()
+    old = await stage.ask()
+    await stage.decide(phone, old, is_right=False)
+    stale = replace(old, state=ApprovalState.APPROVED)
+    assert not await stage.rules.storage.write(lambda tx: store.save(tx, old, stale))
+    count = await stage.counter(phone)
+    await stage.decide(phone, old, is_right=False)
+    fresh = replace_data(count, wrong=0)
+    assert not await stage.rules.storage.write(lambda tx: store.save_counter(tx, count, fresh))
+    assert (await stage.read(old)).tries_left == 3
+    assert (await stage.counter(phone)).wrong == 2
