@@ -10,6 +10,7 @@ import pytest
 
 import gateway
 from gateway.activation import models as activation
+from gateway.approvals import models as approvals
 from gateway.devices import models as devices
 from gateway.pin import models as pin
 from gateway.push import models as push
@@ -20,6 +21,7 @@ _LINE = re.compile(r"^\s+([a-z]+) --> ([a-z]+): ([a-z-]+)$", re.MULTILINE)
 
 TABLES: dict[str, tuple[Mapping[tuple[Any, Any], Any], type[StrEnum], type[StrEnum]]] = {
     "activation": (activation.TRANSITIONS, activation.ActivationState, activation.ActivationEvent),
+    "approvals": (approvals.TRANSITIONS, approvals.ApprovalState, approvals.ApprovalEvent),
     "devices": (devices.TRANSITIONS, devices.BindingState, devices.BindingEvent),
     "pin": (pin.TRANSITIONS, pin.PinState, pin.PinEvent),
     "push": (push.TRANSITIONS, push.WakeState, push.WakeEvent),
