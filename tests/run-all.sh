@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Runs every test there is and ends with one line that counts them. Three runs: TypeScript, Python, browsers. The browser
-# driver keeps an event loop of its own running, which asyncio tests in the same process would stumble over.
+# Runs every test there is and ends with one line that counts them. Two at a time, for two cores: TypeScript beside Python,
+# then the browsers in two halves, each with gateways of its own. The browser driver keeps an event loop of its own running,
+# which asyncio tests in the same process would stumble over.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 python=.venv/bin/python
@@ -8,9 +9,19 @@ reports=$(mktemp -d)
 trap 'rm -rf "$reports"' EXIT
 status=0
 
-(cd web && npm run --silent test -- --reporter=default --reporter=junit --outputFile="$reports/typescript.xml") || status=1
+(cd web && npm run --silent test -- --reporter=default --reporter=junit --outputFile="$reports/typescript.xml") \
+  >"$reports/typescript.log" 2>&1 &
+typescript=$!
 "$python" -m pytest --ignore=tests/e2e --junitxml="$reports/python.xml" || status=1
-"$python" -m pytest tests/e2e --junitxml="$reports/browsers.xml" || status=1
+wait "$typescript" || status=1
+cat "$reports/typescript.log"
+
+"$python" -m pytest tests/e2e/test_approvals*.py --junitxml="$reports/browsers-approvals.xml" \
+  >"$reports/approvals.log" 2>&1 &
+approvals=$!
+"$python" -m pytest tests/e2e --ignore-glob='*/test_approvals*' --junitxml="$reports/browsers.xml" || status=1
+wait "$approvals" || status=1
+cat "$reports/approvals.log"
 
 "$python" - "$reports" <<'PYTHON' || status=1
 import sys
