@@ -191,7 +191,7 @@ def _describe(error: PhoneError | ProtocolError) -> str:
     return sentence(f"{error}. {error.next_step}")
 
 
-@click.command()
+@click.command(short_help="List what the bank asked before.")
 @binding_argument
 @click.option("--all", "whole", is_flag=True, help="Everything, instead of the newest.")
 def approvals(binding: str | None, whole: bool) -> None:  # noqa: FBT001 - click hands flags over so
@@ -217,7 +217,7 @@ def approvals(binding: str | None, whole: bool) -> None:  # noqa: FBT001 - click
     with_channel(binding, work)
 
 
-@click.command()
+@click.command(short_help="List the bank's messages.")
 @binding_argument
 @click.option(
     "--read", "chosen", metavar="ID", help="Show one message whole, and tell the bank that it was read."

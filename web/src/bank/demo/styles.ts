@@ -6,6 +6,7 @@ export const styles = css`
     min-height: 100vh;
     min-height: 100dvh;
     display: grid;
+    grid-template-columns: minmax(0, 1fr);
     grid-template-rows: auto 1fr auto;
     background: var(--ts-bg);
   }
@@ -24,22 +25,6 @@ export const styles = css`
   }
   .bar,
   main,
-  .pair {
-    display: grid;
-    grid-template-columns: repeat(auto-fit, minmax(min(100%, 10rem), 1fr));
-    gap: var(--ts-space-3);
-  }
-  textarea,
-  select {
-    width: 100%;
-    min-height: var(--ts-target);
-    padding: var(--ts-space-2) var(--ts-space-3);
-    color: var(--ts-text);
-    background: var(--ts-surface);
-    border: 1px solid var(--ts-line-strong);
-    border-radius: var(--ts-radius-s);
-    font: inherit;
-  }
   footer {
     width: min(68rem, 100%);
     margin-inline: auto;
@@ -142,6 +127,22 @@ export const styles = css`
     flex: none;
     accent-color: var(--ts-accent);
   }
+  .pair {
+    display: grid;
+    grid-template-columns: repeat(auto-fit, minmax(min(100%, 10rem), 1fr));
+    gap: var(--ts-space-3);
+  }
+  textarea,
+  select {
+    width: 100%;
+    min-height: var(--ts-target);
+    padding: var(--ts-space-2) var(--ts-space-3);
+    color: var(--ts-text);
+    background: var(--ts-surface);
+    border: 1px solid var(--ts-line-strong);
+    border-radius: var(--ts-radius-s);
+    font: inherit;
+  }
   .accounts {
     display: grid;
     grid-template-columns: repeat(auto-fill, minmax(min(100%, 20rem), 1fr));
@@ -168,10 +169,13 @@ export const styles = css`
       gap: var(--ts-space-1) var(--ts-space-2);
     }
     .bar nav {
-      margin-inline-end: auto;
+      flex: 1 1 12rem;
+      min-width: 0;
+      overflow-x: auto;
     }
     nav ul {
       gap: 0;
+      white-space: nowrap;
     }
     .bar nav a,
     .bar .quiet {
