@@ -3,10 +3,9 @@ them beside the others."""
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 import click
 
@@ -39,8 +38,6 @@ from gateway.phone.store import FileStore
 from gateway.protocol.code import read_scan
 from gateway.protocol.errors import ProtocolError
 from gateway.protocol.messages import Decision, InboxMessage
-
-T = TypeVar("T")
 
 _DECISIONS: dict[str, Decision] = {
     "a": "approve",
@@ -107,7 +104,7 @@ async def _serve(line: Line, request: Ask) -> None:
     click.echo(f"\n{statement.bank} asks {statement.user}, until {clock_time(request.expires_at)}:\n")
     click.echo(f"{show_statement(statement)}\n")
     while True:
-        decision, number, pin = await _attended(line, request, _ask_answer(request))
+        decision, number, pin = await _attended(line, request)
         try:
             end = await line.answer(request, decision, pin=pin, number=number)
         except PinHasOtherDigits as error:
@@ -120,32 +117,46 @@ async def _serve(line: Line, request: Ask) -> None:
             return click.echo(f"{describe_end(end)}\n")
 
 
-async def _attended(line: Line, request: Ask, question: Awaitable[T]) -> T:
-    """Put a question to the person while the channel is heard, which keeps it alive. Raises ApprovalEnded when the
-    request is over meanwhile, and what ends the connection for good."""
-    answered = asyncio.ensure_future(question)
+class _Person:
+    """Who answers one request. A line that is waited for can't be called off: once the request is `over`, the next one
+    that is typed ends the questions."""
+
+    def __init__(self) -> None:
+        self.over: PhoneError | ProtocolError | None = None
+
+    async def type(self, text: str, **options: Any) -> str:
+        """Ask for a line, which may be empty. Raises `over`."""
+        typed = await ask(text, default="", show_default=False, **options)
+        if self.over is not None:
+            raise self.over
+        return typed.strip()
+
+
+async def _attended(line: Line, request: Ask) -> tuple[Decision, int | None, str | None]:
+    """Ask the person while the channel is heard, which keeps it alive. Raises ApprovalEnded when the request is over
+    meanwhile, and what ends the connection for good."""
+    person = _Person()
+    answered = asyncio.ensure_future(_ask_answer(person, request))
     settled = asyncio.ensure_future(line.until_settled(request))
     try:
         await asyncio.wait({answered, settled}, return_when=asyncio.FIRST_COMPLETED)
-        if settled.done():
-            # What waits for a line can't be called off, so the person ends it.
-            over: PhoneError | ProtocolError
-            try:
-                over = ApprovalEnded(await settled)
-            except (PhoneError, ProtocolError) as error:
-                over = error
-            click.echo(f"\n{_describe(over)} Press Enter.")
-            with contextlib.suppress(click.Abort):
-                await answered
-            raise over
-        return await answered
+        if not settled.done():
+            return await answered
+        try:
+            person.over = ApprovalEnded(await settled)
+        except (PhoneError, ProtocolError) as error:
+            person.over = error
+        click.echo(f"\n{sentence(str(person.over))}. Press Enter.")
+        with contextlib.suppress(click.Abort):
+            await answered
+        raise person.over
     finally:
         for task in (answered, settled):
             task.cancel()
         await asyncio.gather(answered, settled, return_exceptions=True)
 
 
-async def _ask_answer(request: Ask) -> tuple[Decision, int | None, str | None]:
+async def _ask_answer(person: _Person, request: Ask) -> tuple[Decision, int | None, str | None]:
     """Ask for the decision, and for what approving needs."""
     can_approve = bool({"pin", "possession"} & set(request.factors))
     if not can_approve:
@@ -154,28 +165,30 @@ async def _ask_answer(request: Ask) -> tuple[Decision, int | None, str | None]:
         )
     choices = "[a]pprove, [r]efuse, [n]ot mine" if can_approve else "[r]efuse, [n]ot mine"
     while True:
-        decision = _DECISIONS.get((await ask(choices)).strip().lower())
+        decision = _DECISIONS.get((await person.type(choices)).lower())
         if decision is not None and (can_approve or decision != "approve"):
             break
     if decision != "approve":
         return decision, None, None
-    number = await _ask_number(request)
-    return decision, number, None if "possession" in request.factors else await ask_pin()
+    number = await _ask_number(person, request)
+    if "possession" in request.factors:
+        return decision, number, None
+    return decision, number, await person.type("PIN", hide_input=True)
 
 
-async def _ask_number(request: Ask) -> int | None:
+async def _ask_number(person: _Person, request: Ask) -> int | None:
     """Ask for the number on the bank's page, until it can be one: a wrong one ends the request."""
     if request.number == "none":
         return None
+    is_choice = request.number == "choose"
     text = "Number on the bank's page"
-    if request.number == "choose":
+    if is_choice:
         text += f" ({', '.join(str(each) for each in request.numbers)})"
     while True:
-        typed = (await ask(text)).strip()
+        typed = await person.type(text)
         number = int(typed) if len(typed) == 2 and typed.isascii() and typed.isdigit() else 0
-        if number in request.numbers or (request.number == "type" and number >= 10):
+        if number in request.numbers or (not is_choice and number >= 10):
             return number
-        is_choice = request.number == "choose"
         click.echo(
             "That is none of them. If the page shows another, refuse." if is_choice else "It has two digits."
         )

@@ -3,10 +3,12 @@ with what a person types on both sides."""
 
 import asyncio
 import re
+import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -199,3 +201,112 @@ async def test_the_gateway_s_refusals_have_their_status(place: tuple[GatewayKit,
     assert "This activation has ended" in printed
     printed = await (await phone.run("typed", "--yes", "00000-00000-00000-00009")).end(1)
     assert "wrong" in printed
+
+
+PAYMENT = {
+    "amount": "250.50",
+    "currency": "EUR",
+    "payee": "Zo\u00eb M\u00fcller",
+    "account": "FR76 3000 6000 0112",
+    "purpose": "Loyer",
+}
+LOGIN = {"browser": "Firefox", "place": "Lyon"}
+
+
+async def bind(kit: GatewayKit, phone: Phone) -> None:
+    activation = (await kit.begin(two_step=False))["activation"]["id"]
+    terminal = await phone.run("link", "--yes", (await kit.code(activation))["link"])
+    await type_device_code(kit, terminal, activation)
+    terminal.type(PIN, PIN)
+    await terminal.end()
+
+
+async def ask_customer(kit: GatewayKit, kind: str, **wish: Any) -> dict[str, Any]:
+    body = {"user": "user-1", "type": kind, "fields": PAYMENT if kind == "payment" else LOGIN, **wish}
+    asked: dict[str, Any] = (await kit.call("POST", "/api/v1/approvals", body, status=201))["approval"]
+    return asked
+
+
+async def state(kit: GatewayKit, asked: dict[str, Any]) -> str:
+    found: str = (await kit.call("GET", f"/api/v1/approvals/{asked['id']}"))["state"]
+    return found
+
+
+async def test_what_the_bank_asks_is_answered_as_it_comes(place: tuple[GatewayKit, Phone]) -> None:
+    kit, phone = place
+    await bind(kit, phone)
+    terminal = await phone.run("wait")
+    await terminal.until("Waiting for requests")
+    payment = await ask_customer(kit, "payment")
+    await terminal.until("ot mine")
+    assert "Amount    250.50 EUR" in terminal.printed and "Zo\u00eb M\u00fcller" in terminal.printed
+    terminal.type("a", OTHER_PIN, "a", PIN)
+    await terminal.until("Approved.")
+    assert "4 tries left for this request" in terminal.printed
+    assert await state(kit, payment) == "approved"
+    login = await ask_customer(kit, "login")
+    await terminal.until(r"Firefox[^$]*ot mine")
+    terminal.type("a", str(login["number"]), PIN)
+    await terminal.until(r"Approved\.[^$]*Approved\.")
+    assert await state(kit, login) == "approved"
+    taken = await ask_customer(kit, "login", life_s=120)
+    await terminal.until(r"(?s)(Firefox.*ot mine.*){2}")
+    await kit.call("POST", f"/api/v1/approvals/{taken['id']}/cancel")
+    await terminal.until("the bank's page took it back")
+    terminal.type("")
+    await terminal.until("begin again on the bank's page")
+    terminal.process.send_signal(signal.SIGINT)
+    assert "Left." in await terminal.end()
+    listed = await (await phone.run("approvals")).end()
+    assert listed.count("approved here") == 2 and "cancelled  login, Firefox" in listed
+
+
+async def test_a_request_is_refused_and_tells_by_its_status(place: tuple[GatewayKit, Phone]) -> None:
+    kit, phone = place
+    await bind(kit, phone)
+    login = await ask_customer(kit, "login")
+    terminal = await phone.run("wait", "--once")
+    terminal.type("n")
+    assert "Reported" in await terminal.end()
+    assert await state(kit, login) == "reported"
+    kit.clock.advance(31)  # after a report, the next request waits
+    payment = await ask_customer(kit, "payment")
+    terminal = await phone.run("wait", "--once")
+    await terminal.until("ot mine")
+    await kit.call("POST", f"/api/v1/approvals/{payment['id']}/cancel")
+    await terminal.until("Press Enter")
+    terminal.type("a")
+    assert "begin again on the bank's page" in await terminal.end(4)
+
+
+async def test_a_code_is_answered_without_a_network(place: tuple[GatewayKit, Phone], tmp_path: Path) -> None:
+    kit, phone = place
+    await bind(kit, phone)
+    path = f"/api/v1/approvals/{(await ask_customer(kit, 'payment', life_s=300))['id']}"
+    shown = await kit.call("POST", f"{path}/offline-code", {"form": "qr"})
+    picture = tmp_path / "offline.png"
+    symbol = codes.render(read_link(shown["link"])[1], form=codes.Form.QR, text=shown["link"])
+    picture.write_bytes(codes.to_png(symbol, scale=8))
+    digits = []
+    for pin, arguments in ((OTHER_PIN, [shown["link"]]), (PIN, ["--image", str(picture)])):
+        terminal = await phone.run("offline", *arguments)
+        terminal.type(pin)
+        found = re.search(r"bank's page:  (\d{4}) (\d{4})", await terminal.end())
+        assert found is not None and "250.50 EUR" in terminal.printed
+        digits.append(found[1] + found[2])
+    await kit.call("POST", f"{path}/offline-answer", {"code": digits[0]}, status=422)
+    await kit.call("POST", f"{path}/offline-answer", {"code": digits[1]})
+    assert (await kit.call("GET", path))["state"] == "approved"
+    assert "State: active" in await (await phone.run("open")).end()
+
+
+async def test_messages_are_read(place: tuple[GatewayKit, Phone]) -> None:
+    kit, phone = place
+    await bind(kit, phone)
+    texts = {"en": {"title": "Hours", "body": "Closed on Monday.\nOpen on Tuesday."}}
+    await kit.call("POST", "/api/v1/messages", {"user": "user-1", "texts": texts}, status=201)
+    listed = await (await phone.run("messages")).end()
+    found = re.search(r"\* (\S{22})  .*Hours", listed)
+    assert found is not None, listed
+    assert "Closed on Monday.\nOpen" in await (await phone.run("messages", "--read", found[1])).end()
+    assert f"* {found[1]}" not in await (await phone.run("messages")).end()

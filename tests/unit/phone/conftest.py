@@ -1,11 +1,13 @@
 """Fixtures of the phone's tests."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import aiohttp
 import pytest
 from phone_desk import Desk
 from scripted_gateway import ScriptedGateway
+from town import Town
 
 import gateway.phone.contact as contact_module
 
@@ -20,3 +22,12 @@ async def desk() -> AsyncIterator[Desk]:
     scripted = ScriptedGateway()
     async with scripted.serve() as url, aiohttp.ClientSession() as http:
         yield Desk(scripted, http, url)
+
+
+@pytest.fixture
+def town(tmp_path: Path) -> Iterator[Town]:
+    place = Town(tmp_path)
+    try:
+        yield place
+    finally:
+        place.close()

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from aiohttp import WSMsgType, web
-from scripted_requests import Evaluated, Requests
+from scripted_requests import TRIES, BoundPhone, Evaluated, Requests, evaluate_blinded
 
 from gateway.core.encoding import b64url_encode
-from gateway.protocol import keys, messages, oprf
+from gateway.protocol import keys, messages
 from gateway.protocol.code import ActivationCode, Code2, TypedCode, seal_code2
 from gateway.protocol.errors import ErrorCode, HandshakeFailed, SignatureInvalid
 from gateway.protocol.first_contact import FirstContactResponder
@@ -33,26 +33,10 @@ from gateway.protocol.session import Session
 from gateway.protocol.wiretypes import Bytes10, Bytes16, Bytes33
 
 DIGITS = 6
-TRIES = 5
 
 
 class Broken(Exception):
     """The connection is broken on purpose, or the phone has gone."""
-
-
-@dataclass
-class BoundPhone:
-    """A binding: keys, ratchet {index: psk}, PIN."""
-
-    static: bytes
-    signing: bytes
-    ratchet: dict[int, bytes]
-    oprf_key: KeyPair
-    pin_key: bytes
-    name: str
-    verifier: bytes
-    suspended: bool = False
-    left: int = TRIES
 
 
 @dataclass
@@ -241,7 +225,7 @@ class ScriptedGateway:
         assert isinstance(evaluate, messages.PinEvaluate)
         self._break("evaluate")
         oprf_key = P256().generate()
-        element = _evaluate(oprf_key, evaluate.blinded)
+        element = evaluate_blinded(oprf_key, evaluate.blinded)
         await self._send(ws, session, messages.PinEvaluated(element=Bytes33(element), left=4))
         commit = await self._receive(ws, session)
         assert isinstance(commit, messages.Commit)
@@ -378,7 +362,7 @@ class ScriptedGateway:
                 else:
                     phone.left -= 0 if fresh else 1
                     evaluated = secrets.token_bytes(16)
-                    element = _evaluate(fresh or phone.oprf_key, message.blinded)
+                    element = evaluate_blinded(fresh or phone.oprf_key, message.blinded)
                     reply = messages.PinEvaluated(
                         element=Bytes33(element), left=phone.left, nonce=Bytes16(evaluated)
                     )
@@ -407,8 +391,3 @@ class ScriptedGateway:
             else:
                 reply = messages.Problem(code="out-of-turn")
             await self._send(ws, session, reply)
-
-
-def _evaluate(key: KeyPair, blinded: bytes) -> bytes:
-    answers = [P256().exchange(key, keys.parse_point(peer)) for peer in oprf.evaluation_peers(blinded)]
-    return oprf.recover(answers[0], answers[1], key.public)

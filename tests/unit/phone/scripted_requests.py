@@ -4,9 +4,10 @@ checks each answer as a gateway does."""
 import secrets
 from dataclasses import dataclass, field
 
-from gateway.protocol import keys, messages
+from gateway.protocol import keys, messages, oprf
 from gateway.protocol.approval import Fields, PaymentFields, answer_input, make_statement, pin_input
 from gateway.protocol.errors import SignatureInvalid
+from gateway.protocol.primitives import P256, KeyPair
 from gateway.protocol.wiretypes import Bytes16, StatementBytes
 
 NOW = 1_800_000_000
@@ -22,6 +23,24 @@ _END_OF: dict[messages.Decision, messages.ApprovalEnd] = {
     "refuse": "refused",
     "report": "reported",
 }
+
+
+TRIES = 5
+
+
+@dataclass
+class BoundPhone:
+    """A binding: keys, ratchet {index: psk}, PIN."""
+
+    static: bytes
+    signing: bytes
+    ratchet: dict[int, bytes]
+    oprf_key: KeyPair
+    pin_key: bytes
+    name: str
+    verifier: bytes
+    suspended: bool = False
+    left: int = TRIES
 
 
 @dataclass(frozen=True)
@@ -171,3 +190,9 @@ class Requests:
             )
         self.ends[bytes(message.id)] = _END_OF[message.decision]
         return messages.Answered(id=message.id, state=self.ends[message.id])
+
+
+def evaluate_blinded(key: KeyPair, blinded: bytes) -> bytes:
+    """The gateway's half of the OPRF."""
+    answers = [P256().exchange(key, keys.parse_point(peer)) for peer in oprf.evaluation_peers(blinded)]
+    return oprf.recover(answers[0], answers[1], key.public)
