@@ -3,7 +3,7 @@ texts and numbers. `messages.py` builds on these; nothing else should need the h
 
 from typing import Annotated, ClassVar, Final, Self
 
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from gateway.core.encoding import b64url_decode, b64url_encode
 from gateway.protocol.errors import MalformedMessage
@@ -110,6 +110,10 @@ Seconds = Annotated[int, Meta(ge=0, le=2**53 - 1)]
 Count = Annotated[int, Meta(ge=0, le=255)]
 Index = Annotated[int, Meta(ge=0, le=0xFFFFFFFF)]
 Digits = Annotated[int, Meta(ge=4, le=12)]
+
+
+class Message(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="t"):
+    """Base of the tagged messages."""
 
 
 def decode_hook(kind: type, value: object) -> object:
