@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from asking_kit import APPROVALS, OTHER_PIN, ask, read
 from devices_kit import bind, reopen
 from gateway_kit import PIN, GatewayKit
 
@@ -12,35 +13,11 @@ from gateway.core.encoding import b64url_decode
 from gateway.phone.client import PhoneClient
 from gateway.phone.errors import OfflineForeign
 
-APPROVALS = "/api/v1/approvals"
-POLICIES = "/api/v1/approval-policies"
-OTHER_PIN = "830564"
-PAYMENT = {
-    "amount": "250.00",
-    "currency": "EUR",
-    "payee": "Zoë Müller",
-    "account": "FR76 3000",
-    "purpose": "Rent\nMay",
-}
-LOGIN = {"browser": "Firefox on Linux", "place": "Lille"}
-
 
 @pytest.fixture
 async def kit(tmp_path: Path) -> AsyncIterator[GatewayKit]:
     async with GatewayKit.running(tmp_path) as running:
         yield running
-
-
-async def ask(kit: GatewayKit, kind: str = "payment", *, status: int = 201, **wish: Any) -> Any:
-    fields = {"payment": PAYMENT, "login": LOGIN}.get(kind)
-    body = {"user": "user-1", "type": kind, "fields": fields, **wish}
-    return await kit.call("POST", APPROVALS, body, status=status)
-
-
-async def read(kit: GatewayKit, started: dict[str, Any]) -> Any:
-    """Read a request as its page does."""
-    path = f"{APPROVALS}/{started['approval']['id']}"
-    return await kit.call("GET", path, token=started["page_token"])
 
 
 async def show(kit: GatewayKit, started: dict[str, Any], **wish: Any) -> Any:
