@@ -226,7 +226,7 @@ async def test_a_payment_that_a_restart_made_the_bank_forget_is_carried_out(bank
         ("amount", "2842.18", "balance"),
         ("payee", " ", "payee"),
         ("account", "F!", "account"),
-        ("currency", "XXX", "currency"),
+        ("currency", "JPY", "currency"),
     ],
 )
 async def test_a_payment_that_cannot_be_asked_names_its_field(
