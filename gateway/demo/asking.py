@@ -13,8 +13,6 @@ from gateway.core.clock import Clock
 from gateway.demo.customers import Account, Customer
 
 MAX_ORDERS = 1_000
-FRESH_S = 300
-"""How long after the customer's answer an approval still opens a session."""
 
 Call = Callable[..., Awaitable[dict[str, Any]]]
 """`call(method, path, body)`: the gateway's JSON. Raises aiohttp's HTTPException for what fails."""
