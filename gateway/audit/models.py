@@ -2,14 +2,17 @@
 hashed and signed are in `gateway.core.chain`: one hash chain an installation, and signatures of the key store over the
 chain's hash at one place. The store writes it, the verifier reads it."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+import msgspec
+
 MAX_DATA = 16_384
 MAX_SUBJECT = 128
 MAX_WORD = 64
+
+_encode = msgspec.json.Encoder(order="deterministic").encode
 
 AuditData = Mapping[str, str | int | bool | None]
 
@@ -65,7 +68,10 @@ def canonical_json(data: AuditData) -> str:
             raise ValueError(f"audit data '{name}' is of a type that entries do not hold")
         if isinstance(value, int) and not -(2**63) <= value < 2**63:
             raise ValueError(f"audit data '{name}' is a number beyond 64 bits")
-    text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    if len(text.encode()) > MAX_DATA:
+    try:
+        encoded = _encode(data)
+    except TypeError as error:
+        raise ValueError("audit data holds a value of a type of its own") from error
+    if len(encoded) > MAX_DATA:
         raise ValueError(f"audit data is longer than {MAX_DATA} bytes")
-    return text
+    return encoded.decode()

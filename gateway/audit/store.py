@@ -1,6 +1,7 @@
-"""The SQL of the audit log. `append` runs inside the transaction of what it tells of, on the hot path: one update
-of the head and one insert. The head is changed by compare-and-set, so that two processes can never both follow
-the same entry. Nothing here changes or removes an entry, and triggers in the database refuse it to everybody."""
+"""The SQL of the audit log. `append` runs inside the transaction of what it tells of; the entries of one commit are
+written together, by one update of the head and one insert of many rows. The head is changed by compare-and-set, so that
+two processes can never both follow the same entry. Nothing here changes or removes an entry, and triggers in the
+database refuse it to everybody."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -27,7 +28,7 @@ from sqlalchemy import (
 )
 
 from gateway.audit.models import MAX_SUBJECT, MAX_WORD, AuditData, canonical_json
-from gateway.core.chain import GENESIS, AuditEntry, Checkpoint, entry_hash
+from gateway.core.chain import GENESIS, AuditEntry, Checkpoint, content_hash, link_hash
 from gateway.core.transaction import Transaction
 from gateway.storage.schema import Digest, IdText, Millis, growing_key, metadata
 
@@ -162,6 +163,10 @@ _CHECKPOINT_AFTER = _CHECKPOINTS_FROM.limit(1)
 _NEWEST_CHECKPOINT = select(func.max(audit_checkpoints.c.sequence))
 
 
+_Told = tuple[Mapping[str, Any], bytes]
+"""An entry that has no place in the chain yet: its row, and the digest of its content."""
+
+
 class AuditChain:
     """Appends to the chain. It remembers the head that it wrote last, which saves a read; the compare-and-set tells
     when that is no longer the head (another process, a unit rolled back), and then it is read anew, locked."""
@@ -178,43 +183,44 @@ class AuditChain:
         if not 0 <= at_ms < 2**63:
             raise ValueError("an audit entry's time is milliseconds of Unix time")
         encoded = canonical_json(data)
-        sequence, previous = self._head or _lock_head(tx)
+        content = content_hash(at_ms=at_ms, tenant_id=tenant_id, word=word, subject=subject, data=encoded)
+        row = {
+            "tenant_id": tenant_id,
+            "recorded_at": at_ms,
+            "word": word,
+            "subject": subject,
+            "data": encoded,
+        }
+        tx.gather(self._write, (row, content))
+
+    def _write(self, tx: Transaction, entries: Sequence[_Told]) -> None:
+        head = self._head or _lock_head(tx)
         while True:
-            sequence += 1
-            digest = entry_hash(
-                previous,
-                sequence=sequence,
-                at_ms=at_ms,
-                tenant_id=tenant_id,
-                word=word,
-                subject=subject,
-                data=encoded,
-            )
-            moved = tx.execute(
-                _ADVANCE,
-                {
-                    "old_sequence": sequence - 1,
-                    "old_hash": previous,
-                    "new_sequence": sequence,
-                    "new_hash": digest,
-                },
-            )
-            if moved.rowcount == 1:
+            rows, newest = _chained(entries, head)
+            change = {
+                "old_sequence": head[0],
+                "old_hash": head[1],
+                "new_sequence": newest[0],
+                "new_hash": newest[1],
+            }
+            if tx.execute(_ADVANCE, change).rowcount == 1:
                 break
-            sequence, previous = _lock_head(tx)
-        tx.execute(
-            _INSERT,
-            {
-                "sequence": sequence,
-                "tenant_id": tenant_id,
-                "recorded_at": at_ms,
-                "word": word,
-                "subject": subject,
-                "data": encoded,
-                "hash": digest,
-            },
-        )
-        self._head = (sequence, digest)
+            head = _lock_head(tx)
+        tx.execute(_INSERT, rows)
+        self._head = newest
+
+
+def _chained(
+    entries: Sequence[_Told], head: tuple[int, bytes]
+) -> tuple[list[dict[str, Any]], tuple[int, bytes]]:
+    """Return the rows of entries that follow a head (sequence, hash), and the head that they make."""
+    rows = []
+    sequence, previous = head
+    for row, content in entries:
+        sequence += 1
+        previous = link_hash(previous, sequence=sequence, content=content)
+        rows.append({**row, "sequence": sequence, "hash": previous})
+    return rows, (sequence, previous)
 
 
 _chain = AuditChain()

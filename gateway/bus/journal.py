@@ -1,13 +1,13 @@
 """The journal: one call writes a fact to the audit chain, the event log and the webhook outbox, all in the caller's
 transaction. Services call `record` inside their write unit; what they record is told only after the commit."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
 
 from gateway.bus.events import EventLog
-from gateway.bus.store import insert_event
+from gateway.bus.store import insert_events
 from gateway.core.clock import Clock
 from gateway.core.events import AuditWord, Fact, WebhookEvent
 from gateway.core.transaction import Transaction
@@ -36,12 +36,8 @@ class Outbox(Protocol):
 
     def enqueue(
         self, tx: Transaction, *, tenant_id: str, kind: str, data: Mapping[str, Any], at_ms: int
-    ) -> bool:
-        """Write a delivery for each endpoint that wants this type. Returns whether there is any."""
-        ...
-
-    def wake(self) -> None:
-        """Deliveries are committed: send them. Called in the event loop."""
+    ) -> None:
+        """Write a delivery for each endpoint that wants this type, and have it sent after the commit."""
         ...
 
 
@@ -71,12 +67,10 @@ class RecordingJournal:
             self._append_events(tx, fact, at_ms)
         if fact.webhook and self._outbox is not None:
             outbox, kind = self._outbox, WebhookEvent(fact.event)
-            if outbox.enqueue(tx, tenant_id=fact.tenant_id, kind=kind.value, data=fact.data, at_ms=at_ms):
-                tx.on_commit(outbox.wake)
+            outbox.enqueue(tx, tenant_id=fact.tenant_id, kind=kind.value, data=fact.data, at_ms=at_ms)
 
     def _append_events(self, tx: Transaction, fact: Fact, at_ms: int) -> None:
         data = msgspec.json.encode(fact.data).decode()
-        written = []
         for topic in fact.topics:
             row = {
                 "tenant_id": fact.tenant_id,
@@ -85,8 +79,10 @@ class RecordingJournal:
                 "data": data,
                 "created_at": at_ms,
             }
-            written.append(insert_event(tx, row))
+            tx.gather(self._write_events, row)
+
+    def _write_events(self, tx: Transaction, rows: Sequence[dict[str, Any]]) -> None:
+        written = insert_events(tx, rows)
         if self._events is not None:
             log = self._events
-            tell: Callable[[], None] = lambda: log.published(written)  # noqa: E731
-            tx.on_commit(tell)
+            tx.on_commit(lambda: log.published(written))

@@ -65,10 +65,12 @@ _EARLIEST = select(events.c.id, events.c.created_at).order_by(events.c.id).limit
 _DELETE = delete(events).where(events.c.id.in_(bindparam("ids", expanding=True)))
 
 
-def insert_event(tx: Transaction, row: dict[str, Any]) -> Event:
-    """Append a row (all columns but id) and return it as the event it has become."""
-    key = tx.execute(_INSERT, row).inserted_primary_key
-    return Event(id=int(key[0]) if key is not None else 0, **row)
+def insert_events(tx: Transaction, rows: Sequence[dict[str, Any]]) -> list[Event]:
+    """Append rows (all columns but id) and return them as the events they have become. Nobody else appends while this
+    transaction is open, so their ids are the newest, one after another."""
+    tx.execute(_INSERT, list(rows))
+    first = newest_id(tx) - len(rows) + 1
+    return [Event(id=first + place, **row) for place, row in enumerate(rows)]
 
 
 def read_after(tx: Transaction, after_id: int) -> list[Event]:

@@ -10,8 +10,17 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, CursorResult, Executable
 
 T = TypeVar("T")
+_Item = TypeVar("_Item", contravariant=True)
 Parameters = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
 """Bound values of a statement: one row, many rows (executemany), or none."""
+
+
+class Collector(Protocol[_Item]):
+    """Writes what many units have to write of one kind, in one go. When it raises, none of them stands."""
+
+    def __call__(self, tx: "Transaction", items: Sequence[_Item], /) -> None:
+        """Write them."""
+        ...
 
 
 class Transaction(Protocol):
@@ -25,6 +34,11 @@ class Transaction(Protocol):
     @property
     def connection(self) -> "Connection":
         """The connection, for schema inspection alone."""
+        ...
+
+    def gather(self, collector: "Collector[T]", item: T) -> None:
+        """Hand `item` to `collector`, once, just before the commit, together with those of the other units that share
+        it, in the order in which the units ran; never if this unit failed."""
         ...
 
     def on_commit(self, callback: Callable[[], None]) -> None:

@@ -64,6 +64,11 @@ class Backend(ABC):
     def in_transaction(self, connection: Connection) -> bool:
         """Tell whether the driver still holds the transaction that the batch began."""
 
+    def changes(self, connection: Connection) -> int | None:
+        """Return how many rows the connection has changed so far; None where the driver does not tell, or a failed
+        statement leaves more behind than changed rows."""
+        return None
+
     @abstractmethod
     def check_sound(self, connection: Connection) -> None:
         """Raise Problem(UNAVAILABLE) when the transaction can no longer be committed, though nobody was told: its
@@ -118,6 +123,11 @@ class SqliteBackend(Backend):
         """SQLite ends a transaction by itself when the disk is full or fails."""
         driver: Any = connection.connection.dbapi_connection
         return bool(driver.in_transaction)
+
+    def changes(self, connection: Connection) -> int | None:
+        """SQLite counts, triggers' changes too (sqlite3_total_changes)."""
+        driver: Any = connection.connection.dbapi_connection
+        return int(driver.total_changes)
 
     def check_sound(self, connection: Connection) -> None:
         """A statement that failed leaves the transaction as it was before."""

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, CursorResult, Executable
 from sqlalchemy.exc import DBAPIError
 
 from gateway.core.errors import Problem, ProblemCode
-from gateway.core.transaction import Parameters, Transaction, with_companion
+from gateway.core.transaction import Collector, Parameters, Transaction, with_companion
 from gateway.storage.backends import Backend, make_backend
 from gateway.storage.prepared import PreparedStatements
 
@@ -39,26 +39,36 @@ _UNANSWERED = partial(Problem, ProblemCode.UNAVAILABLE, "the database does not a
 _log = structlog.get_logger("storage")
 
 
+_Gathered = tuple[Collector[Any], Any]
+
+
 class _Unit(Transaction):
     """A Transaction over one connection."""
 
-    __slots__ = ("_connection", "_prepared", "callbacks")
+    __slots__ = ("_connection", "_driver", "_prepared", "callbacks", "gathered", "is_inspected")
 
     def __init__(self, connection: Connection, prepared: PreparedStatements | None = None) -> None:
         self._connection = connection
         self._prepared = prepared
+        self._driver: Any = connection.connection.dbapi_connection
         self.callbacks: list[Callable[[], None]] = []
+        self.gathered: list[_Gathered] = []
+        self.is_inspected = False
 
     def execute(self, statement: Executable, parameters: Parameters = None) -> CursorResult[Any]:
-        if self._prepared is not None and (parameters is None or isinstance(parameters, dict)):
-            result = self._prepared.execute(self._connection, statement, parameters or {})
+        if self._prepared is not None:
+            result = self._prepared.execute(self._driver, statement, {} if parameters is None else parameters)
             if result is not None:
-                return cast(CursorResult[Any], result)
+                return cast("CursorResult[Any]", result)
         return self._connection.execute(statement, parameters)
 
     @property
     def connection(self) -> Connection:
+        self.is_inspected = True
         return self._connection
+
+    def gather(self, collector: Collector[T], item: T) -> None:
+        self.gathered.append((collector, item))
 
     def on_commit(self, callback: Callable[[], None]) -> None:
         self.callbacks.append(callback)
@@ -73,6 +83,7 @@ class _Job:
     value: Any = None
     error: BaseException | None = None
     callbacks: Sequence[Callable[[], None]] = ()
+    gathered: "Sequence[_Gathered]" = ()
 
 
 class Storage:
@@ -106,9 +117,9 @@ class Storage:
         return self._writes.qsize()
 
     async def write(self, unit: Callable[[Transaction], T]) -> T:
-        """Run `unit` in the writer thread and return its value once it is durable. Units share commits;
-        each stands in a savepoint of its own, so an exception undoes this unit alone and is raised here. On
-        PostgreSQL a unit may be run again after a deadlock: it must do nothing but read and change rows.
+        """Run `unit` in the writer thread and return its value once it is durable. Units share commits; an exception
+        undoes this unit alone and is raised here. A unit may be run again, after a deadlock or beside one that failed:
+        it must do nothing but read and change rows.
         Raises Problem(CONFLICT) for a duplicate key that the unit did not foresee, Problem(UNAVAILABLE)
         when the database does not answer or the commit fails."""
         return await self._submit(self._writes, with_companion(unit))  # type: ignore[no-any-return]
@@ -173,6 +184,7 @@ class Storage:
             try:
                 connection = self._begin(connection, read_only=False)
                 carried = self._fill(connection, first, batch)
+                self._collect(connection, batch)
                 self._backend.run(connection, "COMMIT")
             except Exception as error:
                 _log.warning("storage batch failed", units=len(batch) or 1, error=_describe(error))
@@ -206,7 +218,10 @@ class Storage:
         is_clean = True
         while job is not None:
             batch.append(job)
-            if is_clean:
+            if self._backend.changes(connection) is not None:
+                if not self._run_bare(connection, job):
+                    self._run_again(connection, batch)
+            elif is_clean:
                 is_clean = not self._run_first(connection, job)
             elif not self._run_in_savepoint(connection, job):
                 return batch.pop()
@@ -219,6 +234,41 @@ class Storage:
             if job is None:
                 self._writes.put(None)
         return None
+
+    def _collect(self, connection: Connection, batch: Sequence[_Job]) -> None:
+        """Hand what the units gathered to its collectors, and keep what they want told with the last unit, behind what
+        the units told themselves."""
+        kinds: dict[Collector[Any], list[Any]] = {}
+        for job in batch:
+            for collector, item in job.gathered:
+                kinds.setdefault(collector, []).append(item)
+        if kinds:
+            unit = _Unit(connection, self._prepared)
+            for collector, items in kinds.items():
+                collector(unit, items)
+            batch[-1].callbacks = (*batch[-1].callbacks, *unit.callbacks)
+
+    def _run_bare(self, connection: Connection, job: _Job) -> bool:
+        """Run a job without a savepoint: for each, the database would copy every page that it touches. Returns False
+        when it failed after changing something, which only the end of the transaction undoes."""
+        before = self._backend.changes(connection)
+        unit = _Unit(connection, self._prepared)
+        try:
+            job.value = job.unit(unit)
+        except BaseException as error:
+            self._check_alive(connection, error)
+            job.error = self._translate(error)
+            return self._backend.changes(connection) == before and not unit.is_inspected
+        job.callbacks, job.gathered = unit.callbacks, unit.gathered
+        return True
+
+    def _run_again(self, connection: Connection, batch: Sequence[_Job]) -> None:
+        """Undo a batch whose last job failed, and run those before it again, each now in a savepoint."""
+        self._backend.run(connection, "ROLLBACK")
+        self._backend.begin(connection, read_only=False)
+        for job in batch:
+            if job.error is None:
+                self._run_in_savepoint(connection, job)
 
     def _run_first(self, connection: Connection, job: _Job) -> bool:
         """Run a job while nothing else is at stake in the transaction: undoing it takes no savepoint, which would cost
@@ -237,7 +287,7 @@ class Storage:
                     return False
                 time.sleep(RETRY_PAUSE_S * attempt)  # let the other side take what it waited for
             else:
-                job.callbacks = unit.callbacks
+                job.callbacks, job.gathered = unit.callbacks, unit.gathered
                 return True
         return False
 
@@ -257,9 +307,10 @@ class Storage:
             if self._backend.is_retryable(error):
                 return False
             job.error = self._translate(error)
+            job.callbacks = job.gathered = ()
         else:
             run(connection, "RELEASE SAVEPOINT unit")
-            job.callbacks = unit.callbacks
+            job.callbacks, job.gathered = unit.callbacks, unit.gathered
         return True
 
     def _check_alive(self, connection: Connection, error: BaseException) -> None:

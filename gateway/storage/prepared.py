@@ -8,10 +8,12 @@ from operator import itemgetter
 from typing import Any
 from weakref import WeakSet
 
-from sqlalchemy import Column, Connection, Delete, Executable, Insert, Select, Update
+from sqlalchemy import Column, Delete, Executable, Insert, Select, Update
 from sqlalchemy.engine import Dialect, Row
 from sqlalchemy.engine.result import SimpleResultMetaData
 from sqlalchemy.exc import DBAPIError
+
+from gateway.core.transaction import Parameters
 
 MAX_PREPARED = 1_000
 
@@ -28,10 +30,8 @@ class PreparedStatements:
         self._seen: WeakSet[Executable] = WeakSet()
         self._prepared: dict[Executable, _Prepared | None] = {}
 
-    def execute(
-        self, connection: Connection, statement: Executable, parameters: Mapping[str, Any]
-    ) -> "PreparedResult | None":
-        """Run a statement with one row of parameters; None when that is left to SQLAlchemy. Raises SQLAlchemy's
+    def execute(self, driver: Any, statement: Executable, parameters: Parameters) -> "PreparedResult | None":
+        """Run a statement on the driver's connection; None when that is left to SQLAlchemy. Raises SQLAlchemy's
         DBAPIError as its own execution does."""
         try:
             prepared = self._prepared[statement]
@@ -39,21 +39,24 @@ class PreparedStatements:
             if self._is_used:
                 self._meet(statement, parameters)
             return None
-        if prepared is None or len(parameters) != prepared.size:
+        if prepared is None:
             return None
-        return prepared.execute(connection, parameters)
+        if isinstance(parameters, Mapping):
+            return prepared.execute(driver, parameters)
+        return prepared.execute_many(driver, parameters or ())
 
-    def _meet(self, statement: Executable, parameters: Mapping[str, Any]) -> None:
+    def _meet(self, statement: Executable, parameters: Parameters) -> None:
+        row = parameters if isinstance(parameters, Mapping) else next(iter(parameters or ()), {})
         if statement not in self._seen:
             self._seen.add(statement)
         elif len(self._prepared) < MAX_PREPARED:
-            self._prepared[statement] = _prepare(statement, parameters, self._dialect)
+            self._prepared[statement] = _prepare(statement, row, self._dialect)
 
 
 class _Prepared:
     """SQL text, and what turns parameters into its values and its rows into results."""
 
-    __slots__ = ("_columns", "_constants", "_converts", "_dialect", "_key", "_names", "_pick", "_sql", "size")
+    __slots__ = ("_columns", "_constants", "_converts", "_dialect", "_names", "_pick", "_sql", "size")
 
     def __init__(
         self,
@@ -64,11 +67,10 @@ class _Prepared:
         constants: Mapping[str, Any],
         converts: Sequence[tuple[str, _Convert]],
         columns: "_Columns | None",
-        key: "_PrimaryKey | None",
         size: int,
     ) -> None:
         """`names` are the values in SQL's order, `constants` those that the statement brings, `size` how many the
-        caller does. Statements without `columns` return no rows; `key` is there for an INSERT."""
+        caller does. Statements without `columns` return no rows."""
         self._dialect = dialect
         self._sql = sql
         self._names = names
@@ -76,30 +78,48 @@ class _Prepared:
         self._converts = converts
         self._pick = itemgetter(*names) if len(names) > 1 else None
         self._columns = columns
-        self._key = key
         self.size = size
 
-    def execute(self, connection: Connection, parameters: Mapping[str, Any]) -> "PreparedResult | None":
+    def execute(self, driver: Any, parameters: Mapping[str, Any]) -> "PreparedResult | None":
         """Run it, or return None when the parameters are others than it was prepared for."""
-        values = {**self._constants, **parameters}
-        try:
-            for name, convert in self._converts:
-                values[name] = convert(values[name])
-            arguments = (
-                self._pick(values) if self._pick is not None else [values[name] for name in self._names]
-            )
-        except KeyError:
+        arguments = self._arguments(parameters)
+        if arguments is None:
             return None
-        driver: Any = connection.connection.dbapi_connection
         try:
             cursor = driver.execute(self._sql, arguments)
             rows = cursor.fetchall() if self._columns is not None else ()
         except Exception as error:
             raise self._translated(error) from error
         if self._columns is not None:
-            return PreparedResult(self._columns, self._columns.convert(rows), -1, None)
-        key = self._key.read(parameters, cursor.lastrowid) if self._key is not None else None
-        return PreparedResult(_NO_COLUMNS, (), cursor.rowcount, key)
+            return PreparedResult(self._columns, self._columns.convert(rows), -1)
+        return PreparedResult(_NO_COLUMNS, (), cursor.rowcount)
+
+    def execute_many(self, driver: Any, rows: Sequence[Mapping[str, Any]]) -> "PreparedResult | None":
+        """Run it for each of some rows of parameters, as `execute` does."""
+        if self._columns is not None:
+            return None
+        many = [self._arguments(row) for row in rows]
+        if None in many:
+            return None
+        try:
+            cursor = driver.executemany(self._sql, many)
+        except Exception as error:
+            raise self._translated(error) from error
+        return PreparedResult(_NO_COLUMNS, (), cursor.rowcount)
+
+    def _arguments(self, parameters: Mapping[str, Any]) -> Sequence[Any] | None:
+        """Return the values in SQL's order; None when one is missing."""
+        if len(parameters) != self.size:
+            return None
+        values = {**self._constants, **parameters}
+        try:
+            for name, convert in self._converts:
+                values[name] = convert(values[name])
+            if self._pick is not None:
+                return self._pick(values)  # type: ignore[no-any-return]
+            return [values[name] for name in self._names]
+        except KeyError:
+            return None
 
     def _translated(self, error: Exception) -> BaseException:
         kind: Any = self._dialect.loaded_dbapi.Error
@@ -132,36 +152,16 @@ class _Columns:
 _NO_COLUMNS = _Columns((), ())
 
 
-class _PrimaryKey:
-    """How to tell the primary key of a new row: from its values, or as the database counted."""
-
-    __slots__ = ("_names",)
-
-    def __init__(self, names: Sequence[str]) -> None:
-        self._names = names
-
-    def read(self, parameters: Mapping[str, Any], counted: int) -> tuple[Any, ...]:
-        """Return the primary key's values."""
-        return tuple(parameters.get(name, counted) for name in self._names)
-
-
 class PreparedResult:
     """What a prepared statement brought, with those methods of SQLAlchemy's CursorResult that store functions use.
     All rows are here already."""
 
-    __slots__ = ("_columns", "_rows", "inserted_primary_key", "rowcount")
+    __slots__ = ("_columns", "_rows", "rowcount")
 
-    def __init__(
-        self,
-        columns: _Columns,
-        rows: Sequence[Sequence[Any]],
-        rowcount: int,
-        inserted_primary_key: tuple[Any, ...] | None,
-    ) -> None:
+    def __init__(self, columns: _Columns, rows: Sequence[Sequence[Any]], rowcount: int) -> None:
         self._columns = columns
         self._rows = rows
         self.rowcount = rowcount
-        self.inserted_primary_key = inserted_primary_key
 
     def __iter__(self) -> Iterator[Row[Any]]:
         return map(self._row, self._rows)
@@ -246,9 +246,6 @@ def _prepare(statement: Executable, parameters: Mapping[str, Any], dialect: Dial
         constants=constants,
         converts=_bind_converts(compiled, names, dialect),
         columns=columns,
-        key=_PrimaryKey([c.name for c in statement.table.primary_key])
-        if isinstance(statement, Insert)
-        else None,
         size=len(parameters),
     )
 

@@ -1,7 +1,7 @@
 """The rules of webhooks: endpoints with a secret each, and the outbox that the journal writes to. `sender.py` sends."""
 
 import base64
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -34,6 +34,10 @@ class Sealer(Protocol):
         ...
 
 
+_Told = tuple[str, str, Mapping[str, Any], int]
+"""Tenant, type, data, Unix milliseconds of an event."""
+
+
 class WebhookOutbox:
     """What the journal writes to: a delivery for each endpoint that wants the event, in the caller's transaction."""
 
@@ -43,15 +47,29 @@ class WebhookOutbox:
 
     def enqueue(
         self, tx: Transaction, *, tenant_id: str, kind: str, data: Mapping[str, Any], at_ms: int
-    ) -> bool:
-        """Write the deliveries; return whether there is any."""
-        wanted = [endpoint for endpoint in store.find_endpoints(tx, tenant_id) if endpoint.wants(kind)]
+    ) -> None:
+        """Have the deliveries written with the others of the commit, and sent after it."""
+        tx.gather(self._write, (tenant_id, kind, data, at_ms))
+
+    def _write(self, tx: Transaction, told: Sequence[_Told]) -> None:
+        endpoints = {
+            tenant_id: store.find_endpoints(tx, tenant_id) for tenant_id in {each[0] for each in told}
+        }
+        rows = [row for each in told for row in self._deliveries(endpoints[each[0]], *each)]
+        if rows:
+            store.insert_deliveries(tx, rows)
+            tx.on_commit(self.wake)
+
+    def _deliveries(
+        self, endpoints: Sequence[Endpoint], tenant_id: str, kind: str, data: Mapping[str, Any], at_ms: int
+    ) -> list[Delivery]:
+        wanted = [endpoint for endpoint in endpoints if endpoint.wants(kind)]
         if not wanted:
-            return False
+            return []
         moment = datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds")
         timestamp = moment.replace("+00:00", "Z")
         body = msgspec.json.encode({"type": kind, "timestamp": timestamp, "data": dict(data)}).decode()
-        rows = [
+        return [
             Delivery(
                 id=encode_id("msg", self._random(ID_BYTES)),
                 tenant_id=tenant_id,
@@ -66,8 +84,6 @@ class WebhookOutbox:
             )
             for endpoint in wanted
         ]
-        store.insert_deliveries(tx, rows)
-        return True
 
     def wake(self) -> None:
         """Deliveries are committed: tell the sender, if this process has one."""

@@ -7,7 +7,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -114,7 +115,9 @@ async def test_concurrent_units_share_commits(storage: Storage, monkeypatch: pyt
     assert len(await storage.read(texts)) == units
     commits = statements.sent.count("COMMIT")
     assert units / MAX_BATCH <= commits < units / 4
-    assert statements.sent.count("SAVEPOINT unit") + commits == units, "the first unit of a batch needs none"
+    is_sqlite = storage.backend.name == "sqlite"
+    savepoints = 0 if is_sqlite else units - commits  # on PostgreSQL the first unit of a batch needs none
+    assert statements.sent.count("SAVEPOINT unit") == savepoints
 
 
 async def test_units_in_company_wait_for_those_that_come_a_little_later(
@@ -180,6 +183,70 @@ async def test_failing_callback_stops_neither_answer_nor_neighbours(storage: Sto
 
     assert await storage.write(unit) == "answer"
     assert seen == ["second"]
+
+
+async def test_unit_that_fails_after_a_change_takes_no_other_along(storage: Storage) -> None:
+    def spoil(tx: Transaction) -> None:
+        tx.execute(INSERT, {"text": "spoilt"})
+        raise Problem(ProblemCode.INVALID_REQUEST, "no")
+
+    told: list[str] = []
+
+    def unit(words: str) -> Callable[[Transaction], None]:
+        def write(tx: Transaction) -> None:
+            tx.execute(INSERT, {"text": words})
+            tx.on_commit(lambda: told.append(words))
+
+        return write
+
+    outcomes = await asyncio.gather(
+        *(storage.write(each) for each in (unit("a"), spoil, unit("b"), spoil, unit("c"))),
+        return_exceptions=True,
+    )
+    assert [outcome is None for outcome in outcomes] == [True, False, True, False, True]
+    assert await storage.read(texts) == ["a", "b", "c"]
+    assert told == ["a", "b", "c"]
+
+
+async def test_what_units_gather_is_written_together_before_the_commit(storage: Storage) -> None:
+    together: list[Sequence[str]] = []
+    told: list[str] = []
+
+    def collect(tx: Transaction, items: Sequence[str]) -> None:
+        together.append(items)
+        tx.execute(INSERT, [{"text": f"gathered {item}"} for item in items])
+        tx.on_commit(lambda: told.append("gathered"))
+
+    def unit(tx: Transaction, words: str) -> None:
+        tx.gather(collect, words)
+        tx.on_commit(lambda: told.append(words))
+        if words == "spoilt":
+            raise Problem(ProblemCode.INVALID_REQUEST, "no")
+
+    words = ("a", "spoilt", "b", "c")
+    await asyncio.gather(
+        *(storage.write(partial(unit, words=each)) for each in words), return_exceptions=True
+    )
+    assert [item for items in together for item in items] == ["a", "b", "c"]
+    assert len(together) < len(words) - 1
+    assert await storage.read(texts) == ["gathered a", "gathered b", "gathered c"]
+    assert [each for each in told if each != "gathered"] == ["a", "b", "c"]
+    assert told[-1] == "gathered"
+
+
+async def test_collector_that_fails_lets_no_unit_stand(storage: Storage) -> None:
+    def collect(tx: Transaction, items: Sequence[str]) -> None:
+        raise ValueError
+
+    def unit(tx: Transaction) -> None:
+        tx.execute(INSERT, {"text": "lost"})
+        tx.gather(collect, "x")
+
+    with pytest.raises(Problem) as caught:
+        await storage.write(unit)
+    assert caught.value.kind is ProblemCode.UNAVAILABLE
+    await note(storage, "kept")
+    assert await storage.read(texts) == ["kept"]
 
 
 async def test_duplicate_is_a_conflict_of_its_own_unit(storage: Storage) -> None:

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 from storage_tables import ALL, INSERT, counters, metadata
 
-from gateway.bus.store import events, insert_event, read_after
+from gateway.bus.store import events, insert_events, read_after
 from gateway.core.errors import Problem, ProblemCode
 from gateway.core.transaction import Transaction
 from gateway.storage.engine import Storage
@@ -94,7 +94,7 @@ async def test_ids_of_the_event_log_become_visible_in_order(postgresql_url: str,
     row = {"tenant_id": "ten", "topic": "t", "type": "x", "data": "{}", "created_at": 1}
 
     async def write(node: Storage) -> None:
-        await asyncio.gather(*(node.write(lambda tx: insert_event(tx, row)) for _ in range(150)))
+        await asyncio.gather(*(node.write(lambda tx: insert_events(tx, [row])) for _ in range(150)))
 
     seen: list[int] = []
 

@@ -93,8 +93,7 @@ class Bench:
     async def tell(self, kind: str = "activation.active", **data: str) -> None:
         def unit(tx: Transaction) -> None:
             now = to_millis(self.clock.now())
-            if self.outbox.enqueue(tx, tenant_id=TENANT, kind=kind, data=data, at_ms=now):
-                tx.on_commit(self.outbox.wake)
+            self.outbox.enqueue(tx, tenant_id=TENANT, kind=kind, data=data, at_ms=now)
 
         await self.storage.write(unit)
 

@@ -260,6 +260,7 @@ _VALUES = st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | _TEXT
 def test_canonical_json_is_one_text_for_each_value(data: dict[str, object]) -> None:
     encoded = canonical_json(data)  # type: ignore[arg-type]
     assert json.loads(encoded) == data
+    assert encoded == json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     assert canonical_json(dict(reversed(data.items()))) == encoded  # type: ignore[arg-type]
 
 

@@ -73,12 +73,23 @@ async def test_the_third_execution_is_prepared(storage: Storage) -> None:
     assert [isinstance(result, PreparedResult) for result in results] == [False, False, True]
 
 
-async def test_inserts_tell_their_keys(storage: Storage) -> None:
-    def unit(tx: Transaction, n: int) -> tuple[Any, ...]:
-        result = tx.execute(_insert, row(f"n{n}"))
-        return (*(result.inserted_primary_key or ()), result.rowcount)
+async def test_many_rows_go_in_by_one_statement(storage: Storage) -> None:
+    def unit(tx: Transaction, n: int) -> int:
+        return tx.execute(_insert, [row(f"{n}a"), row(f"{n}b")]).rowcount
 
-    assert await three_times(storage, unit) == [(1, 1), (2, 1), (3, 1)]
+    assert await three_times(storage, unit) == [2, 2, 2]
+    names = await storage.read(lambda tx: [each.name for each in tx.execute(select(things.c.name))])
+    assert names == ["0a", "0b", "1a", "1b", "2a", "2b"]
+
+
+async def test_many_rows_that_one_spoils_leave_nothing(storage: Storage) -> None:
+    async def spoil(n: int) -> None:
+        with pytest.raises(Problem):
+            await storage.write(lambda tx: tx.execute(_insert, [row(f"{n}"), row(f"{n}")]))
+
+    for n in range(3):
+        await spoil(n)
+    assert await storage.read(lambda tx: tx.execute(select(things)).all()) == []
 
 
 async def test_rows_read_alike(storage: Storage) -> None:
