@@ -165,11 +165,11 @@ class ApprovalPart:
             return
         subject = msgspec.json.decode(event.data, type=_Subject)
         if event.type == _CREATED:
-            fresh = self._approvals.fresh.take(subject.approval)
+            new = self._approvals.new_asks.take(subject.approval)
             self._spawn(
                 self._find_asked(subject.approval, event.topic)
-                if fresh is None
-                else self._tell_asked(channels, fresh.approval, fresh.enrolled)
+                if new is None
+                else self._tell_asked(channels, new.approval, new.enrolled)
             )
             return
         state = cast(messages.ApprovalEnd, subject.state)

@@ -2,11 +2,12 @@
 phone. The services call the functions here; nothing reads a clock or a database."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 
 import msgspec
+from msgspec.structs import replace
 
 from gateway.approvals.policy import Factors
 from gateway.protocol.messages import Decision, Factor, NumberMatch
@@ -126,8 +127,7 @@ def next_state(state: ApprovalState, event: ApprovalEvent) -> ApprovalState:
         raise StepRefused(f"{event} is not possible while {state}") from None
 
 
-@dataclass(frozen=True, slots=True)
-class Counter:
+class Counter(msgspec.Struct, frozen=True):
     """Wrong answers of one phone since its last right one. `round` counts the blocks since then; `blocked_until_ms` is
     None while it is open, or when only the bank unblocks; `offline_next` is the lowest count of its offline answers
     that was not used."""
@@ -180,8 +180,7 @@ def is_next_block_final(counter: Counter, policy: CounterPolicy) -> bool:
     return counter.round >= len(policy.blocks_s)
 
 
-@dataclass(frozen=True, slots=True)
-class Customer:
+class Customer(msgspec.Struct, frozen=True):
     """What is remembered of a customer between requests: `unwanted` requests in a row that were refused, reported or
     failed, the last at `unwanted_at`; and whether a login was reported, so that the next one asks for more."""
 

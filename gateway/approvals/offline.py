@@ -2,15 +2,17 @@
 answer keys are kept, sealed, until its request is over; one code of a request is in force at a time, so that digits are
 guessed against one phone alone."""
 
+import contextlib
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from msgspec.structs import replace as replace_struct
+from msgspec.structs import replace
 
 from gateway.approvals import facts, store
 from gateway.approvals.answers import AnswerService
-from gateway.approvals.models import Approval, ApprovalEvent, ApprovalState, Via, next_state
+from gateway.approvals.at_hand import AtHand, DrawnCode
+from gateway.approvals.models import Approval, ApprovalEvent, Counter, Via, next_state
 from gateway.approvals.ports import Phone, Phones, Pins, Sealing
 from gateway.approvals.service import ApprovalService, over
 from gateway.approvals.tally import Wrong
@@ -27,6 +29,8 @@ from gateway.protocol.wiretypes import Bytes16, Bytes65
 from gateway.storage.engine import Storage
 
 _KEY = struct.Struct(">I32s")
+_READINGS = 5
+"""How often an answer is checked anew when something changes meanwhile."""
 _BLOCKED = "this phone is blocked after wrong answers"
 
 
@@ -41,25 +45,17 @@ class OfflineView:
 
 
 @dataclass(frozen=True, slots=True)
-class _Waiting:
-    """What an answer is checked against."""
-
-    approval: Approval
-    ref: BindingRef
-    signing_key: bytes
-    keys: list[OfflineKeys]
-    verifier: bytes
-    next_counter: int
-
-
-@dataclass(frozen=True, slots=True)
 class _Shown:
-    """The code that was drawn last: the phone that it is for, its sealed answer keys, the phone's next count."""
+    """What rests of the code that was drawn last: the phone that it is for, its sealed answer keys, the phone's
+    count."""
 
     phone: Phone
     sealed: bytes
-    next_counter: int
-    is_blocked: bool
+    counter: Counter
+
+
+class _Changed(Exception):
+    """What an answer was checked against has changed meanwhile."""
 
 
 class OfflineService:
@@ -85,11 +81,13 @@ class OfflineService:
         self._answers = answers
         self._phones = phones
         self._pins = pins
+        self._drawn = AtHand[DrawnCode]()
 
     async def show(self, *, tenant_id: str, approval_id: str, binding_id: str | None) -> OfflineView:
         """Seal a request for one phone: the one that is named, or the customer's first that may answer. Raises
         Problem(NOT_FOUND), Problem(APPROVAL_ENDED), Problem(CONFLICT), Problem(NO_PHONE), HsmError."""
-        approval = await self._open(tenant_id=tenant_id, approval_id=approval_id)
+        approval = await self._approvals.read(tenant_id=tenant_id, approval_id=approval_id)
+        _check_open(approval)
         now_ms = self._approvals.now_ms()
         phones = await self._storage.read(lambda tx: self._approvals.asking.candidates(tx, approval, now_ms))
         phone = next((each for each in phones if binding_id in (None, each.id)), None)
@@ -97,7 +95,8 @@ class OfflineService:
             raise Problem(ProblemCode.NO_PHONE, "this customer has no such phone that may answer")
         ref = BindingRef(tenant_id, phone.id, approval.user)
         keys = await self._phones.offline_keys(tenant_id=tenant_id, binding_id=phone.id)
-        if not keys or await self._pins.offline_verifier(ref) is None:
+        verifier = await self._pins.offline_verifier(ref)
+        if not keys or verifier is None:
             raise Problem(
                 ProblemCode.CONFLICT,
                 "this phone was bound before there were answers without a network",
@@ -120,33 +119,59 @@ class OfflineService:
                 keys=sealed,
                 expires_at=approval.expires_at,
             )
+            counter = store.lock_counter(tx, tenant_id=ref.tenant_id, binding_id=ref.binding_id)
             self._journal.record(tx, facts.shown(approval, phone.id))
+            drawn = DrawnCode(
+                now, ref, phone, counter, _unpack(packed), sealed, verifier.opened, verifier.sealed
+            )
+            tx.on_commit(lambda: self._keep_at_hand(drawn))
 
         await self._storage.write(unit)
         return OfflineView(approval, payload, phone, phones)
 
     async def answer(self, *, tenant_id: str, approval_id: str, digits: str) -> Approval:
-        """Take the digits that the customer typed. Raises Problem(OFFLINE_ANSWER_WRONG, left=…) after taking a try,
+        """Take the digits that the customer typed. What they are checked against is at hand where this process has
+        drawn the code, else read; the transaction of an answer that is right finds out whether it still holds, and one
+        that is wrong is checked against what was read. Raises Problem(OFFLINE_ANSWER_WRONG, left=…) after taking a try,
         Problem(APPROVAL_ENDED), Problem(CONFLICT) when no code was shown or the phone is blocked."""
-        waiting = await self._waiting(tenant_id=tenant_id, approval_id=approval_id)
-        approval = waiting.approval
+        drawn = self._drawn.take(approval_id)
+        if drawn is not None and drawn.ref.tenant_id == tenant_id:
+            with contextlib.suppress(WrongOfflineAnswer, _Changed):
+                return await self._take(drawn, digits)
+        for _ in range(_READINGS):
+            drawn = await self._read(tenant_id=tenant_id, approval_id=approval_id)
+            try:
+                return await self._take(drawn, digits)
+            except WrongOfflineAnswer:
+                raise await self._count_wrong(drawn) from None
+            except _Changed:
+                continue
+        raise Problem(ProblemCode.CONFLICT, "the phone's state has just changed")
+
+    async def _take(self, drawn: DrawnCode, digits: str) -> Approval:
+        """Check digits, and settle the request by those that are right. Raises Problem, WrongOfflineAnswer,
+        _Changed."""
         try:
-            counter = check_offline_answer(
+            used = check_offline_answer(
                 digits,
-                statement=approval.statement,
-                keys=waiting.keys,
-                verifier=waiting.verifier,
-                next_counter=waiting.next_counter,
+                statement=drawn.approval.statement,
+                keys=drawn.keys,
+                verifier=drawn.verifier,
+                next_counter=drawn.counter.offline_next,
             )
         except MalformedCode as error:
             raise Problem(ProblemCode.INVALID_REQUEST, "code: eight digits are needed") from error
-        except WrongOfflineAnswer:
-            raise await self._count_wrong(waiting) from None
         typed = "".join(digit for digit in digits if digit.isdigit())
-        settled = await self._storage.write(lambda tx: self._settle(tx, waiting, counter, typed))
-        if settled.state is not ApprovalState.APPROVED:
-            raise over(settled)
-        return settled
+        try:
+            return await self._storage.write(lambda tx: self._settle(tx, drawn, used, typed))
+        except Problem as problem:
+            if problem.kind is ProblemCode.CONFLICT:
+                raise _Changed from problem
+            raise
+
+    def _keep_at_hand(self, drawn: DrawnCode) -> None:
+        until_ms, now_ms = drawn.approval.expires_at, self._approvals.now_ms()
+        self._drawn.put(drawn.approval.id, drawn, until_ms=until_ms, now_ms=now_ms)
 
     async def count(self, ref: BindingRef, value: int) -> int:
         """Catch up with a phone that has made so many answers; return the count in force. It never falls."""
@@ -165,12 +190,7 @@ class OfflineService:
         known = counters[ref.binding_id].offline_next if ref.binding_id in counters else 0
         return known if value <= known else await self._storage.write(unit)
 
-    async def _open(self, *, tenant_id: str, approval_id: str) -> Approval:
-        approval = await self._approvals.read(tenant_id=tenant_id, approval_id=approval_id)
-        _check_open(approval)
-        return approval
-
-    async def _waiting(self, *, tenant_id: str, approval_id: str) -> _Waiting:
+    async def _read(self, *, tenant_id: str, approval_id: str) -> DrawnCode:
         """Find what an answer is checked against. Raises as `answer`."""
 
         def unit(tx: Transaction) -> tuple[Approval | None, _Shown | None]:
@@ -184,16 +204,24 @@ class OfflineService:
             raise Problem(
                 ProblemCode.CONFLICT, "no code waits for an answer", next_step="Draw the code first."
             )
-        if shown.is_blocked:
-            raise Problem(ProblemCode.CONFLICT, _BLOCKED)
         phone = shown.phone
+        if shown.counter.is_blocked_at(self._approvals.now_ms()):
+            raise Problem(ProblemCode.CONFLICT, _BLOCKED)
         ref = BindingRef(approval.tenant_id, phone.id, approval.user)
         packed = await self._sealer.open(shown.sealed, **_cell(approval.id, phone.id))
         verifier = await self._pins.offline_verifier(ref)
         if verifier is None:
             raise Problem(ProblemCode.CONFLICT, "this phone has no PIN for answers without a network")
-        keys = [OfflineKeys(index, b"", key) for index, key in _KEY.iter_unpack(packed)]
-        return _Waiting(approval, ref, phone.signing_key, keys, verifier, shown.next_counter)
+        return DrawnCode(
+            approval,
+            ref,
+            phone,
+            shown.counter,
+            _unpack(packed),
+            shown.sealed,
+            verifier.opened,
+            verifier.sealed,
+        )
 
     def _shown(self, tx: Transaction, approval: Approval) -> _Shown | None:
         code = store.find_code(tx, approval.id)
@@ -204,32 +232,25 @@ class OfflineService:
         if phone is None or phone.state != "active":
             return None
         counters = store.find_counters(tx, tenant_id=approval.tenant_id, binding_ids=[binding_id])
-        counter = counters.get(binding_id)
-        if counter is None:
-            return _Shown(phone, sealed, 0, is_blocked=False)
-        is_blocked = counter.is_blocked_at(self._approvals.now_ms())
-        return _Shown(phone, sealed, counter.offline_next, is_blocked=is_blocked)
+        return _Shown(phone, sealed, counters.get(binding_id) or Counter(binding_id, approval.tenant_id))
 
-    def _settle(self, tx: Transaction, waiting: _Waiting, used: int, digits: str) -> Approval:
-        """Take an answer that is right, in one transaction: request and count by compare-and-set. Return the request,
-        which may have expired meanwhile. Raises Problem."""
-        ref = waiting.ref
-        approval = store.find(tx, waiting.approval.id, is_locked=True)
-        if approval is None or approval.is_over:
-            raise over(approval or waiting.approval)
+    def _settle(self, tx: Transaction, drawn: DrawnCode, used: int, digits: str) -> Approval:
+        """Take an answer that is right, in one transaction: request, code and count by compare-and-set. Return the
+        request. Raises Problem(CONFLICT) where something that it was checked against does not hold any more,
+        Problem(NO_PHONE)."""
+        ref, approval = drawn.ref, drawn.approval
         now_ms = self._approvals.now_ms()
-        if now_ms >= approval.expires_at:
-            return self._approvals.end(tx, approval, ApprovalEvent.EXPIRE)
-        counter = store.lock_counter(tx, tenant_id=ref.tenant_id, binding_id=ref.binding_id)
-        phone = self._phones.find(tx, tenant_id=ref.tenant_id, binding_id=ref.binding_id)
-        if phone is None or phone.state != "active" or used < counter.offline_next:
+        if (
+            now_ms >= approval.expires_at
+            or drawn.counter.is_blocked_at(now_ms)
+            or not self._phones.is_active(tx, tenant_id=ref.tenant_id, binding_id=ref.binding_id)
+            or not self._pins.is_verifier(tx, ref, drawn.sealed_verifier)
+        ):
             raise Problem(ProblemCode.CONFLICT, "the phone's state has just changed")
-        if counter.is_blocked_at(now_ms):
-            raise Problem(ProblemCode.CONFLICT, _BLOCKED)
-        self._approvals.asking.check_allowed(tx, phone, approval, now_ms)
+        self._approvals.asking.check_allowed(tx, drawn.phone, approval, now_ms)
         proof = Proof(
             binding=Bytes16(decode_id("bnd", ref.binding_id)),
-            key=Bytes65(waiting.signing_key),
+            key=Bytes65(drawn.phone.signing_key),
             decision="approve",
             factor="pin",
             number=None,
@@ -239,7 +260,7 @@ class OfflineService:
             biometric=None,
             offline=OfflineProof(counter=used, digits=digits),
         )
-        answered = replace_struct(
+        answered = replace(
             approval,
             state=next_state(approval.state, ApprovalEvent.APPROVE),
             ended_at=now_ms,
@@ -249,19 +270,25 @@ class OfflineService:
             proof=encode_proof(proof),
         )
         self._answers.tally.record(
-            tx, approval, answered, ApprovalEvent.APPROVE, counter=counter, offline_next=used + 1
+            tx,
+            approval,
+            answered,
+            ApprovalEvent.APPROVE,
+            counter=drawn.counter,
+            offline_next=used + 1,
+            code=drawn.sealed_keys,
         )
         return answered
 
-    async def _count_wrong(self, waiting: _Waiting) -> Problem:
+    async def _count_wrong(self, drawn: DrawnCode) -> Problem:
         def unit(tx: Transaction) -> Wrong:
-            approval = store.find(tx, waiting.approval.id, is_locked=True)
+            approval = store.find(tx, drawn.approval.id, is_locked=True)
             if approval is None or approval.is_over:
-                raise over(approval or waiting.approval)
-            if self._answers.tally.find_block(tx, waiting.ref) is not None:
+                raise over(approval or drawn.approval)
+            if self._answers.tally.find_block(tx, drawn.ref) is not None:
                 # As right ones are answered, else many at once would tell which is right.
                 raise Problem(ProblemCode.CONFLICT, _BLOCKED)
-            return self._answers.tally.count_wrong(tx, waiting.ref, approval, Via.OFFLINE)
+            return self._answers.tally.count_wrong(tx, drawn.ref, approval, Via.OFFLINE)
 
         wrong = await self._storage.write(unit)
         if wrong.approval.is_over:
@@ -271,6 +298,10 @@ class OfflineService:
 
 def _cell(approval_id: str, binding_id: str) -> dict[str, str]:
     return {"table": "approval_codes", "column": "keys", "row": f"{approval_id}#{binding_id}"}
+
+
+def _unpack(packed: bytes) -> list[OfflineKeys]:
+    return [OfflineKeys(index, b"", key) for index, key in _KEY.iter_unpack(packed)]
 
 
 def _check_open(approval: Approval) -> None:

@@ -35,6 +35,10 @@ class Phones(Protocol):
         """Return a phone."""
         ...
 
+    def is_active(self, tx: Transaction, *, tenant_id: str, binding_id: str) -> bool:
+        """Whether a phone may be used now."""
+        ...
+
     def of_user(self, tx: Transaction, *, tenant_id: str, user: str) -> Sequence[Phone]:
         """Return a customer's phones that are not removed, oldest first."""
         ...
@@ -63,6 +67,15 @@ class PinConversation(Protocol):
         ...
 
 
+class OfflineVerifier(Protocol):
+    """What answers without a network are checked against: 32 bytes, and as it rests."""
+
+    @property
+    def opened(self) -> bytes: ...
+    @property
+    def sealed(self) -> bytes: ...
+
+
 class Pins(Protocol):
     """The PINs of bindings."""
 
@@ -78,8 +91,12 @@ class Pins(Protocol):
         """Tell of a wrong PIN, and of the block that it reached."""
         ...
 
-    async def offline_verifier(self, owner: BindingRef) -> bytes | None:
-        """Return what offline answers are checked against, 32 bytes; None for a phone that has none yet."""
+    async def offline_verifier(self, owner: BindingRef) -> OfflineVerifier | None:
+        """Return what offline answers are checked against; None for a phone that has none yet."""
+        ...
+
+    def is_verifier(self, tx: Transaction, owner: BindingRef, sealed: bytes) -> bool:
+        """Whether a verifier is still that of the PIN in force."""
         ...
 
 

@@ -19,7 +19,7 @@ from gateway.approvals.asking import (
     draw_numbers,
     write_statement,
 )
-from gateway.approvals.fresh import Fresh, FreshAsks
+from gateway.approvals.at_hand import AtHand, NewAsk
 from gateway.approvals.models import (
     TRIES,
     Approval,
@@ -54,6 +54,8 @@ from gateway.storage.engine import Storage
 PAGE_GRACE_S = 60
 DEVICE_SERVES_S = 600
 """How long an approved request allows a further phone."""
+MAX_NEW_ASKS = 256
+"""New requests at hand at once, those of a moment."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +98,7 @@ class ApprovalService:
         self._wakes = wakes
         self._retention_s = retention_s
         self.fatigue = fatigue or FatiguePolicy()
-        self.fresh = FreshAsks()
+        self.new_asks = AtHand[NewAsk](most=MAX_NEW_ASKS)
         self.asking = Asking(phones=phones, fatigue=self.fatigue)
 
     def now_ms(self) -> int:
@@ -123,7 +125,7 @@ class ApprovalService:
             approval = self._compose(order, raw, asked, bank=bank, draws=draws, now_ms=now_ms)
             store.insert(tx, approval)
             self._tokens.store(tx, token)
-            self._keep_fresh(tx, approval)
+            self._keep_at_hand(tx, approval)
             self._journal.record(tx, facts.created(approval))
             if approval.is_online:
                 self._wakes.wake(
@@ -137,12 +139,13 @@ class ApprovalService:
 
         return await self._storage.write(unit), token
 
-    def _keep_fresh(self, tx: Transaction, approval: Approval) -> None:
+    def _keep_at_hand(self, tx: Transaction, approval: Approval) -> None:
         """Have the request at hand when the event of its making is told, by a callback behind this one."""
         if approval.is_online:
             enrolled = self._biometrics.enrolled(tx, tenant_id=approval.tenant_id, binding_ids=approval.asked)
-            fresh = Fresh(approval, enrolled)
-            tx.on_commit(lambda: self.fresh.put(fresh))
+            new = NewAsk(approval, enrolled)
+            until_ms, now_ms = approval.expires_at, approval.created_at
+            tx.on_commit(lambda: self.new_asks.put(approval.id, new, until_ms=until_ms, now_ms=now_ms))
 
     def _compose(
         self, order: ApprovalOrder, raw: bytes, asked: Asked, *, bank: str, draws: bytes, now_ms: int
@@ -257,11 +260,15 @@ class ApprovalService:
         self._journal.record(tx, facts.ended(ended, event, word))
         return replace(ended, version=approval.version + 1)
 
-    def save(self, tx: Transaction, old: Approval, new: Approval) -> None:
-        """Write a change of a request, and erase the answer keys of one that is over. Raises Problem(CONFLICT)."""
+    def save(self, tx: Transaction, old: Approval, new: Approval, *, code: bytes | None = None) -> None:
+        """Write a change of a request, and erase the answer keys of one that is over; `code` are the sealed ones that
+        must still be in force. Raises Problem(CONFLICT)."""
         if not store.save(tx, old, new):
             raise Problem(ProblemCode.CONFLICT, "the request has just changed")
-        if new.is_over and new.is_offline:
+        if code is not None:
+            if not store.drop_code_in_force(tx, new.id, keys=code):
+                raise Problem(ProblemCode.CONFLICT, "another code has just been drawn")
+        elif new.is_over and new.is_offline:
             store.drop_code(tx, new.id)
 
     async def sweep(self) -> int:

@@ -151,6 +151,9 @@ _old = (
 )
 _code = select(_o.binding_id, _o["keys"]).where(_o.approval_id == bindparam("b_approval"))
 _drop_code = delete(offline_codes).where(_o.approval_id == bindparam("b_approval"))
+_drop_code_in_force = delete(offline_codes).where(
+    _o.approval_id == bindparam("b_approval"), _o["keys"] == bindparam("b_keys")
+)
 _drop_old_codes = delete(offline_codes).where(_o.expires_at < bindparam("b_now"))
 _insert_code = offline_codes.insert()
 _counters = select(counters).where(
@@ -201,8 +204,12 @@ def _row(approval: Approval) -> dict[str, Any]:
     values["numbers"] = " ".join(str(number) for number in approval.numbers)
     values["asked"] = " ".join(approval.asked)
     values["via"] = None if approval.via is None else approval.via.value
-    values[_OPEN] = None if approval.is_over else approval.expires_at
+    values[_OPEN] = _open_until(approval)
     return values
+
+
+def _open_until(approval: Approval) -> int | None:
+    return None if approval.is_over else approval.expires_at
 
 
 def _approval(row: Mapping[str, Any]) -> Approval:
@@ -277,9 +284,20 @@ def count_approved(tx: Transaction, binding_id: str, *, kind: str) -> int:
 
 def save(tx: Transaction, old: Approval, new: Approval) -> bool:
     """Write what of `new` may change where the row still has `old`'s version; say whether it had."""
-    row = _row(new)
-    values = {f"v_{name}": row[name] for name in (*_CHANGING, _OPEN)}
-    return tx.execute(_save, values | {"b_id": old.id, "b_version": old.version}).rowcount == 1
+    values = {
+        "b_id": old.id,
+        "b_version": old.version,
+        "v_state": new.state.value,
+        "v_tries_left": new.tries_left,
+        "v_ended_at": new.ended_at,
+        "v_answered_by": new.answered_by,
+        "v_factor": new.factor,
+        "v_via": None if new.via is None else new.via.value,
+        "v_proof": new.proof,
+        "v_served": new.served,
+        f"v_{_OPEN}": _open_until(new),
+    }
+    return tx.execute(_save, values).rowcount == 1
 
 
 def prune(tx: Transaction, before_ms: int) -> None:
@@ -305,6 +323,11 @@ def find_code(tx: Transaction, approval_id: str) -> tuple[str, bytes] | None:
 def drop_code(tx: Transaction, approval_id: str) -> None:
     """Erase the answer keys of a request."""
     tx.execute(_drop_code, {"b_approval": approval_id})
+
+
+def drop_code_in_force(tx: Transaction, approval_id: str, *, keys: bytes) -> bool:
+    """Erase the answer keys of a request where they are these; say whether they were."""
+    return tx.execute(_drop_code_in_force, {"b_approval": approval_id, "b_keys": keys}).rowcount == 1
 
 
 def drop_old_codes(tx: Transaction, now_ms: int) -> None:

@@ -3,7 +3,6 @@ remembered of the customer. Called by `answers.py` and `offline.py` in the trans
 told that was not counted."""
 
 from dataclasses import dataclass
-from dataclasses import replace as replace_data
 
 from msgspec.structs import replace
 
@@ -81,14 +80,16 @@ class Tally:
         *,
         counter: Counter | None,
         offline_next: int | None = None,
+        code: bytes | None = None,
     ) -> None:
-        """Write an answer that counts, with all that hangs on it. `counter` is the phone's, held, when it approves;
-        `offline_next` its next answer without a network, when this was one. Raises Problem(CONFLICT)."""
-        self._approvals.save(tx, old, answered)
+        """Write an answer that counts, with all that hangs on it. `counter` is the phone's when it approves;
+        `offline_next` its next answer without a network, when this was one, to the code of these sealed keys. Raises
+        Problem(CONFLICT) where request, count or code have changed since they were read."""
+        self._approvals.save(tx, old, answered, code=code)
         if counter is not None:
             fresh = after_right(counter)
             if offline_next is not None:
-                fresh = replace_data(fresh, offline_next=offline_next)
+                fresh = replace(fresh, offline_next=offline_next)
             if fresh != counter:
                 self.save(tx, counter, fresh)
         self._remember(tx, answered, event)
@@ -145,7 +146,7 @@ class Tally:
         else:
             changed = self._unwanted(tx, known or Customer(tenant_id, user), approval, event)
             if event is ApprovalEvent.REPORT and is_login:
-                changed = replace_data(changed, is_reported=True)
+                changed = replace(changed, is_reported=True)
         if changed != known:
             store.save_customer(tx, changed, is_new=known is None)
 

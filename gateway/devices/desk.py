@@ -73,6 +73,10 @@ class BindingBook:
         """Return a binding."""
         return store.find(tx, tenant_id=tenant_id, binding_id=binding_id)
 
+    def is_active(self, tx: Transaction, *, tenant_id: str, binding_id: str) -> bool:
+        """Whether a binding is in use now."""
+        return store.find_state(tx, tenant_id=tenant_id, binding_id=binding_id) is BindingState.ACTIVE
+
     def of_user(self, tx: Transaction, *, tenant_id: str, user: str) -> Sequence[Binding]:
         """Return a customer's phones that are not removed, oldest first."""
         return store.find_of_user(tx, tenant_id=tenant_id, user=user)

@@ -66,6 +66,7 @@ _insert = bindings.insert()
 _by_id = select(bindings).where(_c.id == bindparam("b_id"))
 _by_tenant_and_id = select(bindings).where(_mine)
 _lock = _by_tenant_and_id.with_for_update()
+_state = select(_c.state).where(_mine)
 _of_user = (
     select(bindings)
     .where(
@@ -142,6 +143,12 @@ def find(tx: Transaction, *, tenant_id: str, binding_id: str, is_locked: bool = 
     statement = _lock if is_locked else _by_tenant_and_id
     row = tx.execute(statement, {"b_id": binding_id, "b_tenant": tenant_id}).mappings().first()
     return None if row is None else _binding(dict(row))
+
+
+def find_state(tx: Transaction, *, tenant_id: str, binding_id: str) -> BindingState | None:
+    """Return where a tenant's binding stands."""
+    state = tx.execute(_state, {"b_id": binding_id, "b_tenant": tenant_id}).scalar()
+    return None if state is None else BindingState(state)
 
 
 def find_of_user(tx: Transaction, *, tenant_id: str, user: str) -> list[Binding]:

@@ -3,7 +3,7 @@ evaluation and is restored on proof, enrolment and change. Called by first conta
 binding; it never sees a PIN, and never evaluates without having stored the fallen counter first."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -65,6 +65,14 @@ class Evaluation:
     until_ms: int | None
     nonce: bytes
     pin_key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class OfflineVerifier:
+    """What offline answers are checked against: `opened`, 32 bytes, and `sealed` as it rests."""
+
+    opened: bytes = field(repr=False)
+    sealed: bytes
 
 
 class Evaluated(Protocol):
@@ -217,13 +225,18 @@ class PinService:
         _change(tx, pin, after_proof(pin, policy=self.policy))
         self._record(tx, owner, AuditWord.PHONE_PIN_PROVE, {})
 
-    async def offline_verifier(self, owner: BindingRef) -> bytes | None:
-        """Return what offline answers of a binding are checked against, 32 bytes; None until a phone that was bound
-        before there was one changes its PIN. Raises `PinRefused`, HsmError."""
+    async def offline_verifier(self, owner: BindingRef) -> OfflineVerifier | None:
+        """Return what offline answers of a binding are checked against; None until a phone that was bound before there
+        was one changes its PIN. Raises `PinRefused`, HsmError."""
         pin = await self._storage.read(lambda tx: _find(tx, owner, is_locked=False))
         if pin.verifier is None:
             return None
-        return await self._sealer.open(pin.verifier, **_verifier_cell(owner.binding_id, pin.pin_key))
+        opened = await self._sealer.open(pin.verifier, **_verifier_cell(owner.binding_id, pin.pin_key))
+        return OfflineVerifier(opened, pin.verifier)
+
+    def is_verifier(self, tx: Transaction, owner: BindingRef, sealed: bytes) -> bool:
+        """Whether a verifier is still that of the PIN in force."""
+        return store.find_verifier(tx, tenant_id=owner.tenant_id, binding_id=owner.binding_id) == sealed
 
     async def change(
         self, owner: BindingRef, enrolment: Enrolment, *, proved_key: bytes, pin_key: bytes, verifier: bytes

@@ -36,6 +36,9 @@ _by_binding = select(pins).where(
     pins.c.binding_id == bindparam("b_id"), pins.c.tenant_id == bindparam("b_tenant")
 )
 _lock = _by_binding.with_for_update()
+_verifier = select(pins.c.verifier).where(
+    pins.c.binding_id == bindparam("b_id"), pins.c.tenant_id == bindparam("b_tenant")
+)
 _by_bindings = select(pins).where(
     pins.c.binding_id.in_(bindparam("b_ids", expanding=True)), pins.c.tenant_id == bindparam("b_tenant")
 )
@@ -76,6 +79,12 @@ def find(tx: Transaction, *, tenant_id: str, binding_id: str, is_locked: bool = 
         .first()
     )
     return None if row is None else _pin(dict(row))
+
+
+def find_verifier(tx: Transaction, *, tenant_id: str, binding_id: str) -> bytes | None:
+    """Return the sealed check of offline answers of a binding's PIN."""
+    verifier: bytes | None = tx.execute(_verifier, {"b_id": binding_id, "b_tenant": tenant_id}).scalar()
+    return verifier
 
 
 def find_many(tx: Transaction, *, tenant_id: str, binding_ids: Sequence[str]) -> list[Pin]:

@@ -118,6 +118,14 @@ class Handset:
         return offline_answer(statement, answer_key=keys.answer_key, counter=counter, verifier=self.verifier)
 
 
+@dataclass(frozen=True)
+class OfflineVerifier:
+    """What offline answers are checked against."""
+
+    opened: bytes
+    sealed: bytes
+
+
 @dataclass
 class Others:
     """PINs, biometrics, phones, wake-ups, notices and page tokens, each as its port has it."""
@@ -134,6 +142,10 @@ class Others:
     # Phones
     def find(self, tx: Transaction, *, tenant_id: str, binding_id: str) -> Handset | None:
         return next((each for each in self.phones if each.id == binding_id and tenant_id == TENANT), None)
+
+    def is_active(self, tx: Transaction, *, tenant_id: str, binding_id: str) -> bool:
+        phone = self.find(tx, tenant_id=tenant_id, binding_id=binding_id)
+        return phone is not None and phone.state == "active"
 
     def of_user(self, tx: Transaction, *, tenant_id: str, user: str) -> Sequence[Handset]:
         return [
@@ -160,8 +172,13 @@ class Others:
     def tell_wrong(self, tx: Transaction, owner: BindingRef, evaluation: Evaluation) -> None:
         tx.on_commit(lambda: self.told_wrong.append(owner.binding_id))
 
-    async def offline_verifier(self, owner: BindingRef) -> bytes | None:
-        return self.phone(owner.binding_id).verifier
+    async def offline_verifier(self, owner: BindingRef) -> OfflineVerifier | None:
+        verifier = self.phone(owner.binding_id).verifier
+        return None if verifier is None else OfflineVerifier(verifier, b"sealed" + verifier)
+
+    def is_verifier(self, tx: Transaction, owner: BindingRef, sealed: bytes) -> bool:
+        verifier = self.phone(owner.binding_id).verifier
+        return verifier is not None and sealed == b"sealed" + verifier
 
     # Biometrics
     def enrolled(self, tx: Transaction, *, tenant_id: str, binding_ids: Sequence[str]) -> frozenset[str]:
@@ -224,13 +241,14 @@ class Tenants:
 
 @dataclass
 class Stage:
-    """The ground of one test."""
+    """The ground of one test; `elsewhere` is another node's service on the same database."""
 
     rules: Rules
     others: Others
     service: ApprovalService
     answers: AnswerService
     offline: OfflineService
+    elsewhere: OfflineService
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -257,17 +275,20 @@ class Stage:
                 biometrics=others,
                 warnings=others,
             )
-            offline = OfflineService(
-                storage=rules.storage,
-                journal=rules.journal,
-                random=system_random,
-                sealer=OpenSealer(),
-                approvals=service,
-                answers=answers,
-                phones=others,
-                pins=others,  # type: ignore[arg-type]
+            offline, elsewhere = (
+                OfflineService(
+                    storage=rules.storage,
+                    journal=rules.journal,
+                    random=system_random,
+                    sealer=OpenSealer(),
+                    approvals=service,
+                    answers=answers,
+                    phones=others,
+                    pins=others,  # type: ignore[arg-type]
+                )
+                for _ in range(2)
             )
-            yield cls(rules, others, service, answers, offline)
+            yield cls(rules, others, service, answers, offline, elsewhere)
 
     def bind(self, *, age_h: float = 1_000, **members: object) -> Handset:
         """Bind a phone; long ago, unless told otherwise."""

@@ -1,7 +1,6 @@
 """Answers on the channel, on a real database with real signatures: what verifies, what costs a try, and who wins."""
 
 from collections.abc import AsyncIterator
-from dataclasses import replace as replace_data
 from pathlib import Path
 from typing import Any
 
@@ -176,7 +175,7 @@ async def test_whatever_is_wrong_is_answered_alike_and_costs_a_try(stage: Stage,
 
 
 def replace_version(counter: Any, version: int) -> Any:
-    return replace_data(counter, version=version)
+    return replace(counter, version=version)
 
 
 @pytest.mark.parametrize("how", ELEMENTS)

@@ -143,7 +143,7 @@ async def test_another_nodes_request_is_read_from_the_database(scene: Scene) -> 
     stage = scene.stage
     line = scene.open(stage.bind(has_biometric=True))
     approval = await stage.ask()
-    stage.service.fresh.take(approval.id)  # as where another node made it
+    stage.service.new_asks.take(approval.id)  # as where another node made it
     await scene.tell_all()
     (ask,) = line.told
     assert isinstance(ask, messages.Ask)
@@ -153,7 +153,7 @@ async def test_another_nodes_request_is_read_from_the_database(scene: Scene) -> 
 async def test_a_request_that_is_over_by_then_is_asked_of_nobody(scene: Scene) -> None:
     line = scene.open(scene.stage.bind())
     approval = await scene.stage.ask()
-    scene.stage.service.fresh.take(approval.id)
+    scene.stage.service.new_asks.take(approval.id)
     await cancel(scene, approval)
     await scene.tell_all()
     assert [type(each) for each in line.told] == [messages.Settled]

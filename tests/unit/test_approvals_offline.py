@@ -19,14 +19,16 @@ from gateway.protocol.keys import sha256
 from gateway.protocol.proof import decode_proof
 
 
-@pytest.fixture
-async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+@pytest.fixture(params=["digits come to the node that drew the code", "digits come to another node"])
+async def stage(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Stage]:
     async with Stage.on(tmp_path) as made:
+        if request.param == "digits come to the node that drew the code":
+            made.elsewhere = made.offline
         yield made
 
 
 async def show(stage: Stage, approval: Approval, phone: Handset | None = None) -> bytes:
-    view = await stage.offline.show(
+    view = await stage.elsewhere.show(
         tenant_id=TENANT, approval_id=approval.id, binding_id=None if phone is None else phone.id
     )
     return view.payload
@@ -206,6 +208,35 @@ async def test_one_code_of_a_request_is_in_force_at_a_time(stage: Stage) -> None
     second = beside.read_code(await show(stage, approval, beside))
     await refused(stage, approval, first, ProblemCode.OFFLINE_ANSWER_WRONG)
     assert (await type_in(stage, approval, second)).answered_by == beside.id
+
+
+async def test_a_code_that_another_node_drew_later_is_the_one_in_force(stage: Stage) -> None:
+    first, second = stage.bind(), stage.bind()
+    approval = await stage.ask()
+    digits = first.read_code(await show(stage, approval, first))
+    later = await stage.offline.show(tenant_id=TENANT, approval_id=approval.id, binding_id=second.id)
+    other = Stage(stage.rules, stage.others, stage.service, stage.answers, stage.elsewhere, stage.elsewhere)
+    await refused(other, approval, digits, ProblemCode.OFFLINE_ANSWER_WRONG)
+    assert (await type_in(other, approval, second.read_code(later.payload))).answered_by == second.id
+
+
+async def test_digits_of_a_pin_that_was_changed_meanwhile_are_wrong(stage: Stage) -> None:
+    phone = stage.bind()
+    approval = await stage.ask()
+    payload = await show(stage, approval)
+    digits = phone.read_code(payload)
+    phone.verifier = bytes(32)
+    await refused(stage, approval, digits, ProblemCode.OFFLINE_ANSWER_WRONG)
+    assert (await type_in(stage, approval, phone.read_code(payload))).state is ApprovalState.APPROVED
+
+
+async def test_a_phone_that_was_suspended_meanwhile_approves_nothing(stage: Stage) -> None:
+    phone = stage.bind()
+    approval = await stage.ask()
+    digits = phone.read_code(await show(stage, approval))
+    phone.state = "suspended"
+    await refused(stage, approval, digits, ProblemCode.CONFLICT)
+    assert (await stage.read(approval)).state is ApprovalState.PENDING
 
 
 async def test_a_code_is_for_one_phone_alone(stage: Stage) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import replace as replace_data
 from pathlib import Path
 
 import pytest
@@ -160,7 +159,7 @@ async def test_what_was_read_before_a_change_changes_nothing(stage: Stage) -> No
     assert not await stage.rules.storage.write(lambda tx: store.save(tx, old, stale))
     count = await stage.counter(phone)
     await stage.decide(phone, old, is_right=False)
-    fresh = replace_data(count, wrong=0)
+    fresh = replace(count, wrong=0)
     assert not await stage.rules.storage.write(lambda tx: store.save_counter(tx, count, fresh))
     assert (await stage.read(old)).tries_left == 3
     assert (await stage.counter(phone)).wrong == 2
