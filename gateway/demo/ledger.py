@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import structlog
 
 from gateway.demo.customers import RATES
+
+_log = structlog.get_logger("demo")
 
 
 class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -46,12 +49,18 @@ class LedgerFile:
         self._path = path
 
     def read(self) -> Ledger:
-        """Return the books; empty ones when there are none, or none that can be read."""
+        """Return the books; empty ones when there are none. Books that cannot be read are put aside, not written over:
+        the log says where they are."""
         if self._path is None:
             return Ledger()
         try:
             return msgspec.json.decode(self._path.read_bytes(), type=Ledger)
-        except (FileNotFoundError, msgspec.MsgspecError):
+        except FileNotFoundError:
+            return Ledger()
+        except msgspec.MsgspecError as error:
+            aside = self._path.with_suffix(".unreadable")
+            self._path.replace(aside)
+            _log.warning("the demo bank begins new books", kept=aside.name, error=str(error))
             return Ledger()
 
     def write(self, ledger: Ledger) -> None:

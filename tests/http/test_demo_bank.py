@@ -282,6 +282,14 @@ async def test_a_restart_forgets_no_payment_and_opens_no_session_twice(served: A
             assert answer.status == status
 
 
+async def test_books_that_cannot_be_read_are_put_aside(served: Any, tmp_path: Path) -> None:
+    banks, _, _ = served
+    (tmp_path / "ledger.json").write_bytes(b'{"orders": ')
+    async with banks.open() as client:
+        assert (await client.get("/demo/api/session")).status == 200
+    assert (tmp_path / "ledger.unreadable").read_bytes() == b'{"orders": '
+
+
 async def test_a_payment_whose_page_was_closed_is_carried_out_by_the_webhook(bank: Any) -> None:
     client, recording, clock = bank
     headers = {"X-CSRF-Token": await log_in(client)}
