@@ -1,6 +1,7 @@
 """The two sides of an activation as a person meets them: `Desktop` is the customer at the demo bank, `Phone` the phone
 app whose camera plays what the desktop shows. Both find things by what is written on them, in either language."""
 
+import contextlib
 import io
 import re
 import shutil
@@ -12,6 +13,7 @@ from typing import Literal
 from camera import write_film
 from PIL import Image
 from playwright.sync_api import BrowserContext, Locator, Page, Playwright, expect
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 Lang = Literal["fr", "en"]
 Form = Literal["colour", "qr"]
@@ -314,7 +316,8 @@ class Phone(Person):
         for _ in range(20):
             if approve.is_visible():
                 break
-            more.click()
+            with contextlib.suppress(PlaywrightTimeout):  # the end came into sight before the press
+                more.click(timeout=1_000)
             self.page.wait_for_timeout(300)
         expect(approve).to_be_visible()
         self.page.wait_for_timeout(600)  # a press meant for "Read to the end" counts for nothing else
