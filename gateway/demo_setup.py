@@ -1,5 +1,6 @@
 """What `tessera serve --demo` sets up on a fresh folder, once: a tenant, an API key and a webhook for the demo bank.
-They are kept in demo.json beside the database, readable by this user alone. Never used in production."""
+They are kept in demo.json beside the database, and the bank's books in demo-ledger.json, readable by this user alone.
+Never used in production."""
 
 import contextlib
 import os
@@ -47,7 +48,9 @@ async def mount_demo(installation: Installation, *, base: str) -> Mapping[str, w
     path = Path(installation.settings.data) / "demo.json"
     found = _read(path)
     kept = await _check(installation, found)
+    ledger = path.with_name("demo-ledger.json")
     if kept is None:
+        ledger.unlink(missing_ok=True)  # of requests that this database has never heard of
         kept = await _set_up(installation, f"{base}{WEBHOOK_PATH}")
     elif kept.webhook_url != f"{base}{WEBHOOK_PATH}":
         kept = await _move_webhook(installation, kept, f"{base}{WEBHOOK_PATH}")
@@ -61,6 +64,7 @@ async def mount_demo(installation: Installation, *, base: str) -> Mapping[str, w
         session_key=Secret(bytes.fromhex(kept.session_key)),
         clock=installation.clock,
         pages=pages if pages.is_dir() else None,
+        ledger=ledger,
     )
     return {"/demo": create_demo_bank(config)}
 

@@ -1,178 +1,166 @@
 """What the demo bank asks its customers' phones: logins, payments, contact data, further phones. The bank never
-believes its own page: what was approved it reads at the gateway, and carries each out once. Orders are kept in memory,
-as the accounts of a demo may be."""
+believes its own page: what was approved it reads at the gateway, and carries each out once."""
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
-from decimal import Decimal, InvalidOperation
-from typing import Any
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any, Protocol
+
+import msgspec
 
 from gateway.core.clock import Clock
 from gateway.demo.customers import Account, Customer
+from gateway.demo.ledger import LedgerFile, Order, euro_cents
+from gateway.demo.wire import Refusal
 
 MAX_ORDERS = 1_000
-
-Call = Callable[..., Awaitable[dict[str, Any]]]
-"""`call(method, path, body)`: the gateway's JSON. Raises aiohttp's HTTPException for what fails."""
-
-
-class OrderRefused(Exception):
-    """The order cannot be taken; the text says why, for the customer."""
+LOGIN_SECONDS = 10 * 60
+"""How long a login may take: as long as a request may live."""
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
-    """Something that waits for the customer's phone: a transfer, or a change of contact data. `state` is the
-    approval's."""
+class Gateway(Protocol):
+    """The gateway's API. Both raise Refusal."""
 
-    id: str
-    user: str
-    type: str
-    fields: dict[str, str]
-    state: str
-    at: float
+    async def get(self, path: str, params: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """Read."""
+        ...
 
-    def as_json(self) -> dict[str, Any]:
-        """Return what the page shows."""
-        return {"id": self.id, "type": self.type, "state": self.state, "at": self.at, **self.fields}
+    async def post(self, path: str, body: dict[str, Any], *, key: str | None = None) -> dict[str, Any]:
+        """Have something done."""
+        ...
 
 
 class AskingDesk:
     """Orders and accounts of all customers."""
 
-    def __init__(self, call: Call, clock: Clock) -> None:
-        self._call = call
+    def __init__(self, gateway: Gateway, *, file: LedgerFile, clock: Clock) -> None:
+        self._gateway = gateway
+        self._file = file
         self._clock = clock
-        self._orders: dict[str, Order] = {}
-        self._balances: dict[str, int] = {}
-        self._contacts: dict[tuple[str, str], str] = {}
-        self._used: set[str] = set()
-        self._reported: set[str] = set()
+        self._books = file.read()
         self._locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def has_phone(self, user: str) -> bool:
         """Whether a customer has a phone that could be asked."""
-        page = await self._call("GET", f"/api/v1/bindings?user={user}&state=active&limit=1", None)
-        return bool(page["items"])
+        wish = {"user": user, "state": "active", "limit": "1"}
+        return bool((await self._gateway.get("/api/v1/bindings", wish))["items"])
 
-    async def ask(self, customer: Customer, kind: str, fields: dict[str, str]) -> dict[str, Any]:
-        """Ask a customer; return the gateway's answer for the page. A transfer and a change are kept as orders."""
+    async def ask(
+        self, customer: Customer, *, kind: str, fields: dict[str, str], key: str | None = None
+    ) -> dict[str, Any]:
+        """Ask a customer; return the gateway's answer for the page. A payment and a change are kept as orders. Raises
+        Refusal; its code is `no-phone` when the customer has none, `phone-cannot` when there is one that may not."""
         wish = {"user": customer.user, "type": kind, "fields": fields}
-        started = await self._call("POST", "/api/v1/approvals", wish)
+        try:
+            started = await self._gateway.post("/api/v1/approvals", wish, key=key)
+        except Refusal as refusal:
+            if refusal.fields.get("code") == "no-phone" and await self.has_phone(customer.user):
+                raise Refusal(409, str(refusal), code="phone-cannot") from refusal
+            raise
         approval = started["approval"]
-        if kind in ("payment", "contact"):
-            if len(self._orders) >= MAX_ORDERS:
-                del self._orders[next(iter(self._orders))]
-            self._orders[approval["id"]] = Order(
-                approval["id"], customer.user, kind, fields, approval["state"], self._clock.now()
+        if kind in ("payment", "contact") and approval["id"] not in self._books.orders:
+            self._make_room()
+            self._books.orders[approval["id"]] = Order(
+                approval["id"], customer.user, kind, fields, "pending", self._clock.now()
             )
+            self._file.write(self._books)
         return started
 
-    async def open_session(self, approval_id: str, user: str) -> str:
-        """Return the state of a login's approval; the first to see it approved may open a session. Raises OrderRefused
-        for an approval that has served, or is of something else."""
+    def _make_room(self) -> None:
+        """Forget the oldest order that is over, when there are too many."""
+        orders = self._books.orders
+        if len(orders) >= MAX_ORDERS:
+            over = (order.id for order in orders.values() if order.state != "pending")
+            orders.pop(next(over, next(iter(orders))))
+
+    async def use_login(self, approval_id: str, user: str) -> None:
+        """Take an approved login; it opens a session once. Raises Refusal with the state when it is not approved, for
+        one that has served, and for what is no login of this customer."""
         async with self._locks[user]:
-            approval = await self._call("GET", f"/api/v1/approvals/{approval_id}", None)
+            approval = await self._gateway.get(f"/api/v1/approvals/{approval_id}")
             if (approval["user"], approval["type"]) != (user, "login"):
-                raise OrderRefused("this was not a login of this customer")
+                raise Refusal(409, "this was not a login of this customer")
             if approval["state"] != "approved":
-                return str(approval["state"])
-            if approval_id in self._used:
-                raise OrderRefused("this login was used already")
-            self._used.add(approval_id)
-            return "approved"
+                raise Refusal(409, f"the login is {approval['state']}", state=str(approval["state"]))
+            if approval_id in self._books.used:
+                raise Refusal(409, "this login was used already")
+            now = self._clock.now()
+            kept = {each: at for each, at in self._books.used.items() if now - at <= LOGIN_SECONDS}
+            self._books.used = {**kept, approval_id: now}
+            self._file.write(self._books)
 
     async def settle(self, approval_id: str) -> Order | None:
-        """Look up how an order stands at the gateway, and carry it out if it was approved, once. An order that a
-        restart has made the bank forget is taken up again from what it asked the gateway itself."""
-        order = self._orders.get(approval_id) or await self._take_up(approval_id)
+        """Look up how an order stands at the gateway, and carry it out if it was approved, once. Raises Refusal."""
+        order = self._books.orders.get(approval_id)
         if order is None or order.state != "pending":
             return order
         async with self._locks[order.user]:
-            order = self._orders[approval_id]
+            order = self._books.orders[approval_id]
             if order.state != "pending":
                 return order
-            approval = await self._call("GET", f"/api/v1/approvals/{approval_id}", None)
-            if (approval["user"], approval["type"], approval["fields"]) != (
-                order.user,
-                order.type,
-                order.fields,
-            ):
-                raise OrderRefused("the gateway knows another order by this number")
-            order = replace(order, state=str(approval["state"]))
-            self._orders[approval_id] = order
+            approval = await self._gateway.get(f"/api/v1/approvals/{approval_id}")
+            asked = (approval["user"], approval["type"], approval["fields"])
+            if asked != (order.user, order.type, order.fields):
+                raise Refusal(409, "the gateway knows another order by this number")
+            if approval["state"] == "pending":
+                return order
+            order = msgspec.structs.replace(order, state=str(approval["state"]))
+            self._books.orders[approval_id] = order
             if order.state == "approved":
                 self._carry_out(order)
+            self._file.write(self._books)
             return order
 
-    async def _take_up(self, approval_id: str) -> Order | None:
-        approval = await self._call("GET", f"/api/v1/approvals/{approval_id}", None)
-        if approval["type"] not in ("payment", "contact"):
-            return None
-        order = Order(
-            approval_id, approval["user"], approval["type"], approval["fields"], "pending", self._clock.now()
-        )
-        return self._orders.setdefault(approval_id, order)
+    async def settle_all(self, user: str) -> None:
+        """Look up all orders of a customer that wait; what cannot be looked up now goes on waiting."""
+        for order in self.orders(user):
+            if order.state == "pending":
+                with suppress(Refusal):
+                    await self.settle(order.id)
 
     def _carry_out(self, order: Order) -> None:
         if order.type == "contact":
-            self._contacts[order.user, order.fields["kind"]] = order.fields["value"]
-        elif order.fields["currency"] == "EUR":
-            cents = int((Decimal(order.fields["amount"]) * 100).to_integral_value())
-            self._balances[order.user] = self._balances.get(order.user, 0) - cents
+            self._books.contacts.setdefault(order.user, {})[order.fields["kind"]] = order.fields["value"]
+        else:
+            self._books.paid[order.user] = self._books.paid.get(order.user, 0) + _cost(order)
 
     def accounts(self, customer: Customer) -> list[Account]:
-        """Return a customer's accounts with what was paid taken off the first."""
+        """Return a customer's accounts, with what was paid taken off the first."""
         first, *others = customer.accounts
-        return [replace(first, balance=first.balance + self._balances.get(customer.user, 0)), *others]
+        return [replace(first, balance=first.balance - self._books.paid.get(customer.user, 0)), *others]
+
+    def available(self, customer: Customer) -> int:
+        """Return the cents of EUR that can be paid: what waits for the phone is spoken for."""
+        waiting = (order for order in self.orders(customer.user, "payment") if order.state == "pending")
+        return self.accounts(customer)[0].balance - sum(_cost(order) for order in waiting)
 
     def contact(self, customer: Customer, kind: str) -> str:
         """Return a customer's contact data of a kind."""
         own = customer.email if kind == "email" else customer.phone
-        return self._contacts.get((customer.user, kind), own)
+        return self._books.contacts.get(customer.user, {}).get(kind, own)
 
-    def orders(self, user: str, kind: str) -> list[Order]:
-        """Return a customer's orders of a kind, newest first."""
-        found = [order for order in self._orders.values() if (order.user, order.type) == (user, kind)]
-        return found[::-1]
+    def orders(self, user: str, kind: str | None = None) -> list[Order]:
+        """Return a customer's orders, of one kind or all, newest first."""
+        found = [order for order in self._books.orders.values() if order.user == user]
+        return [order for order in reversed(found) if kind in (None, order.type)]
 
     def note_report(self, user: str) -> None:
         """A customer has reported a login that he did not ask for."""
-        self._reported.add(user)
+        if user not in self._books.reported:
+            self._books.reported.append(user)
+            self._file.write(self._books)
 
     def take_report(self, user: str) -> bool:
         """Say whether there was a report since the last login, once."""
-        was_there = user in self._reported
-        self._reported.discard(user)
-        return was_there
+        if user not in self._books.reported:
+            return False
+        self._books.reported.remove(user)
+        self._file.write(self._books)
+        return True
 
-    def check_transfer(self, customer: Customer, body: dict[str, Any]) -> dict[str, str]:
-        """Return the fields of a payment as the page typed them. Raises OrderRefused with what to mend."""
-        texts = {
-            name: str(body.get(name, "")).strip() for name in ("payee", "account", "purpose", "currency")
-        }
-        amount = str(body.get("amount", "")).strip().replace(",", ".")
-        try:
-            value = Decimal(amount)
-        except InvalidOperation:
-            raise OrderRefused("amount") from None
-        if (
-            not value.is_finite()
-            or not 0 < value < Decimal(10) ** 9
-            or value != value.quantize(Decimal("0.01"))
-        ):
-            raise OrderRefused("amount")
-        if not texts["payee"] or len(texts["payee"]) > 140:
-            raise OrderRefused("payee")
-        account = texts["account"].replace(" ", "").upper()
-        if not 4 <= len(account) <= 34 or not account.isalnum() or not account.isascii():
-            raise OrderRefused("account")
-        if texts["currency"] not in ("EUR", "CHF", "GBP", "USD"):
-            raise OrderRefused("currency")
-        if len(texts["purpose"]) > 1_000:
-            raise OrderRefused("purpose")
-        if texts["currency"] == "EUR" and value * 100 > self.accounts(customer)[0].balance:
-            raise OrderRefused("balance")
-        return {**texts, "account": account, "amount": f"{value:.2f}"}
+
+def _cost(order: Order) -> int:
+    return euro_cents(Decimal(order.fields["amount"]), order.fields["currency"])

@@ -1,8 +1,15 @@
 """The demo bank's customers and their accounts: made up, with a password that the login page shows."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
+from types import MappingProxyType
 
 DEMO_PASSWORD = "tessera"  # noqa: S105 - shown on the login page
+RATES: Mapping[str, Decimal] = MappingProxyType(
+    {"EUR": Decimal(1), "CHF": Decimal("1.06"), "GBP": Decimal("1.16"), "USD": Decimal("0.92")}
+)
+"""What one unit of a currency costs in EUR: as made up as the customers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +40,7 @@ CUSTOMERS: dict[str, Customer] = {
             "Claire Martin",
             (
                 Account("current", "FR76 3000 4000 0312 3456 7890 143", 284_217),
-                Account("savings", "FR76 3000 4000 0398 7654 3210 187", 1_250_000),
+                Account("savings", "FR76 3000 4000 0398 7654 3210 127", 1_250_000),
             ),
             "claire.martin@example.org",
             "+33 6 39 98 01 23",
@@ -41,7 +48,7 @@ CUSTOMERS: dict[str, Customer] = {
         Customer(
             "thomas",
             "Thomas Leroy",
-            (Account("current", "FR76 3000 4000 0355 5512 3400 129", 91_840),),
+            (Account("current", "FR76 3000 4000 0355 5512 3400 197", 91_840),),
             "thomas.leroy@example.org",
             "+33 6 39 98 04 56",
         ),
@@ -49,8 +56,8 @@ CUSTOMERS: dict[str, Customer] = {
             "amelia",
             "Amelia Clarke",
             (
-                Account("current", "FR76 3000 4000 0377 1200 9900 156", 412_655),
-                Account("savings", "FR76 3000 4000 0377 1200 9901 153", 3_300_020),
+                Account("current", "FR76 3000 4000 0377 1200 9900 103", 412_655),
+                Account("savings", "FR76 3000 4000 0377 1200 9901 170", 3_300_020),
             ),
             "amelia.clarke@example.org",
             "+33 6 39 98 07 89",

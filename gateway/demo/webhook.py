@@ -47,6 +47,10 @@ class WebhookVerifier:
         if len(self._seen) > _REMEMBERED_IDS:
             self._seen.popitem(last=False)
 
+    def forget(self, identifier: str) -> None:
+        """Take a delivery again when it comes again: what it told could not be done."""
+        self._seen.pop(identifier, None)
+
 
 def _is_plain(text: str, longest: int) -> bool:
     return 0 < len(text) <= longest and text.isascii()

@@ -5,6 +5,8 @@ import hashlib
 import hmac
 import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,12 +28,16 @@ class RecordingGateway:
         self.asked: list[tuple[str, dict[str, Any], str | None, str | None]] = []
         self.has_phone = False
         self.approval: dict[str, Any] = {}
+        self.problem: tuple[int, dict[str, Any]] | None = None
+        self.is_down = False
 
     async def list(self, _: web.Request) -> web.Response:
         """The customer's phones, or how a request stands."""
         return web.json_response({"items": [{"id": "bnd_1"}] if self.has_phone else []})
 
     async def read(self, _: web.Request) -> web.Response:
+        if self.is_down:
+            raise web.HTTPServiceUnavailable()
         return web.json_response(self.approval)
 
     async def answer(self, request: web.Request) -> web.Response:
@@ -39,6 +45,9 @@ class RecordingGateway:
         self.asked.append(
             (request.path, await request.json(), headers.get("Authorization"), headers.get("Idempotency-Key"))
         )
+        if self.problem is not None:
+            status, problem = self.problem
+            return web.json_response(problem, status=status)
         if request.path == "/api/v1/approvals":
             wish = await request.json()
             self.approval = {"id": f"apr_{len(self.asked)}", "state": "pending", **wish}
@@ -46,8 +55,34 @@ class RecordingGateway:
         return web.json_response({"page_token": "ptk_x"}, status=201)
 
 
+class Banks:
+    """Starts the bank over one gateway, as often as it is wanted, with its books in one file."""
+
+    def __init__(self, gateway: TestServer, clock: ManualClock, ledger: Path) -> None:
+        self._gateway = gateway
+        self._clock = clock
+        self._ledger = ledger
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[TestClient[Any, Any]]:
+        """Serve one bank."""
+        config = DemoBankConfig(
+            api_base=str(self._gateway.make_url("/")),
+            api_key=Secret(b"tsk_test"),
+            webhook_secret=Secret(b"whsec_" + base64.b64encode(WEBHOOK_KEY)),
+            session_key=Secret(bytes(32)),
+            clock=self._clock,
+            pages=None,
+            ledger=self._ledger,
+        )
+        app = web.Application()
+        app.add_subapp("/demo/", create_demo_bank(config))
+        async with TestClient(TestServer(app)) as client:
+            yield client
+
+
 @pytest.fixture
-async def bank() -> AsyncIterator[tuple[TestClient[Any, Any], RecordingGateway, ManualClock]]:
+async def served(tmp_path: Path) -> AsyncIterator[tuple[Banks, RecordingGateway, ManualClock]]:
     recording = RecordingGateway()
     gateway = web.Application()
     gateway.router.add_post("/api/v1/{rest:.*}", recording.answer)
@@ -56,19 +91,15 @@ async def bank() -> AsyncIterator[tuple[TestClient[Any, Any], RecordingGateway, 
     server = TestServer(gateway)
     await server.start_server()
     clock = ManualClock()
-    config = DemoBankConfig(
-        api_base=str(server.make_url("/")),
-        api_key=Secret(b"tsk_test"),
-        webhook_secret=Secret(b"whsec_" + base64.b64encode(WEBHOOK_KEY)),
-        session_key=Secret(bytes(32)),
-        clock=clock,
-        pages=None,
-    )
-    app = web.Application()
-    app.add_subapp("/demo/", create_demo_bank(config))
-    async with TestClient(TestServer(app)) as client:
-        yield client, recording, clock
+    yield Banks(server, clock, tmp_path / "ledger.json"), recording, clock
     await server.close()
+
+
+@pytest.fixture
+async def bank(served: Any) -> AsyncIterator[tuple[TestClient[Any, Any], RecordingGateway, ManualClock]]:
+    banks, recording, clock = served
+    async with banks.open() as client:
+        yield client, recording, clock
 
 
 async def log_in(client: TestClient[Any, Any]) -> str:
@@ -118,7 +149,8 @@ async def test_session_ends_after_five_minutes_without_activity(bank: Any) -> No
     assert (await client.get("/demo/api/notices")).status == 401
 
 
-PAYMENT = {"payee": "EDF", "account": "FR76 3000 4000", "amount": "12,50", "currency": "EUR", "purpose": ""}
+IBAN = "FR76 3000 4000 0312 3456 7890 143"
+PAYMENT = {"payee": "EDF", "account": IBAN, "amount": "12,50", "currency": "EUR", "purpose": ""}
 
 
 async def begin_login(client: TestClient[Any, Any]) -> None:
@@ -166,7 +198,7 @@ async def test_a_payment_is_carried_out_once_and_as_it_was_approved(bank: Any) -
     started = await (await client.post("/demo/api/transfers", json=PAYMENT, headers=headers)).json()
     assert recording.approval["fields"] == {
         "payee": "EDF",
-        "account": "FR7630004000",
+        "account": IBAN.replace(" ", ""),
         "amount": "12.50",
         "currency": "EUR",
         "purpose": "",
@@ -182,6 +214,82 @@ async def test_a_payment_is_carried_out_once_and_as_it_was_approved(bank: Any) -
     assert [item["state"] for item in listed["items"]] == ["approved"]
 
 
+async def test_a_payment_in_another_currency_costs_what_it_costs_in_euros(bank: Any) -> None:
+    client, recording, _ = bank
+    headers = {"X-CSRF-Token": await log_in(client)}
+    wish = {**PAYMENT, "amount": "100.00", "currency": "CHF", "account": "0123456789"}
+    started = await (await client.post("/demo/api/transfers", json=wish, headers=headers)).json()
+    recording.approval["state"] = "approved"
+    await client.post(f"/demo/api/orders/{started['approval']['id']}/settle", json={}, headers=headers)
+    session = await (await client.get("/demo/api/session")).json()
+    assert session["customer"]["accounts"][0]["balance"] == 284_217 - 10_600
+
+
+async def test_what_waits_for_the_phone_cannot_be_paid_twice(bank: Any) -> None:
+    client, recording, _ = bank
+    headers = {"X-CSRF-Token": await log_in(client)}
+    wish = {**PAYMENT, "amount": "2000"}
+    assert (await client.post("/demo/api/transfers", json=wish, headers=headers)).status == 201
+    answer = await client.post("/demo/api/transfers", json=wish, headers=headers)
+    assert (answer.status, (await answer.json())["field"]) == (400, "balance")
+    recording.approval["state"] = "refused"  # learned at the gateway before the money is counted again
+    assert (await client.post("/demo/api/transfers", json=wish, headers=headers)).status == 201
+
+
+async def test_another_order_than_was_approved_is_not_carried_out(bank: Any) -> None:
+    client, recording, _ = bank
+    headers = {"X-CSRF-Token": await log_in(client)}
+    started = await (await client.post("/demo/api/transfers", json=PAYMENT, headers=headers)).json()
+    recording.approval |= {"state": "approved", "fields": {**recording.approval["fields"], "amount": "1.00"}}
+    settle = f"/demo/api/orders/{started['approval']['id']}/settle"
+    assert (await client.post(settle, json={}, headers=headers)).status == 409
+    session = await (await client.get("/demo/api/session")).json()
+    assert session["customer"]["accounts"][0]["balance"] == 284_217
+
+
+async def test_another_customers_order_is_none(bank: Any) -> None:
+    client, _, _ = bank
+    headers = {"X-CSRF-Token": await log_in(client)}
+    started = await (await client.post("/demo/api/transfers", json=PAYMENT, headers=headers)).json()
+    answer = await client.post("/demo/api/login", json={"user": "thomas", "password": "tessera"})
+    others = {"X-CSRF-Token": (await answer.json())["csrf"]}
+    settle = f"/demo/api/orders/{started['approval']['id']}/settle"
+    assert (await client.post(settle, json={}, headers=others)).status == 404
+
+
+async def test_a_restart_forgets_no_payment_and_opens_no_session_twice(served: Any) -> None:
+    banks, recording, _ = served
+    async with banks.open() as client:
+        headers = {"X-CSRF-Token": await log_in(client)}
+        started = await (await client.post("/demo/api/transfers", json=PAYMENT, headers=headers)).json()
+        kept = {cookie.key: cookie.value for cookie in client.session.cookie_jar}
+    recording.approval["state"] = "approved"
+    settle = f"/demo/api/orders/{started['approval']['id']}/settle"
+    for _ in range(2):
+        async with banks.open() as client:
+            answer = await client.post(settle, json={}, headers=headers, cookies=kept)
+            assert (await answer.json())["state"] == "approved"
+            session = await (await client.get("/demo/api/session", cookies=kept)).json()
+            assert session["customer"]["accounts"][0]["balance"] == 284_217 - 1_250
+    recording.has_phone = True
+    async with banks.open() as client:
+        await begin_login(client)
+        kept = {cookie.key: cookie.value for cookie in client.session.cookie_jar}
+    recording.approval["state"] = "approved"
+    for status in (200, 409):
+        async with banks.open() as client:
+            answer = await client.post("/demo/api/login/finish", json={}, cookies=kept)
+            assert answer.status == status
+
+
+async def test_books_that_cannot_be_read_are_put_aside(served: Any, tmp_path: Path) -> None:
+    banks, _, _ = served
+    (tmp_path / "ledger.json").write_bytes(b'{"orders": ')
+    async with banks.open() as client:
+        assert (await client.get("/demo/api/session")).status == 200
+    assert (tmp_path / "ledger.unreadable").read_bytes() == b'{"orders": '
+
+
 async def test_a_payment_whose_page_was_closed_is_carried_out_by_the_webhook(bank: Any) -> None:
     client, recording, clock = bank
     headers = {"X-CSRF-Token": await log_in(client)}
@@ -195,25 +303,88 @@ async def test_a_payment_whose_page_was_closed_is_carried_out_by_the_webhook(ban
     assert [item["state"] for item in listed["items"]] == ["approved"]
 
 
-async def test_a_payment_that_a_restart_made_the_bank_forget_is_carried_out(bank: Any) -> None:
+async def test_a_webhook_whose_payment_could_not_be_looked_up_is_wanted_again(bank: Any) -> None:
+    client, recording, clock = bank
+    headers = {"X-CSRF-Token": await log_in(client)}
+    started = await (await client.post("/demo/api/transfers", json=PAYMENT, headers=headers)).json()
+    recording.approval["state"] = "approved"
+    data = {"approval": started["approval"]["id"], "user": "claire", "type": "payment"}
+    body = json.dumps({"type": "approval.approved", "data": data}).encode()
+    for is_down, status in ((True, 502), (False, 204)):
+        recording.is_down = is_down
+        answer = await client.post("/demo/webhook", data=body, headers=signed(body, at=clock.now()))
+        assert answer.status == status
+    session = await (await client.get("/demo/api/session")).json()
+    assert session["customer"]["accounts"][0]["balance"] == 284_217 - 1_250
+
+
+@pytest.mark.parametrize(
+    ("has_phone", "problem", "status", "fields"),
+    [
+        (False, {"code": "no-phone", "detail": "none"}, 409, {"code": "no-phone"}),
+        (True, {"code": "no-phone", "detail": "too new"}, 409, {"code": "phone-cannot"}),
+        (True, {"code": "rate-limited", "retry_after": 45}, 429, {"retry_after": 45}),
+        (
+            True,
+            {"code": "invalid-request", "detail": "$.fields.payee: does not fit"},
+            400,
+            {"field": "payee"},
+        ),
+        (True, {"code": "unauthenticated", "detail": "the key"}, 502, {}),
+    ],
+)
+async def test_why_the_phone_is_not_asked(
+    bank: Any, has_phone: bool, problem: dict[str, Any], status: int, fields: dict[str, Any]
+) -> None:
     client, recording, _ = bank
     headers = {"X-CSRF-Token": await log_in(client)}
-    fields = {"payee": "EDF", "account": "FR76", "amount": "1.00", "currency": "EUR", "purpose": ""}
-    recording.approval = {
-        "id": "apr_old",
+    recording.has_phone = has_phone
+    recording.problem = (status, problem)
+    answer = await client.post("/demo/api/transfers", json=PAYMENT, headers=headers)
+    assert answer.status == status
+    said = await answer.json()
+    assert {name: said.get(name) for name in fields} == fields
+    assert (await (await client.get("/demo/api/transfers")).json())["items"] == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "status"),
+    [
+        ("email", "claire@example.net", 201),
+        ("email", "claire@", 400),
+        ("phone", "+33 6 12 34 56 78", 201),
+        ("phone", "call me", 400),
+        ("address", "1, rue des Halles", 400),
+    ],
+)
+async def test_contact_data_changes_by_the_word_of_the_phone(
+    bank: Any, kind: str, value: str, status: int
+) -> None:
+    client, recording, _ = bank
+    headers = {"X-CSRF-Token": await log_in(client)}
+    answer = await client.post("/demo/api/contact", json={"kind": kind, "value": value}, headers=headers)
+    assert answer.status == status
+    if status != 201:
+        return
+    before = (await (await client.get("/demo/api/session")).json())["customer"]["contact"]
+    assert recording.approval["fields"] == {"kind": kind, "value": value, "previous": before[kind]}
+    recording.approval["state"] = "approved"
+    await client.post(f"/demo/api/orders/{recording.approval['id']}/settle", json={}, headers=headers)
+    after = (await (await client.get("/demo/api/session")).json())["customer"]["contact"]
+    assert after == {**before, kind: value}
+
+
+async def test_the_banks_desk_writes_in_one_language(bank: Any) -> None:
+    client, recording, _ = bank
+    headers = {"X-CSRF-Token": await log_in(client)}
+    typed = {"title": " Bonjour ", "body": "Une\r\ncarte", "lang": "fr"}
+    assert (await client.post("/demo/api/messages", json=typed, headers=headers)).status == 201
+    assert recording.asked[-1][1] == {
         "user": "claire",
-        "type": "payment",
-        "fields": fields,
-        "state": "approved",
+        "texts": {"fr": {"title": "Bonjour", "body": "Une\ncarte"}},
     }
-    for _ in range(2):
-        answer = await client.post("/demo/api/orders/apr_old/settle", json={}, headers=headers)
-        assert (await answer.json())["state"] == "approved"
-    session = await (await client.get("/demo/api/session")).json()
-    assert session["customer"]["accounts"][0]["balance"] == 284_217 - 100
-    recording.approval |= {"id": "apr_other", "user": "thomas"}
-    answer = await client.post("/demo/api/orders/apr_other/settle", json={}, headers=headers)
-    assert answer.status == 404
+    answer = await client.post("/demo/api/messages", json={**typed, "body": " "}, headers=headers)
+    assert (await answer.json())["field"] == "body"
 
 
 @pytest.mark.parametrize(
@@ -225,7 +396,11 @@ async def test_a_payment_that_a_restart_made_the_bank_forget_is_carried_out(bank
         ("amount", "NaN", "amount"),
         ("amount", "2842.18", "balance"),
         ("payee", " ", "payee"),
+        ("amount", "1e3000", "amount"),
         ("account", "F!", "account"),
+        ("account", "FR76 3000 4000 0312 3456 7890 144", "account"),
+        ("account", "FR76 3000", "account"),
+        ("purpose", "x" * 1_001, "purpose"),
         ("currency", "JPY", "currency"),
     ],
 )

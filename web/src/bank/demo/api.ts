@@ -54,14 +54,27 @@ export interface Started {
 }
 
 export class BankError extends Error {
+  /** 0 when no answer came. */
   readonly status: number;
+  /** Why, as gateway/demo/README.md says, or null. */
+  readonly code: string | null;
   /** The form's field that is to be mended, or null. */
   readonly field: string | null;
+  /** Seconds to wait before another try, or null. */
+  readonly retryAfter: number | null;
 
-  constructor(status: number, field: string | null = null) {
+  constructor(status: number, why: Readonly<Record<string, unknown>> = {}) {
     super(`status ${status}`);
     this.status = status;
-    this.field = field;
+    const { code, field, retry_after: retryAfter } = why;
+    this.code = typeof code === "string" ? code : null;
+    this.field = typeof field === "string" ? field : null;
+    this.retryAfter = typeof retryAfter === "number" ? retryAfter : null;
+  }
+
+  /** Whether the same call may succeed later with nothing changed. */
+  get isTransient(): boolean {
+    return this.status === 0 || this.status >= 500;
   }
 }
 
@@ -143,16 +156,16 @@ export class BankApi {
     } catch {
       throw new BankError(0);
     }
-    if (!response.ok) throw new BankError(response.status, await fieldOf(response));
+    if (!response.ok) throw new BankError(response.status, await whyOf(response));
     return (await response.json()) as T;
   }
 }
 
-async function fieldOf(response: Response): Promise<string | null> {
+async function whyOf(response: Response): Promise<Readonly<Record<string, unknown>>> {
   try {
-    const { field } = (await response.json()) as { readonly field?: unknown };
-    return typeof field === "string" ? field : null;
+    const body: unknown = await response.json();
+    return typeof body === "object" && body !== null ? (body as Readonly<Record<string, unknown>>) : {};
   } catch {
-    return null;
+    return {}; // a proxy's error page
   }
 }

@@ -8,9 +8,10 @@ import { LangController, type Lang } from "../../shared/i18n/index.js";
 import { icons } from "../../shared/ui/icons.js";
 import { shared } from "../../shared/ui/styles.js";
 import { accounts } from "./accounts.js";
+import { Adding } from "./adding.js";
 import { BankApi, BankError, type Notice, type SessionView, type Started, type Transfer } from "./api.js";
 import { asking, type Asking } from "./asking.js";
-import { idleSoon, saidLast, trouble, type Said, type Trouble } from "./banners.js";
+import { idleSoon, saidLast, trouble, troubleIs, troubleOf, type Said, type Trouble } from "./banners.js";
 import { contactForm, transferForm, transferList, type Form } from "./forms.js";
 import { languages, menu } from "./header.js";
 import { IdleClock } from "./idle.js";
@@ -21,7 +22,7 @@ import { Orders } from "./orders.js";
 import { addPage, devicesPage, inboxPage } from "./pages.js";
 import { hasPhone } from "./phones.js";
 import { styles } from "./styles.js";
-import { forgetUnderway, keepUnderway, underway } from "./underway.js";
+import { forgetUnderway } from "./underway.js";
 import { viewOf, type View } from "./views.js";
 
 const NOTICES_EVERY_MS = 4_000;
@@ -52,7 +53,7 @@ export class DemoBank extends LitElement {
 
   declare _session: SessionView | null;
   declare _view: View;
-  declare _problem: "wrong" | Trouble | null;
+  declare _problem: Trouble | null;
   declare _started: Started | null;
   declare _token: string;
   declare _notices: readonly Notice[];
@@ -73,17 +74,24 @@ export class DemoBank extends LitElement {
 
   readonly #language = new LangController(this);
   readonly #api = new BankApi();
-  readonly #idle = new IdleClock({
-    onActivity: () => void this.#prolong(),
-    onIdle: (left) => {
-      if (left === 0) this.#endIdle();
-      else this._idleLeft = left;
+  readonly #idle = new IdleClock(
+    {
+      onActivity: () => void this.#prolong(),
+      onIdle: (left) => {
+        if (left === 0) this.#endIdle();
+        else this._idleLeft = left;
+      },
     },
-  });
+    undefined,
+    new BroadcastChannel("demo.idle"),
+  );
   #timer: ReturnType<typeof setInterval> | undefined;
   /** Counts the customers' visits: what was asked for in one is no answer for the next. */
   #visit = 0;
   #focusHeading = false;
+  #focusWrong = false;
+  /** What was typed into forms whose request is not done, by form. */
+  readonly #typed = new Map<string, Readonly<Record<string, string>>>();
 
   constructor() {
     super();
@@ -108,7 +116,8 @@ export class DemoBank extends LitElement {
     if (heading === null) return;
     document.title = `${heading.textContent} – ${BANK}`;
     if (this.#focusHeading) heading.focus();
-    this.#focusHeading = false;
+    else if (this.#focusWrong) this.renderRoot.querySelector<HTMLElement>('[aria-invalid="true"]')?.focus();
+    this.#focusHeading = this.#focusWrong = false;
   }
 
   #open(): void {
@@ -146,7 +155,7 @@ export class DemoBank extends LitElement {
       await this.#api.logout().catch(() => undefined);
       this.#focusHeading = true;
       this.#enter(await this.#api.session());
-      this._problem = "idle";
+      this._problem = troubleIs("idle");
     });
   }
 
@@ -157,6 +166,7 @@ export class DemoBank extends LitElement {
     this._isPhoneless = false;
     this._asking = this._said = this._wrong = null;
     this._transfers = [];
+    this.#typed.clear();
     this.#leave();
   }
 
@@ -171,9 +181,12 @@ export class DemoBank extends LitElement {
     try {
       await work();
     } catch (error) {
-      const status = error instanceof BankError ? error.status : 0;
-      this._problem = status === 401 || status === 403 ? "expired" : "failed";
-      if (this._problem === "expired") {
+      this._problem = troubleOf(error);
+      if (this._problem.kind === "over") {
+        this._asking = null;
+        this.#adding.leave();
+      }
+      if (this._problem.kind === "expired") {
         this.#forget();
         this.#enter(await this.#api.session().catch(() => null));
       }
@@ -197,10 +210,7 @@ export class DemoBank extends LitElement {
     if (this._view === "devices" || this._view === "messages") void this.#renewToken();
     if (this._view === "devices") void this.#readNotices();
     if (this._view !== "add" && this._view !== "move") this.#leave();
-    else if (this._started === null) {
-      this._started = underway(customer.user);
-      if (this._started === null) void this.#start();
-    }
+    else if (this._started === null) this.#adding.begin(customer.user);
   };
 
   async #renewToken(): Promise<void> {
@@ -230,42 +240,12 @@ export class DemoBank extends LitElement {
     });
   }
 
-  /**
-   * Starts an activation; the one before stays on the screen until then, so that the focus has a place to be. A customer who has
-   * a phone is asked there first, and starts with its word (`approval`).
-   */
-  async #start(approval?: string): Promise<void> {
-    forgetUnderway();
-    this._problem = null;
-    const { lang } = this.#language;
-    await this.#guard(async () => {
-      const visit = this.#visit;
-      const mode = this._view === "move" ? "move" : "add";
-      if (approval === undefined && (await this.#hasActivePhone())) {
-        const asked = await this.#api.furtherPhone(mode, lang);
-        if (visit === this.#visit && (this._view === "add" || this._view === "move")) this.#orders.ask("device", asked);
-        return;
-      }
-      const suite = this._classical ? "classical" : "hybrid";
-      const wish = { two_step: this._twoStep, suite } as const;
-      const started = await this.#api.startActivation(approval === undefined ? wish : { ...wish, approval });
-      const user = this._session?.customer?.user;
-      if (visit !== this.#visit || (this._view !== "add" && this._view !== "move") || user === undefined) return;
-      this._asking = null;
-      this._started = started;
-      keepUnderway(user, started);
-    });
-  }
-
-  #hasActivePhone(): Promise<boolean> {
-    return hasPhone(this.#api, undefined, (state) => state === "active");
-  }
-
   // What the phone is asked
 
   readonly #orders = new Orders(this.#api, {
     lang: () => this.#language.lang,
     guard: (work) => this.#guard(work),
+    asking: () => this._asking,
     onAsk: (asked) => {
       this.#focusHeading = true;
       this._asking = asked;
@@ -276,12 +256,11 @@ export class DemoBank extends LitElement {
     },
     onWrong: (field) => {
       this._wrong = field;
-    },
-    onTrouble: (problem) => {
-      this._problem = problem;
+      this.#focusWrong = true;
     },
     onSaid: (said) => {
       this._said = said;
+      this.#typed.delete("desk");
     },
     onLoggedIn: (session) => {
       this._asking = null;
@@ -290,13 +269,34 @@ export class DemoBank extends LitElement {
       this.#onRoute();
       this._said = session.customer !== null && session.reported === true ? "reported" : null;
     },
-    onDevice: (approval) => this.#start(approval),
+    onDevice: (approval) => this.#adding.grant(approval),
     onDone: async (purpose, session) => {
       this.#enter(session);
       this._asking = null;
+      this.#typed.delete(purpose);
       this.#focusHeading = true;
       if (purpose === "transfer") await this.#readTransfers();
       this._said = purpose === "transfer" ? "done_transfer" : "done_contact";
+    },
+  });
+
+  readonly #adding = new Adding(this.#api, {
+    lang: () => this.#language.lang,
+    guard: (work) => {
+      this._problem = null;
+      return this.#guard(work);
+    },
+    adding: () => {
+      const user = this._session?.customer?.user;
+      return user === undefined || (this._view !== "add" && this._view !== "move") ? null : { user, mode: this._view };
+    },
+    wish: () => ({ two_step: this._twoStep, suite: this._classical ? "classical" : "hybrid" }),
+    onAsk: (asked) => {
+      this.#orders.ask("device", asked);
+    },
+    onStarted: (started) => {
+      this._asking = null;
+      this._started = started;
     },
   });
 
@@ -305,7 +305,12 @@ export class DemoBank extends LitElement {
       if (this._asking !== null) void this.#orders.goOn(this._asking);
     },
     onEnded: (): void => {
-      if (this._asking !== null) this.#orders.end(this._asking);
+      if (this._asking !== null) void this.#orders.end(this._asking);
+    },
+    onBack: (): void => {
+      const left = this._asking;
+      if (left !== null) void this.#orders.leave(left).then(() => this.#orders.end(left));
+      this.#asker.onRestart();
     },
     onRestart: (): void => {
       const purpose = this._asking?.purpose;
@@ -317,12 +322,16 @@ export class DemoBank extends LitElement {
   };
 
   #form(purpose: "transfer" | "contact" | "desk"): Form {
-    return { wrong: this._wrong, isBusy: this._isBusy, onSend: (fields) => void this.#orders.send(purpose, fields) };
+    const onSend = (fields: Readonly<Record<string, string>>): void => {
+      this.#typed.set(purpose, fields);
+      void this.#orders.send(purpose, fields);
+    };
+    return { wrong: this._wrong, isBusy: this._isBusy, typed: this.#typed.get(purpose) ?? {}, onSend };
   }
 
   #leave(): void {
     this._started = null;
-    forgetUnderway();
+    this.#adding.leave();
   }
 
   async #readNotices(): Promise<void> {
@@ -348,7 +357,7 @@ export class DemoBank extends LitElement {
         </div>
       </header>
       <main id="content" tabindex="-1">
-        ${this._problem === null || this._problem === "wrong"
+        ${this._problem === null || this._problem.kind === "wrong"
           ? nothing
           : trouble(words, this._problem, this.#isStuck() ? this.#onAgain : null)}
         ${this._idleLeft === null ? nothing : idleSoon(words, this._idleLeft, () => void this.#prolong())}
@@ -364,7 +373,7 @@ export class DemoBank extends LitElement {
     if (this._session === null) return true;
     if (this._session.customer === null) return false;
     const isAdding = this._view === "add" || this._view === "move";
-    return (isAdding && this._started === null && this._asking === null) || (this._view === "devices" && this._token === "");
+    return (isAdding && this._started === null && (this._asking === null || this.#adding.granted !== null)) || (this._view === "devices" && this._token === "");
   }
 
   #waiting(words: Words): TemplateResult | typeof nothing {
@@ -374,7 +383,9 @@ export class DemoBank extends LitElement {
   #page(words: Words, lang: Lang): TemplateResult | typeof nothing {
     if (this._session === null) return this.#waiting(words);
     if (this._asking !== null) return asking(words, lang, this._asking, this.#asker);
-    if (this._session.customer === null) return login(words, { session: this._session, isWrong: this._problem === "wrong", onLogin: this.#onLogin });
+    if (this._session.customer === null) {
+      return login(words, { session: this._session, isWrong: this._problem?.kind === "wrong", isBusy: this._isBusy, onLogin: this.#onLogin });
+    }
     const { customer } = this._session;
     if (this._view === "transfer") {
       return html`<h1 tabindex="-1">${words.transferTitle}</h1>
@@ -407,7 +418,7 @@ export class DemoBank extends LitElement {
   }
 
   readonly #onRestart = (): void => {
-    void this.#start();
+    void this.#adding.start();
   };
 
   readonly #onOver = (): void => {
@@ -420,6 +431,7 @@ export class DemoBank extends LitElement {
 
   readonly #onAgain = (): void => {
     if (this._session === null) this.#open();
+    else if (this.#adding.granted !== null) void this.#adding.start();
     else this.#onRoute();
   };
 
@@ -435,20 +447,22 @@ export class DemoBank extends LitElement {
 
   readonly #onLogin = (user: string, password: string): void => {
     this._problem = null;
+    this._isBusy = true;
     void (async () => {
       try {
         const answer = await this.#api.login(user, password, this.#language.lang);
         if ("approval" in answer) {
           this.#orders.ask("login", answer);
-          return;
+        } else {
+          this.#enter(answer);
+          this.#focusHeading = true;
+          this.#onRoute();
+          this._said = answer.customer !== null && answer.reported === true ? "reported" : null;
         }
-        this.#enter(answer);
-        this.#focusHeading = true;
-        this.#onRoute();
       } catch (error) {
-        const status = error instanceof BankError ? error.status : 0;
-        this._problem = status === 401 ? "wrong" : status === 409 || status === 429 ? "refusedLogin" : "failed";
+        this._problem = error instanceof BankError && error.status === 401 ? troubleIs("wrong") : troubleOf(error);
       }
+      this._isBusy = false;
     })();
   };
 

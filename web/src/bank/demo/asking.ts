@@ -14,13 +14,15 @@ export interface Asking {
 
 export interface AskingHost {
   onApproved(): void;
-  onEnded(state: string): void;
+  onEnded(): void;
+  /** The customer turns away from a request, which may wait still. */
+  onBack(): void;
   onRestart(): void;
 }
 
 export function asking(words: Words, lang: Lang, { purpose, asked }: Asking, host: AskingHost): TemplateResult {
   return html`<button class="secondary above" @click=${() => {
-      host.onRestart();
+      host.onBack();
     }}>${icons.back()} ${words.backHere}</button>
     <h1 tabindex="-1">${words[`ask_${purpose}`]}</h1>
     <tessera-approval
@@ -30,8 +32,8 @@ export function asking(words: Words, lang: Lang, { purpose, asked }: Asking, hos
       @tessera-approved=${() => {
         host.onApproved();
       }}
-      @tessera-ended=${(event: CustomEvent<{ readonly state: string }>) => {
-        host.onEnded(event.detail.state);
+      @tessera-ended=${() => {
+        host.onEnded();
       }}
       @tessera-restart=${() => {
         host.onRestart();

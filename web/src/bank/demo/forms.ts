@@ -10,6 +10,8 @@ export interface Form {
   /** The field that the bank refused, or null. */
   readonly wrong: string | null;
   readonly isBusy: boolean;
+  /** What was typed before, to be mended or sent again. */
+  readonly typed: Readonly<Record<string, string>>;
   readonly onSend: (fields: Readonly<Record<string, string>>) => void;
 }
 
@@ -29,15 +31,15 @@ interface Field {
   readonly isLong?: boolean;
   readonly isOptional?: boolean;
   readonly mode?: string;
-  readonly value?: string;
 }
 
-function field(words: Words, form: Form, { name, label, max, isLong, isOptional, mode, value }: Field): TemplateResult {
+function field(words: Words, form: Form, { name, label, max, isLong, isOptional, mode }: Field): TemplateResult {
   const isWrong = form.wrong === name || (name === "amount" && form.wrong === "balance");
   const id = `f-${name}`;
+  const value = form.typed[name] ?? "";
   const control = isLong === true
-    ? html`<textarea id=${id} name=${name} rows="3" maxlength=${max} ?required=${isOptional !== true} aria-describedby="${id}-wrong" aria-invalid=${isWrong}></textarea>`
-    : html`<input id=${id} name=${name} maxlength=${max} inputmode=${mode ?? nothing} autocomplete="off" ?required=${isOptional !== true} .value=${value ?? ""} aria-describedby="${id}-wrong" aria-invalid=${isWrong} />`;
+    ? html`<textarea id=${id} name=${name} rows="3" maxlength=${max} ?required=${isOptional !== true} .value=${value} aria-describedby="${id}-wrong" aria-invalid=${isWrong}></textarea>`
+    : html`<input id=${id} name=${name} maxlength=${max} inputmode=${mode ?? nothing} autocomplete="off" ?required=${isOptional !== true} .value=${value} aria-describedby="${id}-wrong" aria-invalid=${isWrong} />`;
   const reason = form.wrong === "balance" ? words.wrong_balance : words[`wrong_${name}`];
   return html`<div class="field">
     <label for=${id}>${label}</label>
@@ -55,7 +57,7 @@ export function transferForm(words: Words, form: Form): TemplateResult {
       <div class="field">
         <label for="f-currency">${words.currency}</label>
         <select id="f-currency" name="currency">
-          ${CURRENCIES.map((currency) => html`<option>${currency}</option>`)}
+          ${CURRENCIES.map((currency) => html`<option ?selected=${currency === form.typed["currency"]}>${currency}</option>`)}
         </select>
       </div>
     </div>
@@ -94,7 +96,7 @@ export function contactForm(words: Words, customer: Customer, form: Form): Templ
         <label for="f-kind">${words.change}</label>
         <select id="f-kind" name="kind">
           <option value="email">${words.email}</option>
-          <option value="phone">${words.phoneNumber}</option>
+          <option value="phone" ?selected=${form.typed["kind"] === "phone"}>${words.phoneNumber}</option>
         </select>
       </div>
       ${field(words, form, { name: "value", label: words.newValue, max: 256 })}

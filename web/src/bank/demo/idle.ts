@@ -12,30 +12,46 @@ export interface IdleHost {
   onIdle(left: number | null): void;
 }
 
+/** What other windows of the same session are told by. */
+export type IdleChannel = Pick<BroadcastChannel, "postMessage" | "onmessage">;
+
 export class IdleClock {
   readonly #host: IdleHost;
   readonly #now: () => number;
+  readonly #channel: IdleChannel | null;
   #ends = 0;
   #life = 0;
   #told = 0;
   #timer: ReturnType<typeof setInterval> | undefined;
 
-  constructor(host: IdleHost, now: () => number = () => performance.now()) {
+  /** `channel`: the customer may be busy in another window, whose activity counts here too. */
+  constructor(host: IdleHost, now: () => number = () => performance.now(), channel: IdleChannel | null = null) {
     this.#host = host;
     this.#now = now;
+    this.#channel = channel;
+    if (channel !== null) {
+      channel.onmessage = ({ data }: MessageEvent<unknown>) => {
+        if (this.#timer !== undefined && typeof data === "number") this.#prolong(data);
+      };
+    }
   }
 
   /** The server has opened or prolonged the session for so many seconds. */
   start(seconds: number): void {
-    this.#life = seconds * 1000;
-    this.#ends = this.#now() + this.#life;
-    this.#told = this.#now();
-    this.#host.onIdle(null);
+    this.#prolong(seconds);
+    this.#channel?.postMessage(seconds);
     if (this.#timer !== undefined) return;
     for (const type of EVENTS) globalThis.addEventListener(type, this.#onEvent, { passive: true, capture: true });
     this.#timer = setInterval(() => {
       this.tick();
     }, 1_000);
+  }
+
+  #prolong(seconds: number): void {
+    this.#life = seconds * 1000;
+    this.#ends = this.#now() + this.#life;
+    this.#told = this.#now();
+    this.#host.onIdle(null);
   }
 
   stop(): void {

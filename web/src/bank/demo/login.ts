@@ -6,12 +6,15 @@ import type { Words } from "./messages.js";
 export interface Login {
   readonly session: Extract<SessionView, { customer: null }>;
   readonly isWrong: boolean;
+  /** A login is on its way: another click begins no second one. */
+  readonly isBusy: boolean;
   readonly onLogin: (user: string, password: string) => void;
 }
 
-export function login(words: Words, { session, isWrong, onLogin }: Login): TemplateResult {
+export function login(words: Words, { session, isWrong, isBusy, onLogin }: Login): TemplateResult {
   const onSubmit = (event: Event): void => {
     event.preventDefault();
+    if (isBusy) return;
     const form = new FormData(event.target as HTMLFormElement);
     onLogin(textOf(form, "user"), textOf(form, "password"));
   };
@@ -31,7 +34,7 @@ export function login(words: Words, { session, isWrong, onLogin }: Login): Templ
       ${isWrong ? html`<p class="error" role="alert">${words.wrong}</p>` : nothing}
       <p id="password-hint" class="soft small">${words.passwordHint(session.password)} ${words.passwordless}</p>
     </div>
-    <button class="big wide">${words.login}</button>
+    <button class="big wide" aria-disabled=${isBusy ? "true" : nothing}>${words.login}</button>
   </form>`;
 }
 
