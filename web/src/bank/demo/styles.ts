@@ -245,6 +245,9 @@ export const styles = css`
       justify-self: end;
     }
   }
+  details.card:not([open]) {
+    gap: 0; /* what is folded away takes no place */
+  }
   details.card summary {
     font-weight: 600;
     cursor: pointer;

@@ -45,6 +45,9 @@ export const styles = css`
     display: flex;
     gap: 0.4em;
   }
+  .facts dt {
+    white-space: nowrap;
+  }
   .facts dd {
     color: var(--ts-text);
   }
