@@ -151,9 +151,7 @@ async def test_a_right_answer_behind_the_block_does_not_slip_through(nodes: list
 async def test_refusals_of_two_requests_are_both_remembered(nodes: list[Stage]) -> None:
     phone = nodes[0].bind()
     waiting = [await node.ask() for node in nodes]
-    await at_once(
-        [node.decide(phone, each, "refuse") for node, each in zip(nodes, waiting, strict=True)]
-    )
+    await at_once([node.decide(phone, each, "refuse") for node, each in zip(nodes, waiting, strict=True)])
     assert {(await nodes[0].read(each)).state for each in waiting} == {ApprovalState.REFUSED}
     with pytest.raises(Problem) as problem:
         await nodes[1].ask()
@@ -210,9 +208,7 @@ async def test_guesses_are_no_more_than_five(nodes: list[Stage]) -> None:
     approval = await stage.ask()
     digits = phone.read_code(await show(stage, approval))
     guesses = [other_than(digits, step) for step in range(1, 40)] + [digits]
-    await at_once(
-        [type_in(node, approval, each) for node, each in zip(cycle(nodes), guesses, strict=False)]
-    )
+    await at_once([type_in(node, approval, each) for node, each in zip(cycle(nodes), guesses, strict=False)])
     assert stage.rules.journal.words.count("customer:approval:wrong") == 5
     assert (await stage.read(approval)).state is ApprovalState.FAILED
 

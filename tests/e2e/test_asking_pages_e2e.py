@@ -18,7 +18,7 @@ LONG = "Société coopérative d’électrification rurale de Haute-Provence et 
 
 @pytest.fixture
 def bank(own_gateway: Callable[..., GatewayProcess]) -> GatewayProcess:
-    """A gateway whose logins and payments wait long enough for all pictures, and whose changes of contact data do not."""
+    """A gateway whose logins and payments wait for all the pictures, while changes of contact data soon expire."""
     gateway = own_gateway()
     for kind, life in (("login", 600), ("payment", 600), ("contact", 10)):
         path = f"/api/v1/approval-policies/{kind}"
@@ -129,7 +129,10 @@ def see_a_payment_without_network(album: Album, desktop: Desktop, phone: Phone) 
     desktop.begin_payment(payee=LONG, amount="812.34")
     expect(page.locator("tessera-approval h2")).to_be_visible()
     album.turn(desktop, "asking-payment")
-    two = [{"id": "bnd_1", "name": "Android"}, {"id": "bnd_2", "name": "The telephone of my grandmother in Aix-en-Provence"}]
+    two = [
+        {"id": "bnd_1", "name": "Android"},
+        {"id": "bnd_2", "name": "The telephone of my grandmother in Aix-en-Provence"},
+    ]
     patch(page, "**/offline-code*", bindings=two)
     desktop.show_offline_code()
     album.turn(desktop, "asking-payment-offline")

@@ -1,5 +1,5 @@
-"""What the rules are tested on: a real database (a SQLite file, unless told otherwise), a clock that moves when told, a journal that remembers, and sealing
-that binds a value to its cell without hiding it."""
+"""What the rules are tested on: a real database (a SQLite file, unless told otherwise), a clock that moves when told, a
+journal that remembers, and sealing that binds a value to its cell without hiding it."""
 
 import asyncio
 import contextlib

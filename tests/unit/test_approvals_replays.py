@@ -15,7 +15,6 @@ from gateway.approvals.models import Approval, ApprovalState
 from gateway.approvals.tally import Wrong
 from gateway.core.events import AuditWord
 from gateway.core.ids import decode_id
-from gateway.protocol import messages
 from gateway.protocol.wiretypes import Bytes16
 
 
