@@ -26,6 +26,12 @@ Alter = Callable[[int, bytes], list[bytes]]
 """Given the number of a frame on its connection (from 1) and the frame, returns the frames that go on in its place."""
 
 
+ENGINES = pytest.mark.parametrize(
+    "kit", ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)], indirect=True
+)
+"""For what races: on each database."""
+
+
 class Enough(Exception):
     """The wire lets no more connections through: the attack has been seen often enough."""
 

@@ -1,10 +1,14 @@
 """Every attack meets a whole gateway on loopback."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from gateway_kit import GatewayKit
+from postgresql_server import postgresql_server, postgresql_url  # noqa: F401 - fixtures
+
+from gateway.storage.migrate import migrate
 
 
 @pytest.fixture(autouse=True)
@@ -14,7 +18,11 @@ def hasty_phones(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-async def kit(tmp_path: Path) -> AsyncIterator[GatewayKit]:
-    """The gateway, its bank and its customers' phones."""
-    async with GatewayKit.running(tmp_path) as running:
+async def kit(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[GatewayKit]:
+    """The gateway, its bank and its customers' phones; on SQLite, but for tests that run on ENGINES."""
+    settings = {}
+    if getattr(request, "param", "sqlite") == "postgresql":
+        settings["database_url"] = request.getfixturevalue("postgresql_url")
+        await asyncio.to_thread(migrate, settings["database_url"])
+    async with GatewayKit.running(tmp_path, **settings) as running:
         yield running

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from approval_kit import answers_of, approve, ask, asked, exchange, make, set_policy, state, two_phones
-from attack_kit import audit_words, bind_phone
+from attack_kit import ENGINES, audit_words, bind_phone
 from gateway_kit import PIN, GatewayKit
 
 from gateway.core.ids import encode_id
@@ -20,6 +20,7 @@ async def decided(kit: GatewayKit) -> list[str]:
     return [word for word in await audit_words(kit) if word in DECIDED]
 
 
+@ENGINES
 @pytest.mark.parametrize("second", ["refuse", "report"])
 async def test_of_two_phones_that_decide_at_once_one_counts_and_both_hear_which(
     kit: GatewayKit, second: Any
@@ -40,6 +41,7 @@ async def test_of_two_phones_that_decide_at_once_one_counts_and_both_hear_which(
         kit.clock.advance(3_700)  # refusals slow down what follows
 
 
+@ENGINES
 async def test_a_hundred_times_at_once_is_once(kit: GatewayKit) -> None:
     """Through the service that all channels share, since one channel takes one message at a time; then down the channel
     as fast as the wire takes it."""
@@ -59,6 +61,7 @@ async def test_a_hundred_times_at_once_is_once(kit: GatewayKit) -> None:
     assert isinstance(await exchange(channel, answer), Answered)
 
 
+@ENGINES
 async def test_a_channel_flooded_with_one_answer_counts_it_once(kit: GatewayKit) -> None:
     await set_policy(kit, "payment", factors="possession")
     _, channel = await bind_phone(kit)

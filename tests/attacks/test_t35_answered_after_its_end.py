@@ -16,7 +16,7 @@ from approval_kit import (
     state,
     type_digits,
 )
-from attack_kit import audit_words, bind_phone
+from attack_kit import ENGINES, audit_words, bind_phone
 from gateway_kit import PIN, GatewayKit
 
 from gateway.core.ids import decode_id
@@ -55,6 +55,7 @@ async def test_a_cancelled_request_takes_no_answer(kit: GatewayKit, by: str) -> 
     assert isinstance(await approve(channel, live), Answered)
 
 
+@ENGINES
 async def test_an_end_and_an_answer_at_once_are_one_of_both(kit: GatewayKit) -> None:
     """What the bank is told by its cancel is what stays."""
     _, channel = await bind_phone(kit)

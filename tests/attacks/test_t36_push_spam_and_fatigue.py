@@ -3,7 +3,7 @@
 import asyncio
 
 from approval_kit import approve, ask, asked, exchange, make, set_policy, state
-from attack_kit import audit_words, bind_phone
+from attack_kit import ENGINES, audit_words, bind_phone
 from gateway_kit import GatewayKit
 from sqlalchemy import text
 
@@ -84,6 +84,7 @@ async def test_an_approval_or_an_hour_ends_the_wait(kit: GatewayKit) -> None:
     assert await wait_of(kit) == 0
 
 
+@ENGINES
 async def test_no_more_than_five_wait_at_once_also_of_those_asked_at_once(kit: GatewayKit) -> None:
     await bind_phone(kit)
     made = await asyncio.gather(*(wait_of(kit) for _ in range(12)))

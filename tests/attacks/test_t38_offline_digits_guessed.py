@@ -18,7 +18,7 @@ from approval_kit import (
     state,
     type_digits,
 )
-from attack_kit import bind_phone
+from attack_kit import ENGINES, bind_phone
 from gateway_kit import GatewayKit
 
 from gateway.phone.client import PhoneClient
@@ -95,6 +95,7 @@ async def test_five_in_a_row_over_many_requests_block_the_phone_as_well(kit: Gat
         assert await state(kit, request) == "pending"
 
 
+@ENGINES
 async def test_guesses_at_once_are_counted_one_by_one(kit: GatewayKit) -> None:
     """Against five requests at once, forty wrong ones: five are judged, the others hear what the right digits hear, so
     that they tell nobody which are right; and they are one series, not eight."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from approval_kit import LOGIN, approve, ask, asked, set_policy, state, two_phones
-from attack_kit import bind_phone
+from attack_kit import ENGINES, bind_phone
 from gateway_kit import GatewayKit
 from sqlalchemy import text
 
@@ -45,6 +45,7 @@ async def test_no_number_and_one_that_was_not_offered_are_wrong_too(
     assert await state(kit, request) == "failed"
 
 
+@ENGINES
 async def test_two_phones_that_try_one_each_have_one_try_together(kit: GatewayKit) -> None:
     """At once: whichever is first counts, so the two have no more than the chance of one."""
     await set_policy(kit, "login", factors="possession")

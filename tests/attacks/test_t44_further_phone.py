@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from approval_kit import DEVICE, PAYMENT, approve, ask, asked, exchange, make, set_policy, state
-from attack_kit import bind_phone
+from attack_kit import ENGINES, bind_phone
 from gateway_kit import GatewayKit
 
 from gateway.phone.channel import Channel
@@ -45,6 +45,7 @@ async def test_what_is_not_an_agreement_binds_nothing(kit: GatewayKit, how: str)
     assert len(await kit.bindings()) == 1
 
 
+@ENGINES
 async def test_an_agreement_serves_once_also_at_once(kit: GatewayKit) -> None:
     _, channel = await bind_phone(kit)
     request = await agreed(kit, channel)

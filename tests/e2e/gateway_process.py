@@ -97,10 +97,10 @@ class GatewayProcess:
         )
         return re.findall(r"tsk_[A-Za-z0-9_-]{43}", made.stdout)[0]
 
-    def as_bank(self, method: str, path: str) -> Any:
+    def as_bank(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         """Do what the bank's back end does by REST, such as POST /api/v1/bindings/bnd_…/suspend; return its JSON."""
         headers = {"Authorization": f"Bearer {self._bank_key}", "Content-Type": "application/json"}
-        data = None if method == "GET" else b"{}"
+        data = None if method == "GET" else json.dumps(body or {}).encode()
         order = urllib.request.Request(self.address + path, data=data, headers=headers, method=method)
         with urllib.request.urlopen(order, timeout=20) as answer:
             assert answer.status < 300

@@ -154,6 +154,11 @@ def test_narrow_window_keeps_its_head_low_and_its_words_whole(
     assert rows(desktop.page.locator("header .bar > *")) <= 2
     desktop.page.set_viewport_size({"width": 320, "height": 700})
     assert desktop.page.evaluate("document.documentElement.scrollWidth") <= 320
+    menu = desktop.page.locator("nav a, nav button").evaluate_all(
+        "(items) => items.map((item) => item.getBoundingClientRect().right)"
+    )
+    assert len(menu) == 5
+    assert max(menu) <= 320, "all of the menu is in sight"
     margins = desktop.page.locator(".forms label").evaluate_all(MARGINS)
     assert len(margins) == 2
     assert min(margins) >= 6

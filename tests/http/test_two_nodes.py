@@ -7,6 +7,8 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from approval_kit import ask, asked, exchange, make, set_policy, state
+from attack_kit import audit_words, bind_phone
 from gateway_kit import PIN, GatewayKit, settings_in
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "contracts"))
@@ -141,3 +143,41 @@ async def test_forty_confirms_on_two_nodes_are_one(nodes: tuple[GatewayKit, Gate
     assert sum(not isinstance(answer, BaseException) for answer in answers) == 1
     await contact.wait_confirmed()
     await contact.enrol(PIN)
+
+
+async def test_two_phones_on_two_nodes_decide_at_once(nodes: tuple[GatewayKit, GatewayKit]) -> None:
+    desktop, mobile = nodes
+    await set_policy(desktop, "payment", factors="possession")
+    channels = [(await bind_phone(node))[1] for node in nodes]
+    for turn in range(4):
+        request = await ask(nodes[turn % 2], user="user-1")
+        answers = []
+        for channel, decision in zip(channels, ("approve", "refuse"), strict=True):
+            found = await asked(channel, request)
+            answers.append(
+                make(channel, found.raw, id=found.id, factor="possession", decision=decision)  # type: ignore[arg-type]
+            )
+        got = await asyncio.gather(*map(exchange, channels, answers))
+        end = await state(mobile, request)
+        assert [getattr(each, "state", None) for each in got] == [end, end]
+        decided = [word for word in await audit_words(desktop) if word.startswith("phone:approval:")]
+        assert len(decided) == turn + 1
+        desktop.clock.advance(3_700)  # refusals slow down what follows
+
+
+async def test_one_key_on_two_nodes_makes_one_request(nodes: tuple[GatewayKit, GatewayKit]) -> None:
+    await bind_phone(nodes[0])
+    body = {"user": "user-1", "type": "login", "fields": {"browser": "Firefox", "place": "Lyon"}}
+
+    async def post(node: GatewayKit) -> tuple[int, str | None]:
+        headers = {"Authorization": f"Bearer {node.api_key}", "Idempotency-Key": "one"}
+        url = f"{node.now.url}/api/v1/approvals"
+        async with node.session.post(url, json=body, headers=headers) as answer:
+            made = (await answer.json()).get("approval")
+            return answer.status, None if made is None else made["id"]
+
+    outcomes = await asyncio.gather(*(post(node) for node in nodes * 10))
+    assert {status for status, _ in outcomes} <= {201, 409}
+    later = [await post(node) for node in nodes]
+    [request] = (await nodes[0].call("GET", "/api/v1/approvals?user=user-1"))["items"]
+    assert {*outcomes, *later} - {(409, None)} == {(201, request["id"])}

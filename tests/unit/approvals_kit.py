@@ -1,4 +1,4 @@
-"""A bank, its customer and bound phones for the rules of approvals: a real SQLite file, real signatures, and the others
+"""A bank, its customer and bound phones for the rules of approvals: a real database, real signatures, and the others
 that approvals lean on (PINs, biometrics, wake-ups, notices) remembered in memory."""
 
 import contextlib
@@ -241,54 +241,55 @@ class Tenants:
 
 @dataclass
 class Stage:
-    """The ground of one test; `elsewhere` is another node's service on the same database."""
+    """The ground of one test; `drawing` draws the codes, the same service or another node's."""
 
     rules: Rules
     others: Others
     service: ApprovalService
     answers: AnswerService
     offline: OfflineService
-    elsewhere: OfflineService
+    drawing: OfflineService
 
     @classmethod
     @contextlib.asynccontextmanager
     async def on(cls, folder: Path) -> "AsyncIterator[Stage]":
         async with Rules.on(folder) as rules:
-            others = Others()
-            service = ApprovalService(
-                storage=rules.storage,
-                journal=rules.journal,
-                clock=rules.clock,
-                random=system_random,
-                tenants=Tenants(others),
-                phones=others,
-                tokens=Tokens(),
-                biometrics=others,
-                wakes=others,
-            )
-            answers = AnswerService(
-                storage=rules.storage,
-                journal=rules.journal,
-                approvals=service,
-                phones=others,
-                pins=others,  # type: ignore[arg-type]
-                biometrics=others,
-                warnings=others,
-            )
-            offline, elsewhere = (
-                OfflineService(
-                    storage=rules.storage,
-                    journal=rules.journal,
-                    random=system_random,
-                    sealer=OpenSealer(),
-                    approvals=service,
-                    answers=answers,
-                    phones=others,
-                    pins=others,  # type: ignore[arg-type]
-                )
-                for _ in range(2)
-            )
-            yield cls(rules, others, service, answers, offline, elsewhere)
+            yield cls.of(rules, Others())
+
+    @classmethod
+    def of(cls, rules: Rules, others: Others) -> "Stage":
+        """Put the services on a database; several nodes share `others`."""
+        service = ApprovalService(
+            storage=rules.storage,
+            journal=rules.journal,
+            clock=rules.clock,
+            random=system_random,
+            tenants=Tenants(others),
+            phones=others,
+            tokens=Tokens(),
+            biometrics=others,
+            wakes=others,
+        )
+        answers = AnswerService(
+            storage=rules.storage,
+            journal=rules.journal,
+            approvals=service,
+            phones=others,
+            pins=others,  # type: ignore[arg-type]
+            biometrics=others,
+            warnings=others,
+        )
+        offline = OfflineService(
+            storage=rules.storage,
+            journal=rules.journal,
+            random=system_random,
+            sealer=OpenSealer(),
+            approvals=service,
+            answers=answers,
+            phones=others,
+            pins=others,  # type: ignore[arg-type]
+        )
+        return cls(rules, others, service, answers, offline, drawing=offline)
 
     def bind(self, *, age_h: float = 1_000, **members: object) -> Handset:
         """Bind a phone; long ago, unless told otherwise."""
@@ -310,9 +311,10 @@ class Stage:
         return found
 
     async def counter(self, phone: Handset) -> Counter:
-        return await self.rules.storage.read(
-            lambda tx: store.lock_counter(tx, tenant_id=TENANT, binding_id=phone.id)
+        found = await self.rules.storage.read(
+            lambda tx: store.find_counters(tx, tenant_id=TENANT, binding_ids=[phone.id])
         )
+        return found.get(phone.id) or Counter(phone.id, TENANT)
 
     def sign(
         self,
@@ -386,3 +388,20 @@ class Stage:
         evaluation = phone.evaluate(is_right=is_right) if by_pin else None
         message = self.sign(phone, approval, decision, factor=factor, number=number, evaluation=evaluation)
         return await self.send(phone, message, evaluation=evaluation)
+
+
+async def show(stage: Stage, approval: Approval, phone: Handset | None = None) -> bytes:
+    """Have the code of a request drawn; return what it carries."""
+    binding_id = None if phone is None else phone.id
+    view = await stage.drawing.show(tenant_id=TENANT, approval_id=approval.id, binding_id=binding_id)
+    return view.payload
+
+
+async def type_in(stage: Stage, approval: Approval, digits: str) -> Approval:
+    """Type digits on the page."""
+    return await stage.offline.answer(tenant_id=TENANT, approval_id=approval.id, digits=digits)
+
+
+def other_than(digits: str, step: int = 1) -> str:
+    """Return digits that are wrong, with the same counter."""
+    return digits[:2] + f"{(int(digits[2:]) + step) % 10**6:06d}"

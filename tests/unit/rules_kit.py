@@ -1,5 +1,5 @@
-"""What the rules are tested on: a real SQLite file, a clock that moves when told, a journal that remembers, and sealing
-that binds a value to its cell without hiding it."""
+"""What the rules are tested on: a real database (a SQLite file, unless told otherwise), a clock that moves when told, a
+journal that remembers, and sealing that binds a value to its cell without hiding it."""
 
 import asyncio
 import contextlib
@@ -80,10 +80,18 @@ class Rules:
     @contextlib.asynccontextmanager
     async def on(cls, folder: Path) -> "AsyncIterator[Rules]":
         """Open a fresh database."""
-        url = f"sqlite:///{folder / 'rules.db'}"
+        async with cls.nodes_on(f"sqlite:///{folder / 'rules.db'}", count=1) as [rules]:
+            yield rules
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def nodes_on(cls, url: str, *, count: int) -> "AsyncIterator[list[Rules]]":
+        """Open a fresh database on so many nodes, which share clock and journal."""
         await asyncio.to_thread(migrate, url)
-        storage = Storage(url)
+        clock, journal = ManualClock(), MemoryJournal()
+        storages = [Storage(url) for _ in range(count)]
         try:
-            yield cls(storage, ManualClock(), MemoryJournal())
+            yield [cls(storage, clock, journal) for storage in storages]
         finally:
-            await storage.close()
+            for storage in storages:
+                await storage.close()

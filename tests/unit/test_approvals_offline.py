@@ -1,11 +1,10 @@
 """Answers of phones without a network: one code in force, digits that count once, guesses that cost tries."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from approvals_kit import LOGIN, PAYMENT, Handset, Stage
+from approvals_kit import LOGIN, PAYMENT, Stage, other_than, show, type_in
 from msgspec.structs import replace
 from rules_kit import TENANT
 
@@ -22,20 +21,9 @@ from gateway.protocol.proof import decode_proof
 @pytest.fixture(params=["digits come to the node that drew the code", "digits come to another node"])
 async def stage(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Stage]:
     async with Stage.on(tmp_path) as made:
-        if request.param == "digits come to the node that drew the code":
-            made.elsewhere = made.offline
+        if request.param == "digits come to another node":
+            made.drawing = Stage.of(made.rules, made.others).offline
         yield made
-
-
-async def show(stage: Stage, approval: Approval, phone: Handset | None = None) -> bytes:
-    view = await stage.elsewhere.show(
-        tenant_id=TENANT, approval_id=approval.id, binding_id=None if phone is None else phone.id
-    )
-    return view.payload
-
-
-async def type_in(stage: Stage, approval: Approval, digits: str) -> Approval:
-    return await stage.offline.answer(tenant_id=TENANT, approval_id=approval.id, digits=digits)
 
 
 async def refused(stage: Stage, approval: Approval, digits: str, kind: ProblemCode) -> Problem:
@@ -43,11 +31,6 @@ async def refused(stage: Stage, approval: Approval, digits: str, kind: ProblemCo
         await type_in(stage, approval, digits)
     assert problem.value.kind is kind, problem.value
     return problem.value
-
-
-def other_than(digits: str, step: int = 1) -> str:
-    """Return digits that are wrong, with the same counter."""
-    return digits[:2] + f"{(int(digits[2:]) + step) % 10**6:06d}"
 
 
 async def has_code(stage: Stage, approval: Approval) -> bool:
@@ -88,33 +71,6 @@ async def test_digits_count_once_and_for_their_request_alone(stage: Stage) -> No
     await refused(stage, first, digits, ProblemCode.APPROVAL_ENDED)
     await refused(stage, second, digits, ProblemCode.OFFLINE_ANSWER_WRONG)
     assert (await stage.read(second)).state is ApprovalState.PENDING
-
-
-async def test_the_same_digits_many_times_at_once_count_once(stage: Stage) -> None:
-    phone = stage.bind()
-    approval = await stage.ask()
-    digits = phone.read_code(await show(stage, approval))
-    answers = await asyncio.gather(
-        *(type_in(stage, approval, digits) for _ in range(50)), return_exceptions=True
-    )
-    assert sum(isinstance(each, Approval) for each in answers) == 1
-    assert stage.rules.journal.words.count("phone:approval:approve") == 1
-    assert (await stage.counter(phone)).offline_next == 1
-
-
-async def test_a_count_serves_one_of_two_requests_that_are_answered_at_once(stage: Stage) -> None:
-    phone = stage.bind()
-    waiting = [await stage.ask() for _ in range(2)]
-    payloads = [await show(stage, approval) for approval in waiting]
-    codes = []
-    for payload in payloads:
-        phone.offline_count = 0  # as a copy of the phone has it
-        codes.append(phone.read_code(payload))
-    answers = await asyncio.gather(
-        *(type_in(stage, approval, code) for approval, code in zip(waiting, codes, strict=True)),
-        return_exceptions=True,
-    )
-    assert sum(isinstance(each, Approval) for each in answers) == 1
 
 
 async def test_answers_that_got_lost_are_skipped_up_to_the_window(stage: Stage) -> None:
@@ -169,29 +125,6 @@ async def test_five_guesses_end_the_request_and_block_the_phone(stage: Stage) ->
     assert stage.rules.journal.words.count("customer:approval:wrong") == 5
 
 
-async def test_guesses_at_once_are_no_more_than_five(stage: Stage) -> None:
-    phone = stage.bind()
-    approval = await stage.ask()
-    digits = phone.read_code(await show(stage, approval))
-    guesses = [other_than(digits, step) for step in range(1, 40)] + [digits]
-    await asyncio.gather(*(type_in(stage, approval, each) for each in guesses), return_exceptions=True)
-    assert stage.rules.journal.words.count("customer:approval:wrong") == 5
-    assert (await stage.read(approval)).state is ApprovalState.FAILED
-
-
-async def test_guesses_at_several_requests_at_once_are_no_more_than_five(stage: Stage) -> None:
-    phone = stage.bind()
-    waiting = [await stage.ask() for _ in range(5)]
-    codes = [phone.read_code(await show(stage, approval)) for approval in waiting]
-    pairs = list(zip(waiting, codes, strict=True))
-    guesses = [(approval, other_than(code, step)) for step in range(1, 3) for approval, code in pairs]
-    await asyncio.gather(
-        *(type_in(stage, approval, each) for approval, each in [*guesses, pairs[-1]]), return_exceptions=True
-    )
-    assert ApprovalState.APPROVED not in {(await stage.read(each)).state for each in waiting}
-    assert (await stage.counter(phone)).round == 1
-
-
 async def test_a_mistyped_digit_does_not_end_a_login(stage: Stage) -> None:
     phone = stage.bind()
     approval = await stage.ask(LOGIN)
@@ -215,9 +148,9 @@ async def test_a_code_that_another_node_drew_later_is_the_one_in_force(stage: St
     approval = await stage.ask()
     digits = first.read_code(await show(stage, approval, first))
     later = await stage.offline.show(tenant_id=TENANT, approval_id=approval.id, binding_id=second.id)
-    other = Stage(stage.rules, stage.others, stage.service, stage.answers, stage.elsewhere, stage.elsewhere)
-    await refused(other, approval, digits, ProblemCode.OFFLINE_ANSWER_WRONG)
-    assert (await type_in(other, approval, second.read_code(later.payload))).answered_by == second.id
+    stage.offline = stage.drawing
+    await refused(stage, approval, digits, ProblemCode.OFFLINE_ANSWER_WRONG)
+    assert (await type_in(stage, approval, second.read_code(later.payload))).answered_by == second.id
 
 
 async def test_digits_of_a_pin_that_was_changed_meanwhile_are_wrong(stage: Stage) -> None:

@@ -40,7 +40,8 @@ export class TesseraActivation extends LitElement implements SessionHost {
   /** The gateway's origin; empty when the page has the same. */
   declare gateway: string;
   declare _digits: string;
-  declare _error: string;
+  /** What to say of the last failure, in whichever language the page has by then; null where nothing failed. */
+  declare _error: ((lang: Lang) => string) | null;
 
   readonly #session = new ActivationSession(this);
   #drawn: { readonly svg: string; readonly lang: Lang; readonly image: SVGElement | null } | null = null;
@@ -51,13 +52,15 @@ export class TesseraActivation extends LitElement implements SessionHost {
 
   constructor() {
     super();
-    this.activation = this.token = this.gateway = this._digits = this._error = "";
+    this.activation = this.token = this.gateway = this._digits = "";
+    this._error = null;
   }
 
   override willUpdate(changed: PropertyValues<this>): void {
     const identity = changed.has("activation") || changed.has("token") || changed.has("gateway");
     if (identity && this.activation !== "" && this.token !== "") {
-      this._digits = this._error = "";
+      this._digits = "";
+      this._error = null;
       this.#session.start(this.gateway, this.activation, this.token);
     }
   }
@@ -69,7 +72,8 @@ export class TesseraActivation extends LitElement implements SessionHost {
   }
 
   onStep(state: ActivationState, activation: Activation): void {
-    this._digits = this._error = "";
+    this._digits = "";
+    this._error = null;
     this.#focusNext = (state !== "waiting" || this.#isRestarted) && isFocusFree(this, this.renderRoot);
     this.#isUntold = !this.#focusNext || state === "present";
     this.#isRestarted = false;
@@ -79,13 +83,16 @@ export class TesseraActivation extends LitElement implements SessionHost {
   }
 
   onDigitsUseless(): void {
-    this._digits = this._error = "";
+    this._digits = "";
+    this._error = null;
     this.#focusNext ||= isFocusFree(this, this.renderRoot);
   }
 
   onFailure(error: unknown, attempt: Attempt): void {
-    const { title, nextStep } = explain(error, langOf(this), attempt);
-    this._error = `${title}. ${nextStep}`;
+    this._error = (lang) => {
+      const { title, nextStep } = explain(error, lang, attempt);
+      return `${title}. ${nextStep}`;
+    };
     this.#tell("tessera-error", { code: error instanceof ApiError ? error.code : "internal" });
   }
 
@@ -100,7 +107,7 @@ export class TesseraActivation extends LitElement implements SessionHost {
     return html`<section class="frame" part="frame" lang=${lang}>
       ${activation !== null && !isEnded(activation.state) ? this.#steps(words, activation) : nothing}
       <div role="status">${this.#status(words)}</div>
-      ${failure !== null ? this.#failed(words) : activation === null ? nothing : this.#step(words, lang, activation)}
+      ${failure !== null ? this.#failed(words, lang) : activation === null ? nothing : this.#step(words, lang, activation)}
     </section>`;
   }
 
@@ -150,12 +157,12 @@ export class TesseraActivation extends LitElement implements SessionHost {
     return html`<p class="notice warn">${icons.warn()}<span>${text}</span></p>`;
   }
 
-  #failed(words: Words): TemplateResult {
+  #failed(words: Words, lang: Lang): TemplateResult {
     const { failure } = this.#session;
     const isGone = failure instanceof ApiError && GONE.has(failure.code);
     return html`<div class="centre" role="alert">
       <span class="bubble bad">${icons.warn(40)}</span>
-      <p>${this._error}</p>
+      <p>${this._error?.(lang)}</p>
       <button part="button" @click=${isGone ? this.#onRestart : this.#onRetry}>${icons.refresh(20)} ${isGone ? words.restart : words.retry}</button>
     </div>`;
   }
@@ -232,7 +239,7 @@ export class TesseraActivation extends LitElement implements SessionHost {
   #present(words: Words, activation: Activation): TemplateResult {
     const { busy, wrongLeft } = this.#session;
     const { tries_left: left } = activation;
-    const error = wrongLeft === null ? this._error : words.codeWrong(wrongLeft);
+    const error = wrongLeft === null ? (this._error?.(langOf(this)) ?? "") : words.codeWrong(wrongLeft);
     return html`<form class="stack" @submit=${this.#onSubmit} novalidate>
       <h2>${words.presentTitle}</h2>
       ${activation.device === null ? nothing : deviceCard(words, activation.device)}
@@ -325,7 +332,7 @@ export class TesseraActivation extends LitElement implements SessionHost {
   readonly #onInput = (event: Event): void => {
     const field = event.target as HTMLInputElement;
     this._digits = field.value.replace(/\D/g, "").slice(0, DIGITS);
-    this._error = "";
+    this._error = null;
     this.#session.wrongLeft = null;
     field.value = groupText(this._digits, [4, 4]);
   };
@@ -336,16 +343,16 @@ export class TesseraActivation extends LitElement implements SessionHost {
     this.#isUntold = false;
     if (this._digits.length !== DIGITS) {
       this.#session.wrongLeft = null;
-      this._error = messages[langOf(this)].codeShort;
+      this._error = (lang) => messages[lang].codeShort;
       this.#focusNext = true;
       return;
     }
-    this._error = "";
+    this._error = null;
     void this.#session.confirm(this._digits);
   };
 
   readonly #onRetry = (): void => {
-    this._error = "";
+    this._error = null;
     this.#session.retry();
   };
 

@@ -104,7 +104,7 @@ export const messages = defineMessages({
     codeWrong: (left: number) =>
       `Ce n’est pas le code affiché sur le téléphone. ${plural("fr", left, `Il reste ${left} essai.`, `Il reste ${left} essais.`)}`,
     triesLeft: (left: number) => plural("fr", left, `Il reste ${left} essai.`, `Il reste ${left} essais.`),
-    newDigits: "Le téléphone affiche de nouveaux chiffres : saisissez ceux-ci.",
+    newDigits: "Le téléphone affiche de nouveaux chiffres : saisissez ceux-ci.",
     away: "Le téléphone a perdu sa connexion. Gardez cette page ouverte : il revient de lui-même.",
     code2Title: "Scannez ou saisissez un second code",
     code2TitleTyped: "Saisissez un second code sur votre téléphone",

@@ -46,7 +46,7 @@ export const styles = css`
   }
   @container (min-width: 40rem) {
     .split {
-      grid-template-columns: minmax(15rem, 19rem) 1fr;
+      grid-template-columns: minmax(15rem, 19rem) minmax(0, 1fr);
       gap: var(--ts-space-6);
     }
   }
@@ -201,6 +201,12 @@ export const styles = css`
     letter-spacing: 0.12em;
     text-align: center;
   }
+  @container (max-width: 20rem) {
+    .digits {
+      padding-inline: var(--ts-space-1);
+      font-size: 1.5rem;
+    }
+  }
   .centre {
     display: grid;
     gap: var(--ts-space-3);
@@ -211,6 +217,16 @@ export const styles = css`
   .centre p {
     max-width: 34rem;
     text-wrap: balance;
+  }
+  .centre .row {
+    justify-content: center;
+  }
+  @container (max-width: 26rem) {
+    .centre .row,
+    form > .row {
+      display: grid;
+      width: 100%;
+    }
   }
   .centre button,
   .centre ::slotted(*) {

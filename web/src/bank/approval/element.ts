@@ -36,7 +36,8 @@ export class TesseraApproval extends LitElement implements SessionHost {
   /** The gateway's origin; empty when the page has the same. */
   declare gateway: string;
   declare _digits: string;
-  declare _error: string;
+  /** What to say of the last failure, in whichever language the page has by then; null where nothing failed. */
+  declare _error: ((lang: Lang) => string) | null;
 
   readonly #session = new ApprovalSession(this);
   #drawn: { readonly svg: string; readonly lang: Lang; readonly image: SVGElement | null } | null = null;
@@ -46,13 +47,15 @@ export class TesseraApproval extends LitElement implements SessionHost {
 
   constructor() {
     super();
-    this.approval = this.token = this.gateway = this._digits = this._error = "";
+    this.approval = this.token = this.gateway = this._digits = "";
+    this._error = null;
   }
 
   override willUpdate(changed: PropertyValues<this>): void {
     const identity = changed.has("approval") || changed.has("token") || changed.has("gateway");
     if (identity && this.approval !== "" && this.token !== "") {
-      this._digits = this._error = "";
+      this._digits = "";
+      this._error = null;
       this.#session.start(this.gateway, this.approval, this.token);
     }
   }
@@ -64,7 +67,7 @@ export class TesseraApproval extends LitElement implements SessionHost {
   }
 
   onState(state: ApprovalState, approval: Approval): void {
-    this._error = "";
+    this._error = null;
     this.#focusNext = isFocusFree(this, this.renderRoot);
     this.#isUntold = !this.#focusNext && state === "approved";
     if (state === "pending") return;
@@ -74,15 +77,18 @@ export class TesseraApproval extends LitElement implements SessionHost {
   }
 
   onDigitsUseless(): void {
-    this._digits = this._error = "";
+    this._digits = "";
+    this._error = null;
     this.#focusNext = true;
   }
 
   onFailure(error: unknown, what: Failing): void {
-    const lang = langOf(this);
-    const { title, nextStep } = explain(error, lang, what === "view" ? "view" : "act");
     const isRefused = error instanceof ApiError && error.code === "conflict" && (what === "code" || what === "digits");
-    this._error = isRefused ? messages[lang][`refused_${what}`] : `${title}. ${nextStep}`;
+    this._error = (lang) => {
+      if (isRefused) return messages[lang][`refused_${what}`];
+      const { title, nextStep } = explain(error, lang, what === "view" ? "view" : "act");
+      return `${title}. ${nextStep}`;
+    };
     this.#tell("tessera-error", { code: error instanceof ApiError ? error.code : "internal" });
   }
 
@@ -111,18 +117,18 @@ export class TesseraApproval extends LitElement implements SessionHost {
 
   #content(words: Words, lang: Lang): TemplateResult | typeof nothing {
     const { approval, failure, isOffline } = this.#session;
-    if (failure !== null) return this.#failed(words);
+    if (failure !== null) return this.#failed(words, lang);
     if (approval === null) return nothing;
     if (approval.state !== "pending") return this.#ended(words, approval.state);
     return isOffline ? this.#offline(words, lang, approval) : this.#waiting(words, lang, approval);
   }
 
-  #failed(words: Words): TemplateResult {
+  #failed(words: Words, lang: Lang): TemplateResult {
     const { failure } = this.#session;
     const isGone = failure instanceof ApiError && GONE.has(failure.code);
     return html`<div class="centre" role="alert">
       <span class="bubble bad">${icons.warn(40)}</span>
-      <p>${this._error}</p>
+      <p>${this._error?.(lang)}</p>
       <button part="button" @click=${isGone ? this.#onRestart : this.#onRetry}>${icons.refresh(20)} ${isGone ? words.restart : words.retry}</button>
     </div>`;
   }
@@ -134,7 +140,7 @@ export class TesseraApproval extends LitElement implements SessionHost {
       <h2 tabindex="-1" data-focus>${words.title}</h2>
       <p>${words[`lead_${approval.type}`]}</p>
       ${this.#number(words, approval)} ${this.#asked(lang, approval)} ${this.#left(words, approval)}
-      <p class="error" role="alert">${this._error}</p>
+      <p class="error" role="alert">${this._error?.(lang)}</p>
       <p class="soft small">${words.notThere}</p>
       <div class="row">
         ${approval.offline ? html`<button class="secondary" part="button" @click=${this.#onOffline} data-offline>${icons.offline(20)} ${words.offlineAsk}</button>` : nothing}
@@ -166,7 +172,7 @@ export class TesseraApproval extends LitElement implements SessionHost {
 
   #offline(words: Words, lang: Lang, approval: Approval): TemplateResult {
     const { form, code, busy, wrongLeft } = this.#session;
-    const error = wrongLeft === null ? this._error : words.digitsWrong(wrongLeft);
+    const error = wrongLeft === null ? (this._error?.(lang) ?? "") : words.digitsWrong(wrongLeft);
     return html`<div class="split">
       <div class="stack">
         <div class="symbol" part="symbol">
@@ -253,7 +259,7 @@ export class TesseraApproval extends LitElement implements SessionHost {
   readonly #onInput = (event: Event): void => {
     const field = event.target as HTMLInputElement;
     this._digits = field.value.replace(/\D/g, "").slice(0, DIGITS);
-    this._error = "";
+    this._error = null;
     this.#session.wrongLeft = null;
     field.value = groupText(this._digits, GROUPS);
   };
@@ -263,29 +269,29 @@ export class TesseraApproval extends LitElement implements SessionHost {
     if (this.#session.busy) return;
     this.#session.wrongLeft = null;
     if (this._digits.length !== DIGITS) {
-      this._error = messages[langOf(this)].digitsShort;
+      this._error = (lang) => messages[lang].digitsShort;
       this.renderRoot.querySelector<HTMLElement>("#digits")?.focus();
       return;
     }
-    this._error = "";
+    this._error = null;
     void this.#session.answer(this._digits);
   };
 
   readonly #onOffline = (): void => {
-    this._error = "";
+    this._error = null;
     this.#focusNext = true;
     void this.#session.showCode();
   };
 
   readonly #onOnline = (): void => {
-    this._error = "";
+    this._error = null;
     this.#focusNext = true;
     this.#session.isOffline = false;
     this.requestUpdate();
   };
 
   readonly #onPhone = (event: Event): void => {
-    this._error = "";
+    this._error = null;
     void this.#session.showCode((event.target as HTMLSelectElement).value);
   };
 
@@ -294,7 +300,7 @@ export class TesseraApproval extends LitElement implements SessionHost {
   };
 
   readonly #onRetry = (): void => {
-    this._error = "";
+    this._error = null;
     this.#session.retry();
   };
 

@@ -359,7 +359,7 @@ export class DemoBank extends LitElement {
       <main id="content" tabindex="-1">
         ${this._problem === null || this._problem.kind === "wrong"
           ? nothing
-          : trouble(words, this._problem, this.#isStuck() ? this.#onAgain : null)}
+          : trouble(words, lang, this._problem, this.#isStuck() ? this.#onAgain : null)}
         ${this._idleLeft === null ? nothing : idleSoon(words, this._idleLeft, () => void this.#prolong())}
         ${saidLast(words, this._said)}
         ${this.#page(words, lang)}

@@ -1,6 +1,6 @@
 /** What stands above every page of a customer: trouble, the session's end ahead, what was done last. */
 import { html, nothing, type TemplateResult } from "lit";
-import { formatCountdown } from "../../shared/i18n/index.js";
+import { formatCountdown, formatWait, type Lang } from "../../shared/i18n/index.js";
 import { icons } from "../../shared/ui/icons.js";
 import { BankError } from "./api.js";
 import type { Words } from "./messages.js";
@@ -29,11 +29,11 @@ export function troubleOf(error: unknown): Trouble {
 }
 
 /** `onAgain`: null where nothing is waited for. */
-export function trouble(words: Words, { kind, seconds }: Trouble, onAgain: (() => void) | null): TemplateResult {
+export function trouble(words: Words, lang: Lang, { kind, seconds }: Trouble, onAgain: (() => void) | null): TemplateResult {
   return html`<div class="notice bad" role="alert" data-trouble=${kind}>
     ${icons.warn()}
     <div>
-      <span>${kind === "tooOften" ? words.tooOften(formatCountdown(seconds * 1000)) : words[kind]}</span>
+      <span>${kind === "tooOften" ? words.tooOften(formatWait(lang, seconds)) : words[kind]}</span>
       ${onAgain === null ? nothing : html`<button class="secondary" @click=${onAgain}>${icons.refresh(20)} ${words.retry}</button>`}
     </div>
   </div>`;

@@ -71,12 +71,12 @@ export function transferList(words: Words, lang: Lang, transfers: readonly Trans
     <h2>${words.transfers}</h2>
     ${transfers.length === 0
       ? html`<p class="soft">${words.noTransfers}</p>`
-      : html`<ul class="notices">
+      : html`<ul class="transfers">
           ${transfers.map(
             (each) => html`<li data-transfer=${each.state}>
               <span><strong>${formatAmount(lang, each.amount, each.currency)}</strong> <span dir="auto">${each.payee}</span></span>
-              <span class="soft small code">${formatAccount(each.account)}</span>
               <span class="badge ${each.state === "approved" ? "ok" : each.state === "pending" ? "warn" : "bad"}">${words[`state_${each.state}`]}</span>
+              <span class="soft small code">${formatAccount(each.account)}</span>
               <time class="soft small">${formatMoment(lang, each.at * 1000)}</time>
             </li>`,
           )}

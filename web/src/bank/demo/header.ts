@@ -13,9 +13,9 @@ export function menu(words: Words, now: View, onLogout: () => void): TemplateRes
       <ul>
         ${item("accounts", "#/accounts", words.accounts)} ${item("transfer", "#/transfer", words.transfer)}
         ${item("messages", "#/messages", words.inbox)} ${item("devices", "#/devices", words.devices)}
+        <li><button class="quiet" @click=${onLogout}>${words.logout}</button></li>
       </ul>
-    </nav>
-    <button class="quiet" @click=${onLogout}>${words.logout}</button>`;
+    </nav>`;
 }
 
 export function languages(words: Words, current: Lang): TemplateResult {

@@ -51,6 +51,9 @@ export const styles = css`
     display: flex;
     gap: var(--ts-space-1);
   }
+  nav .quiet {
+    margin-inline-start: var(--ts-space-3);
+  }
   nav a {
     display: grid;
     place-items: center;
@@ -83,6 +86,9 @@ export const styles = css`
     gap: var(--ts-space-5);
     align-content: start;
     padding-block: var(--ts-space-6);
+  }
+  main > [role="status"]:empty {
+    position: absolute; /* what says nothing takes no place between the others */
   }
   .login {
     width: min(26rem, 100%);
@@ -132,6 +138,18 @@ export const styles = css`
     grid-template-columns: repeat(auto-fit, minmax(min(100%, 10rem), 1fr));
     gap: var(--ts-space-3);
   }
+  .facts {
+    display: flex;
+    flex-wrap: wrap;
+    gap: var(--ts-space-2) var(--ts-space-6);
+  }
+  .facts dt {
+    color: var(--ts-text-soft);
+    font-size: var(--ts-text-s);
+  }
+  .facts dd {
+    overflow-wrap: anywhere;
+  }
   textarea,
   select {
     width: 100%;
@@ -168,14 +186,26 @@ export const styles = css`
       padding: var(--ts-space-2) var(--ts-space-3);
       gap: var(--ts-space-1) var(--ts-space-2);
     }
+    .brand {
+      gap: var(--ts-space-2);
+      font-size: var(--ts-text-m);
+    }
+    .brand > svg {
+      width: 1.5rem;
+    }
+    .languages button {
+      min-width: 2.25rem;
+    }
     .bar nav {
-      flex: 1 1 12rem;
-      min-width: 0;
-      overflow-x: auto;
+      flex: 1 0 100%;
     }
     nav ul {
+      flex-wrap: wrap;
       gap: 0;
       white-space: nowrap;
+    }
+    nav .quiet {
+      margin-inline-start: 0;
     }
     .bar nav a,
     .bar .quiet {
@@ -197,6 +227,26 @@ export const styles = css`
     justify-content: space-between;
     padding-block: var(--ts-space-2);
     border-top: 1px solid var(--ts-line);
+  }
+  .transfers li {
+    display: grid;
+    grid-template-columns: minmax(0, 1fr);
+    gap: var(--ts-space-1) var(--ts-space-4);
+    justify-items: start;
+    padding-block: var(--ts-space-3);
+    border-top: 1px solid var(--ts-line);
+    overflow-wrap: anywhere;
+  }
+  @media (min-width: 40rem) {
+    .transfers li {
+      grid-template-columns: minmax(0, 1fr) auto;
+    }
+    .transfers li > :nth-child(even) {
+      justify-self: end;
+    }
+  }
+  details.card:not([open]) {
+    gap: 0; /* what is folded away takes no place */
   }
   details.card summary {
     font-weight: 600;

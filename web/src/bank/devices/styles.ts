@@ -45,6 +45,9 @@ export const styles = css`
     display: flex;
     gap: 0.4em;
   }
+  .facts dt {
+    white-space: nowrap;
+  }
   .facts dd {
     color: var(--ts-text);
   }
@@ -52,6 +55,20 @@ export const styles = css`
     grid-column: 2;
     margin-inline-start: calc(-1 * var(--ts-space-3));
     gap: var(--ts-space-1);
+  }
+  section {
+    container-type: inline-size;
+  }
+  @container (max-width: 22rem) {
+    .device {
+      grid-template-columns: minmax(0, 1fr);
+    }
+    .device > .picture {
+      display: none; /* what is written takes all the room there is */
+    }
+    .tools {
+      grid-column: 1;
+    }
   }
   .edit {
     display: flex;

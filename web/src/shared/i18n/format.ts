@@ -53,6 +53,13 @@ export function formatCountdown(milliseconds: number): string {
   return hours > 0 ? `${hours}:${String(minutes).padStart(2, "0")}:${rest}` : `${minutes}:${rest}`;
 }
 
+/** Formats how long to wait, in words that stay true while they are read: "58 seconds"; from two minutes on, minutes. */
+export function formatWait(lang: Lang, seconds: number): string {
+  const isShort = seconds < 120;
+  const style = { style: "unit", unit: isShort ? "second" : "minute", unitDisplay: "long" } as const;
+  return new Intl.NumberFormat(regionOf(lang), style).format(Math.ceil(isShort ? seconds : seconds / 60));
+}
+
 /** Formats an amount of money given in cents. */
 export function formatMoney(lang: Lang, cents: number, currency = "EUR"): string {
   return new Intl.NumberFormat(regionOf(lang), { style: "currency", currency }).format(cents / 100);

@@ -1,7 +1,7 @@
 /** Every message table of the pages: complete in both languages, its functions working, no text left in the wrong one. */
 import { beforeAll, describe, expect, it, vi } from "vitest";
 import { browserLang, matchLang } from "./locale.js";
-import { formatAgo, formatCountdown, formatMoment, formatMoney, groupText, regionOf } from "./format.js";
+import { formatAgo, formatCountdown, formatMoment, formatMoney, formatWait, groupText, regionOf } from "./format.js";
 import { plural } from "./table.js";
 import { LANGS } from "./index.js";
 
@@ -42,7 +42,7 @@ describe("message tables", () => {
     }
   });
 
-  it.each(tables.filter(([name]) => name.includes("phone/")))("%s sets no-break spaces as French does", (_, table) => {
+  it.each(tables)("%s sets no-break spaces as French does", (_, table) => {
     for (const [key, message] of Object.entries(table.fr)) expect(sample(message), key).not.toMatch(/ [:;!?»](?!\/)|« /);
   });
 });
@@ -79,6 +79,8 @@ describe("formats", () => {
     expect(formatCountdown(3_661_000)).toBe("1:01:01");
     expect(formatCountdown(1)).toBe("0:01");
     expect(formatCountdown(-5_000)).toBe("0:00");
+    expect(formatWait("en", 58)).toBe("58 seconds");
+    expect(formatWait("en", 121)).toBe("3 minutes");
   });
 
   it("says how long ago", () => {

@@ -84,6 +84,7 @@ export const base = css`
   }
   .stack {
     display: grid;
+    grid-template-columns: minmax(0, 1fr);
     gap: var(--ts-space-4);
     align-content: start;
   }
@@ -219,10 +220,15 @@ export const fields = css`
   .field {
     display: grid;
     gap: var(--ts-space-2);
+    grid-template-columns: minmax(0, 1fr);
+    align-content: start;
   }
   .error {
     color: var(--ts-danger);
     font-weight: 500;
+  }
+  .field > .error:empty {
+    position: absolute; /* no gap where nothing is wrong; what is, is announced all the same */
   }
 `;
 

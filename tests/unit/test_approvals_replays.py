@@ -1,6 +1,6 @@
-"""Answers that come at once, again or late, or were made for something else: each request has one end."""
+"""Answers that come again or late, or were made for something else: each request has one end. Those that come at once
+stand in tests/contracts/test_approvals_races.py."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -14,7 +14,6 @@ from gateway.approvals.models import Approval, ApprovalState
 from gateway.approvals.tally import Wrong
 from gateway.core.events import AuditWord
 from gateway.core.ids import decode_id
-from gateway.protocol import messages
 from gateway.protocol.wiretypes import Bytes16
 
 
@@ -32,76 +31,6 @@ def wrong(outcome: object) -> Wrong:
 def right(outcome: object) -> Approval:
     assert isinstance(outcome, Approval)
     return outcome
-
-
-async def test_the_same_answer_a_hundred_times_at_once_counts_once(stage: Stage) -> None:
-    phone = stage.bind()
-    approval = await stage.ask()
-    evaluation = phone.evaluate()
-    message = stage.sign(phone, approval, evaluation=evaluation)
-    outcomes = await asyncio.gather(*(stage.send(phone, message, evaluation=evaluation) for _ in range(100)))
-    assert {right(each).state for each in outcomes} == {ApprovalState.APPROVED}
-    assert stage.rules.journal.words.count("phone:approval:approve") == 1
-    assert stage.rules.journal.words.count("phone:approval:wrong") == 0
-    assert (await stage.read(approval)).version == 2
-
-
-@pytest.mark.parametrize("decisions", [("approve", "refuse"), ("refuse", "report"), ("report", "approve")])
-async def test_of_two_answers_at_once_the_first_wins_on_both_phones(
-    stage: Stage, decisions: tuple[messages.Decision, messages.Decision]
-) -> None:
-    phones = (stage.bind(), stage.bind())
-    approval = await stage.ask()
-    pairs = zip(phones, decisions, strict=True)
-    outcomes = await asyncio.gather(*(stage.decide(phone, approval, decision) for phone, decision in pairs))
-    states = {right(each).state for each in outcomes}
-    assert len(states) == 1
-    final = await stage.read(approval)
-    assert states == {final.state}
-    answers = [word for word in stage.rules.journal.words if word.startswith("phone:approval:")]
-    assert len(answers) == 1
-
-
-async def test_an_answer_and_a_cancellation_at_once_leave_one_end(stage: Stage) -> None:
-    phone = stage.bind()
-    for _ in range(10):
-        approval = await stage.ask()
-        await asyncio.gather(
-            stage.decide(phone, approval),
-            stage.service.cancel(
-                tenant_id=TENANT, approval_id=approval.id, word=AuditWord.BANK_APPROVAL_CANCEL
-            ),
-            return_exceptions=True,
-        )
-        ends = [
-            fact.event
-            for fact in stage.rules.journal.facts
-            if fact.subject == approval.id and fact.event not in (None, "approval.created")
-        ]
-        assert ends == [f"approval.{(await stage.read(approval)).state}"]
-
-
-async def test_wrong_answers_at_once_take_five_tries_and_one_block(stage: Stage) -> None:
-    phone = stage.bind()
-    approvals = [await stage.ask() for _ in range(3)]
-    outcomes = await asyncio.gather(
-        *(stage.decide(phone, approval, is_right=False) for approval in approvals * 20)
-    )
-    assert all(isinstance(each, Wrong | Approval) for each in outcomes)
-    counter = await stage.counter(phone)
-    assert (counter.round, counter.is_blocked) == (1, True)
-    assert stage.rules.journal.events.count("binding.approvals-blocked") == 1
-    for approval in approvals:
-        assert (await stage.read(approval)).tries_left >= 0
-
-
-async def test_a_right_answer_behind_the_block_does_not_slip_through(stage: Stage) -> None:
-    phone = stage.bind()
-    waiting = [await stage.ask() for _ in range(5)]
-    work = [stage.decide(phone, approval, is_right=False) for approval in waiting for _ in range(2)]
-    await asyncio.gather(*work, stage.decide(phone, waiting[-1]))
-    states = [(await stage.read(each)).state for each in waiting]
-    assert ApprovalState.APPROVED not in states
 
 
 async def test_an_answer_comes_again_after_its_acknowledgement_was_lost(stage: Stage) -> None:
