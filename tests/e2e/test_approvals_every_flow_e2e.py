@@ -195,6 +195,7 @@ def test_message(customer: Customer) -> None:
     welcome, message = (
         phone.page.locator("ts-messages details", has_text=text) for text in (phone.text("welcome"), title)
     )
+    expect(welcome).to_contain_text(phone.text("unread"))
     with customer.trouble(desktop, phone):
         desktop.button("send").click()
         desktop.expect_said("bank is away")
