@@ -127,14 +127,8 @@ def make_desktop(browser: Browser, people: list[Person]) -> Iterator[Callable[..
     contexts = []
 
     def make(lang: Lang = "en", *, scheme: str = "light") -> Desktop:
-        context = browser.new_context(
-            locale=lang,
-            viewport={"width": 1280, "height": 800},
-            device_scale_factor=2,
-            color_scheme=scheme,  # type: ignore[arg-type]
-        )
-        contexts.append(context)
-        desktop = Desktop(context.new_page(), lang)
+        desktop = Desktop.open(browser, lang, scheme=scheme)  # type: ignore[arg-type]
+        contexts.append(desktop.page.context)
         people.append(desktop)
         return desktop
 

@@ -8,14 +8,15 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 from camera import write_film
 from PIL import Image
-from playwright.sync_api import BrowserContext, Locator, Page, Playwright, expect
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, Playwright, expect
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
+from texts import TEXT
+from texts import Lang as Lang
 
-Lang = Literal["fr", "en"]
 Form = Literal["colour", "qr"]
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 FLAGS = [
@@ -28,65 +29,8 @@ FLAGS = [
     "--disable-sync",
 ]
 GOOD_PIN = "739154"
-
-TEXT: dict[str, dict[Lang, str]] = {
-    "login": {"en": "Log in", "fr": "Se connecter"},
-    "devices": {"en": "My devices", "fr": "Mes appareils"},
-    "add": {"en": "Add a phone", "fr": "Ajouter un téléphone"},
-    "back": {"en": "Back to my devices", "fr": "Retour à mes appareils"},
-    "testers": {"en": "For testers", "fr": "Pour les testeurs"},
-    "two step": {"en": "Two steps: scan a second code", "fr": "Deux étapes : scanner un second code"},
-    "classical": {
-        "en": "Classical key exchange, without ML-KEM",
-        "fr": "Échange de clés classique, sans ML-KEM",
-    },
-    "qr": {"en": "Black and white", "fr": "Noir et blanc"},
-    "other ways": {"en": "I cannot scan", "fr": "Je ne peux pas scanner"},
-    "confirm": {"en": "Confirm", "fr": "Confirmer"},
-    "ready": {"en": "Your phone is ready", "fr": "Votre téléphone est prêt"},
-    "restart": {"en": "Start again", "fr": "Recommencer"},
-    "pin on phone": {
-        "en": "Now choose a PIN on your phone",
-        "fr": "Choisissez maintenant un code PIN sur votre téléphone",
-    },
-    "scan": {"en": "Scan the code", "fr": "Scanner le code"},
-    "add bank": {"en": "Add a bank", "fr": "Ajouter une banque"},
-    "type a code": {"en": "Type a code", "fr": "Saisir un code"},
-    "use code": {"en": "Use this code", "fr": "Utiliser ce code"},
-    "yes": {"en": "Yes, bind this phone", "fr": "Oui, lier ce téléphone"},
-    "code2 scan": {"en": "Scan the second code", "fr": "Scanner le second code"},
-    "code2 type": {"en": "Type it instead", "fr": "Le saisir à la main"},
-    "code2 type first": {"en": "Type the second code", "fr": "Saisir le second code"},
-    "paste a link": {"en": "Paste a link", "fr": "Coller un lien"},
-    "use link": {"en": "Use this link", "fr": "Utiliser ce lien"},
-    "change pin": {"en": "Change the PIN", "fr": "Changer le code PIN"},
-    "present pin": {"en": "Type your present PIN", "fr": "Saisissez votre code PIN actuel"},
-    "to start": {"en": "Back to start", "fr": "Retour à l’accueil"},
-    "retry": {"en": "Try again", "fr": "Réessayer"},
-    "choose": {"en": "Choose a PIN", "fr": "Choisissez un code PIN"},
-    "again": {"en": "Type it once more", "fr": "Saisissez-le encore une fois"},
-    "bound": {"en": "This phone is bound", "fr": "Ce téléphone est lié"},
-    "done": {"en": "Done", "fr": "Terminé"},
-    "your banks": {"en": "Your banks", "fr": "Vos banques"},
-    "active": {"en": "Active", "fr": "Actif"},
-    "suspended": {"en": "Suspended", "fr": "Suspendu"},
-    "read on": {"en": "Read to the end", "fr": "Lire jusqu’à la fin"},
-    "approve by pin": {"en": "Approve with your PIN", "fr": "Approuver avec le code PIN"},
-    "approve by finger": {
-        "en": "Approve with fingerprint or face",
-        "fr": "Approuver par empreinte ou visage",
-    },
-    "refuse": {"en": "Refuse", "fr": "Refuser"},
-    "report": {"en": "I did not ask for this", "fr": "Je n’ai rien demandé"},
-    "offline": {"en": "Answer without network", "fr": "Répondre sans réseau"},
-    "my pin": {"en": "Type my PIN", "fr": "Saisir mon code PIN"},
-    "no network": {"en": "My phone has no network", "fr": "Mon téléphone n’a pas de réseau"},
-    "past": {"en": "Past approvals", "fr": "Demandes passées"},
-    "messages": {"en": "Messages", "fr": "Messages"},
-    "pay": {"en": "Pay", "fr": "Payer"},
-    "move": {"en": "Move to a new phone", "fr": "Passer à un nouveau téléphone"},
-    "log out": {"en": "Log out", "fr": "Se déconnecter"},
-}
+PATIENCE_MS = 40_000
+"""How long is waited for what comes after a connection that was lost."""
 
 
 class Person:
@@ -104,6 +48,10 @@ class Person:
         """Find a button by its text."""
         return self.page.get_by_role("button", name=self.text(key), exact=True)
 
+    def expect_said(self, key: str) -> None:
+        """See a sentence on the page."""
+        expect(self.page.get_by_text(self.text(key), exact=True)).to_be_visible(timeout=PATIENCE_MS)
+
     def heading(self, key: str) -> Locator:
         """Find a heading by its text."""
         return self.page.get_by_role("heading", name=self.text(key), exact=True)
@@ -111,6 +59,17 @@ class Person:
 
 class Desktop(Person):
     """The customer's desktop browser at the demo bank."""
+
+    @classmethod
+    def open(cls, browser: Browser, lang: Lang, *, scheme: Literal["light", "dark"] = "light") -> Self:
+        """Open a browser of its own, that knows nothing of the others."""
+        context = browser.new_context(
+            locale=lang,
+            viewport={"width": 1280, "height": 800},
+            device_scale_factor=2,
+            color_scheme=scheme,
+        )
+        return cls(context.new_page(), lang)
 
     def log_in(self, origin: str, user: str = "Claire Martin") -> None:
         """Open the demo bank and log in."""
@@ -125,6 +84,10 @@ class Desktop(Person):
         self.page.goto(f"{origin}/demo/")
         self.page.get_by_label(user).check()
         self.button("login").click()
+        self.expect_waiting()
+
+    def expect_waiting(self) -> None:
+        """See that the page waits for the phone."""
         expect(self.page.locator("tessera-approval h2")).to_be_visible(timeout=15_000)
 
     def number(self) -> int:
@@ -135,11 +98,11 @@ class Desktop(Person):
 
     def expect_logged_in(self) -> None:
         """See the menu of a customer."""
-        expect(self.button("log out")).to_be_visible(timeout=15_000)
+        expect(self.button("log out")).to_be_visible(timeout=PATIENCE_MS)
 
     def expect_end(self, state: str) -> None:
         """See how a request ended."""
-        expect(self.page.locator(f"[data-end={state}]")).to_be_visible(timeout=15_000)
+        expect(self.page.locator(f"[data-end={state}]")).to_be_visible(timeout=PATIENCE_MS)
 
     def begin_payment(self, **fields: str) -> dict[str, str]:
         """Fill in the form of a payment and send it; return what was typed."""
@@ -161,7 +124,7 @@ class Desktop(Person):
     def expect_transfer(self, state: str) -> None:
         """See the newest payment in that state."""
         expect(self.page.locator("[data-transfer]").first).to_have_attribute(
-            "data-transfer", state, timeout=15_000
+            "data-transfer", state, timeout=PATIENCE_MS
         )
 
     def show_offline_code(self) -> None:
@@ -338,7 +301,7 @@ class Phone(Person):
     def expect_end(self, state: str) -> None:
         """See how a request ended, and leave it."""
         end = self.page.locator(f"ts-ask [data-end={state}]")
-        expect(end).to_be_visible(timeout=20_000)
+        expect(end).to_be_visible(timeout=PATIENCE_MS)
         end.get_by_role("button").last.click()
         expect(end).to_be_hidden()
 
@@ -367,9 +330,16 @@ def meet(desktop: Desktop, phone: Phone, origin: str, user: str = "Claire Martin
     desktop.add_phone()
 
 
-def bind(desktop: Desktop, phone: Phone, *, form: Form = "colour", two_step: bool = False) -> None:
+def bind(
+    desktop: Desktop,
+    phone: Phone,
+    *,
+    form: Form = "colour",
+    two_step: bool = False,
+    wait_for_turn: bool = True,
+) -> None:
     """Take both through a whole activation from the code on the screen."""
-    phone.scan(desktop.photograph(form))
+    phone.scan(desktop.photograph(form, wait_for_turn=wait_for_turn))
     desktop.type_device_code(phone.bind_to_code())
     if two_step:
         phone.button("code2 scan").wait_for(timeout=20_000)

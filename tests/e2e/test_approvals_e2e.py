@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 
 import pytest
+from devtools import Pusher, add_fingerprint_reader
 from gateway_process import GatewayProcess
 from people import Desktop, Lang, Phone, bind, meet
 from playwright.sync_api import expect
@@ -216,17 +217,7 @@ def test_fingerprint_in_place_of_the_pin(
     bank: GatewayProcess, make_desktop: MakeDesktop, make_phone: MakePhone
 ) -> None:
     phone = make_phone("en")
-    session = phone.context.new_cdp_session(phone.page)
-    session.send("WebAuthn.enable")
-    options = {
-        "protocol": "ctap2",
-        "transport": "internal",
-        "hasResidentKey": True,
-        "hasUserVerification": True,
-        "isUserVerified": True,
-        "automaticPresenceSimulation": True,
-    }
-    session.send("WebAuthn.addVirtualAuthenticator", {"options": options})
+    add_fingerprint_reader(phone)
     desktop = make_desktop("en")
     meet(desktop, phone, bank.address, CUSTOMERS["en"])
     phone.scan(desktop.photograph())
@@ -247,28 +238,6 @@ def test_wake_up_shows_a_notice_that_tells_nothing(
     bank: GatewayProcess, make_desktop: MakeDesktop, make_phone: MakePhone
 ) -> None:
     _, phone = bound(bank, make_desktop, make_phone, "fr")
-    phone.context.grant_permissions(["notifications"], origin=bank.address)
-    session = phone.context.new_cdp_session(phone.page)
-    registrations: list[dict[str, str]] = []
-    session.on(
-        "ServiceWorker.workerRegistrationUpdated",
-        lambda event: registrations.extend(event["registrations"]),
-    )
-    session.send("ServiceWorker.enable")
-    deadline = time.monotonic() + 15
-    while not registrations and time.monotonic() < deadline:
-        phone.page.wait_for_timeout(100)
+    pusher = Pusher(phone)
     phone.page.goto("about:blank")  # no page is open: the notice is what is left
-    phone.page.wait_for_timeout(500)
-    session.send(
-        "ServiceWorker.deliverPushMessage",
-        {"origin": bank.address, "registrationId": registrations[0]["registrationId"], "data": "{}"},
-    )
-    phone.page.wait_for_timeout(1_500)
-    phone.open(bank.address)
-    shown = phone.page.evaluate(
-        "async () => (await (await navigator.serviceWorker.ready).getNotifications()).map((n) => [n.title, n.body])"
-    )
-    assert len(shown) == 1
-    assert "Banque des Halles" not in str(shown)
-    assert "banque" in str(shown).lower()
+    assert pusher.deliver() == {"Title": phone.text("notice"), "Body": phone.text("notice text")}

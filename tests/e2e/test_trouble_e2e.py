@@ -86,6 +86,7 @@ def test_digits_confirmed_without_a_network_stay_for_another_try(
     code = phone.bind_to_code()
     expect(desktop.page.locator("#digits")).to_be_visible(timeout=20_000)
     desktop.page.context.set_offline(True)
+    expect(desktop.page.get_by_text("The connection is lost. We try again by ourselves.")).to_be_visible()
     desktop.type_device_code(code)
     expect(desktop.page.locator("#problem")).to_have_text(
         "There is no connection. As far as we know, nothing was sent. Check your network, then try again."

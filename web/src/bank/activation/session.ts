@@ -63,6 +63,7 @@ export class ActivationSession implements ReactiveController {
   hostConnected(): void {
     document.addEventListener("visibilitychange", this.#onVisible);
     globalThis.addEventListener("online", this.#onVisible);
+    globalThis.addEventListener("offline", this.#onOffline);
     // Taken out and put in again, as frameworks do when they move it.
     if (this.#followed !== null) this.start(...this.#followed);
   }
@@ -70,6 +71,7 @@ export class ActivationSession implements ReactiveController {
   hostDisconnected(): void {
     document.removeEventListener("visibilitychange", this.#onVisible);
     globalThis.removeEventListener("online", this.#onVisible);
+    globalThis.removeEventListener("offline", this.#onOffline);
     this.stop();
   }
 
@@ -272,6 +274,10 @@ export class ActivationSession implements ReactiveController {
     if (wait > 0) this.#timer = setTimeout(() => void this.#turn(), wait);
     this.#host.requestUpdate();
   }
+
+  readonly #onOffline = (): void => {
+    this.#events?.drop();
+  };
 
   readonly #onVisible = (): void => {
     if (document.visibilityState === "hidden" || this.#events === null) return;

@@ -55,6 +55,7 @@ export class ApprovalSession implements ReactiveController {
   hostConnected(): void {
     document.addEventListener("visibilitychange", this.#onVisible);
     globalThis.addEventListener("online", this.#onVisible);
+    globalThis.addEventListener("offline", this.#onOffline);
     // Taken out and put in again, as frameworks do when they move it.
     if (this.#followed !== null) this.start(...this.#followed);
   }
@@ -62,6 +63,7 @@ export class ApprovalSession implements ReactiveController {
   hostDisconnected(): void {
     document.removeEventListener("visibilitychange", this.#onVisible);
     globalThis.removeEventListener("online", this.#onVisible);
+    globalThis.removeEventListener("offline", this.#onOffline);
     this.stop();
   }
 
@@ -213,6 +215,10 @@ export class ApprovalSession implements ReactiveController {
     } else if (before === null && !approval.online) void this.showCode();
     this.#host.requestUpdate();
   }
+
+  readonly #onOffline = (): void => {
+    this.#events?.drop();
+  };
 
   readonly #onVisible = (): void => {
     if (document.visibilityState === "hidden" || this.#events === null) return;

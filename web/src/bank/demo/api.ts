@@ -80,6 +80,8 @@ export class BankError extends Error {
 
 export class BankApi {
   #csrf = "";
+  /** Keys of calls whose answer never came, by call: what is sent again unchanged is done once. */
+  readonly #unanswered = new Map<string, string>();
 
   async session(): Promise<SessionView> {
     return this.#keep(await this.#call<SessionView>("GET", "session"));
@@ -144,18 +146,22 @@ export class BankApi {
   async #call<T>(method: string, path: string, body?: object): Promise<T> {
     const headers: Record<string, string> = { Accept: "application/json" };
     const init: RequestInit = { method, headers, cache: "no-store" };
+    const call = `${path} ${JSON.stringify(body)}`;
+    const key = this.#unanswered.get(call) ?? crypto.randomUUID();
     if (body !== undefined) {
       headers["Content-Type"] = "application/json";
       headers["X-CSRF-Token"] = this.#csrf;
-      headers["Idempotency-Key"] = crypto.randomUUID();
+      headers["Idempotency-Key"] = key;
       init.body = JSON.stringify(body);
     }
     let response: Response;
     try {
       response = await fetch(`/demo/api/${path}`, init);
     } catch {
+      this.#unanswered.set(call, key);
       throw new BankError(0);
     }
+    this.#unanswered.delete(call);
     if (!response.ok) throw new BankError(response.status, await whyOf(response));
     return (await response.json()) as T;
   }

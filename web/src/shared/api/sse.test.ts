@@ -137,6 +137,26 @@ describe("EventStream", () => {
     expect(server.asked).toHaveLength(2);
   });
 
+  it("lets go of its connection when the network is gone, and takes it up again once nudged", async () => {
+    stream.start();
+    await settle();
+    server.say(": beat\n\n");
+    await settle();
+    server.refuse = new ApiError("offline", 0);
+    stream.drop();
+    await settle();
+    expect(stream.state).toBe("lost");
+    await settle(20_000);
+    server.refuse = null;
+    const before = server.asked.length;
+    stream.nudge();
+    await settle();
+    expect(server.asked).toHaveLength(before + 1);
+    server.say(": ok\n\n");
+    await settle();
+    expect(states).toEqual(["connecting", "open", "lost", "open"]);
+  });
+
   it("waits longer from failure to failure, and not at all when nudged", async () => {
     server.refuse = new ApiError("offline", 0);
     stream.start();

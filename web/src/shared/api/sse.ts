@@ -126,6 +126,11 @@ export class EventStream {
     this.#wake?.();
   }
 
+  /** The network is gone: a connection that hangs on would say nothing more, and is not waited for. */
+  drop(): void {
+    this.#abort?.abort();
+  }
+
   #set(state: StreamState): void {
     if (state === this.#state) return;
     this.#state = state;
