@@ -226,6 +226,7 @@ def _prepare_sqlite(driver: Any, _record: object) -> None:
         "foreign_keys=ON",
         "temp_store=MEMORY",
         "cache_size=-16384",
+        "wal_autocheckpoint=4000",
     ):
         driver.execute(f"PRAGMA {pragma}")
 
