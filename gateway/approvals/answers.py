@@ -36,6 +36,7 @@ from gateway.approvals.ports import (
 )
 from gateway.approvals.service import ApprovalService
 from gateway.approvals.tally import Tally, Wrong
+from gateway.core.errors import Problem
 from gateway.core.events import Journal
 from gateway.core.ids import decode_id, encode_id
 from gateway.core.subjects import BindingRef
@@ -131,6 +132,10 @@ class AnswerService:
             try:
                 return await self._storage.write(lambda tx: self._settle(tx, ref, message, given))
             except PhoneEnded:
+                raise
+            except Problem:  # nothing stands, and the PIN was right
+                if evaluation is not None:
+                    await self._prove_pin(ref, message, approval, handshake_hash, evaluation)
                 raise
             except ProtocolError:  # the PIN or the credential was changed meanwhile
                 pass

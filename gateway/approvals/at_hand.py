@@ -47,18 +47,23 @@ class AtHand(Generic[T]):
         self._most = most
         self._kept: OrderedDict[str, tuple[int, T]] = OrderedDict()
 
-    def put(self, approval_id: str, thing: T, *, until_ms: int, now_ms: int) -> None:
-        """Keep a thing, in the place of the one before, and let go of those whose time is over."""
+    def put(self, approval_id: str, thing: T, *, until_ms: int) -> None:
+        """Keep a thing, in the place of the one before."""
         self._kept[approval_id] = (until_ms, thing)
         self._kept.move_to_end(approval_id)
-        while self._kept and (len(self._kept) > self._most or self._is_first_over(now_ms)):
+        if len(self._kept) > self._most:
             self._kept.popitem(last=False)
-
-    def _is_first_over(self, now_ms: int) -> bool:
-        until_ms, _ = next(iter(self._kept.values()))
-        return until_ms <= now_ms
 
     def take(self, approval_id: str) -> T | None:
         """Return a thing that is kept, once."""
         _, thing = self._kept.pop(approval_id, (0, None))
         return thing
+
+    def drop(self, approval_id: str) -> None:
+        """Let go of a thing, if it is kept."""
+        self._kept.pop(approval_id, None)
+
+    def drop_due(self, now_ms: int) -> None:
+        """Let go of what is past its time."""
+        for approval_id in [each for each, (until_ms, _) in self._kept.items() if until_ms <= now_ms]:
+            del self._kept[approval_id]

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from gateway.approvals import facts, store
 from gateway.approvals.answers import AnswerService
-from gateway.approvals.at_hand import AtHand, DrawnCode
+from gateway.approvals.at_hand import DrawnCode
 from gateway.approvals.models import Approval, ApprovalEvent, Counter, Via, next_state
 from gateway.approvals.ports import Phone, Phones, Pins, Sealing
 from gateway.approvals.service import ApprovalService, over
@@ -81,7 +81,6 @@ class OfflineService:
         self._answers = answers
         self._phones = phones
         self._pins = pins
-        self._drawn = AtHand[DrawnCode]()
 
     async def show(self, *, tenant_id: str, approval_id: str, binding_id: str | None) -> OfflineView:
         """Seal a request for one phone: the one that is named, or the customer's first that may answer. Raises
@@ -124,7 +123,9 @@ class OfflineService:
             drawn = DrawnCode(
                 now, ref, phone, counter, _unpack(packed), sealed, verifier.opened, verifier.sealed
             )
-            tx.on_commit(lambda: self._keep_at_hand(drawn))
+            tx.on_commit(
+                lambda: self._approvals.drawn_codes.put(approval.id, drawn, until_ms=approval.expires_at)
+            )
 
         await self._storage.write(unit)
         return OfflineView(approval, payload, phone, phones)
@@ -134,7 +135,7 @@ class OfflineService:
         drawn the code, else read; the transaction of an answer that is right finds out whether it still holds, and one
         that is wrong is checked against what was read. Raises Problem(OFFLINE_ANSWER_WRONG, left=…) after taking a try,
         Problem(APPROVAL_ENDED), Problem(CONFLICT) when no code was shown or the phone is blocked."""
-        drawn = self._drawn.take(approval_id)
+        drawn = self._approvals.drawn_codes.take(approval_id)
         if drawn is not None and drawn.ref.tenant_id == tenant_id:
             with contextlib.suppress(WrongOfflineAnswer, _Changed):
                 return await self._take(drawn, digits)
@@ -168,10 +169,6 @@ class OfflineService:
             if problem.kind is ProblemCode.CONFLICT:
                 raise _Changed from problem
             raise
-
-    def _keep_at_hand(self, drawn: DrawnCode) -> None:
-        until_ms, now_ms = drawn.approval.expires_at, self._approvals.now_ms()
-        self._drawn.put(drawn.approval.id, drawn, until_ms=until_ms, now_ms=now_ms)
 
     async def count(self, ref: BindingRef, value: int) -> int:
         """Catch up with a phone that has made so many answers; return the count in force. It never falls."""

@@ -19,7 +19,7 @@ from gateway.approvals.asking import (
     draw_numbers,
     write_statement,
 )
-from gateway.approvals.at_hand import AtHand, NewAsk
+from gateway.approvals.at_hand import AtHand, DrawnCode, NewAsk
 from gateway.approvals.models import (
     TRIES,
     Approval,
@@ -99,6 +99,7 @@ class ApprovalService:
         self._retention_s = retention_s
         self.fatigue = fatigue or FatiguePolicy()
         self.new_asks = AtHand[NewAsk](most=MAX_NEW_ASKS)
+        self.drawn_codes = AtHand[DrawnCode]()
         self.asking = Asking(phones=phones, fatigue=self.fatigue)
 
     def now_ms(self) -> int:
@@ -144,8 +145,7 @@ class ApprovalService:
         if approval.is_online:
             enrolled = self._biometrics.enrolled(tx, tenant_id=approval.tenant_id, binding_ids=approval.asked)
             new = NewAsk(approval, enrolled)
-            until_ms, now_ms = approval.expires_at, approval.created_at
-            tx.on_commit(lambda: self.new_asks.put(approval.id, new, until_ms=until_ms, now_ms=now_ms))
+            tx.on_commit(lambda: self.new_asks.put(approval.id, new, until_ms=approval.expires_at))
 
     def _compose(
         self, order: ApprovalOrder, raw: bytes, asked: Asked, *, bank: str, draws: bytes, now_ms: int
@@ -270,6 +270,7 @@ class ApprovalService:
                 raise Problem(ProblemCode.CONFLICT, "another code has just been drawn")
         elif new.is_over and new.is_offline:
             store.drop_code(tx, new.id)
+            tx.on_commit(lambda: self.drawn_codes.drop(new.id))
 
     async def sweep(self) -> int:
         """Expire what is past its end, and erase what is older than policy keeps; return how many were due."""
@@ -279,6 +280,8 @@ class ApprovalService:
             await asyncio.gather(*map(self.expire, due))
             expired, is_full = expired + len(due), len(due) == store.SWEEP_BATCH
         now_ms = self.now_ms()
+        self.new_asks.drop_due(now_ms)
+        self.drawn_codes.drop_due(now_ms)
         before_ms = now_ms - self._retention_s * 1000
 
         def tidy(tx: Transaction) -> None:

@@ -215,12 +215,14 @@ class Storage:
     def _fill(self, connection: Connection, first: _Job, batch: list[_Job]) -> _Job | None:
         """Run the first job and those that wait behind it. Returns the job that must open the next batch."""
         job: _Job | None = first
-        is_clean = True
+        is_clean, is_bare = True, self._backend.changes(connection) is not None
         while job is not None:
             batch.append(job)
-            if self._backend.changes(connection) is not None:
-                if not self._run_bare(connection, job):
+            if is_bare:
+                is_bare = self._run_bare(connection, job)
+                if not is_bare:
                     self._run_again(connection, batch)
+                    is_clean = False
             elif is_clean:
                 is_clean = not self._run_first(connection, job)
             elif not self._run_in_savepoint(connection, job):

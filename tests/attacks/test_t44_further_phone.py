@@ -7,6 +7,7 @@ import pytest
 from approval_kit import DEVICE, PAYMENT, approve, ask, asked, exchange, make, set_policy, state
 from attack_kit import ENGINES, bind_phone
 from gateway_kit import GatewayKit
+from pin_guessing import pin_row
 
 from gateway.phone.channel import Channel
 from gateway.phone.errors import PhoneError
@@ -160,3 +161,18 @@ async def test_a_new_phones_count_is_looked_at_when_it_answers(kit: GatewayKit) 
             assert not isinstance(got, Answered) or got.state == "approved"
         ends.append(await state(kit, request))
     assert ends == ["approved", "approved", "pending", "pending"]
+
+
+async def test_a_right_pin_beyond_a_new_phones_count_takes_no_try(kit: GatewayKit) -> None:
+    """Else a customer who tries again and again is blocked with the right PIN."""
+    policy = await kit.call("GET", "/api/v1/approval-policies/payment")
+    await set_policy(kit, "payment", new_phone={**policy["new_phone"], "max_count": 1})
+    _, channel = await bind_phone(kit)
+    first, second = [await ask(kit) for _ in range(2)]
+    waiting = [await asked(channel, each) for each in (first, second)]
+    assert isinstance(await approve(channel, waiting[0]), Answered)
+    for _ in range(6):
+        with pytest.raises(PhoneError):
+            await approve(channel, waiting[1])
+    assert await state(kit, second) == "pending"
+    assert (await pin_row(kit)).left == 5

@@ -208,6 +208,46 @@ async def test_unit_that_fails_after_a_change_takes_no_other_along(storage: Stor
     assert told == ["a", "b", "c"]
 
 
+async def test_units_that_fail_after_a_change_have_the_others_run_again_once(storage: Storage) -> None:
+    runs: list[str] = []
+
+    def spoil(tx: Transaction) -> None:
+        tx.execute(INSERT, {"text": "spoilt"})
+        raise Problem(ProblemCode.INVALID_REQUEST, "no")
+
+    def good(tx: Transaction) -> None:
+        runs.append("good")
+        tx.execute(INSERT, {"text": "good"})
+
+    work = [storage.write(good), *(storage.write(spoil) for _ in range(20))]
+    await asyncio.gather(*work, return_exceptions=True)
+    assert await storage.read(texts) == ["good"]
+    assert len(runs) <= 2
+
+
+async def test_a_unit_that_fails_when_it_is_run_again_tells_nothing(storage: Storage) -> None:
+    told: list[str] = []
+    runs: list[str] = []
+
+    def spoil(tx: Transaction) -> None:
+        tx.execute(INSERT, {"text": "spoilt"})
+        raise Problem(ProblemCode.INVALID_REQUEST, "no")
+
+    def stands_once(tx: Transaction) -> None:
+        runs.append("run")
+        tx.execute(INSERT, {"text": "once"})
+        tx.on_commit(lambda: told.append("told"))
+        tx.gather(lambda _, items: told.extend(items), "gathered")
+        if len(runs) > 1:
+            raise Problem(ProblemCode.INVALID_REQUEST, "not again")
+
+    work = [note(storage, "first"), storage.write(stands_once), storage.write(spoil), note(storage, "last")]
+    _, outcome, *_ = await asyncio.gather(*work, return_exceptions=True)
+    stands = ["first", "once", "last"] if outcome is None else ["first", "last"]
+    assert await storage.read(texts) == stands
+    assert sorted(told) == ([] if outcome is not None else ["gathered", "told"])
+
+
 async def test_what_units_gather_is_written_together_before_the_commit(storage: Storage) -> None:
     together: list[Sequence[str]] = []
     told: list[str] = []

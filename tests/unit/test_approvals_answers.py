@@ -282,10 +282,12 @@ async def test_a_new_phone_answers_within_its_count_alone(stage: Stage) -> None:
     for approval in waiting[:2]:
         right(await stage.decide(phone, approval))
     for approval in waiting[2:]:
+        restored = len(stage.others.restored)
         with pytest.raises(Problem) as problem:
             await stage.decide(phone, approval)
         assert problem.value.kind is ProblemCode.NO_PHONE
         assert (await stage.read(approval)).state is ApprovalState.PENDING
+        assert len(stage.others.restored) == restored + 1
         right(await stage.decide(phone, approval, "refuse"))
 
 

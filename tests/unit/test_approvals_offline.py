@@ -255,3 +255,21 @@ async def test_a_request_says_itself_whether_a_code_can_be_had(stage: Stage) -> 
     long = replace(PAYMENT, purpose="x" * 600)
     assert (await stage.ask()).is_offline
     assert not (await stage.ask(long)).is_offline
+
+
+@pytest.mark.parametrize("end", ["answered", "cancelled", "expired"])
+async def test_nothing_of_a_request_that_is_over_stays_at_hand(tmp_path: Path, end: str) -> None:
+    async with Stage.on(tmp_path) as stage:
+        phone = stage.bind()
+        approval = await stage.ask()
+        digits = phone.read_code(await show(stage, approval))
+        if end == "answered":
+            await type_in(stage, approval, digits)
+        elif end == "cancelled":
+            await stage.service.cancel(
+                tenant_id=TENANT, approval_id=approval.id, word=AuditWord.BANK_APPROVAL_CANCEL
+            )
+        else:
+            stage.rules.clock.advance(60)
+            await stage.service.sweep()
+        assert stage.service.drawn_codes.take(approval.id) is None
