@@ -18,6 +18,7 @@ from gateway.bus.events import EventLog
 from gateway.core.clock import Clock
 from gateway.core.events import Journal
 from gateway.core.secrets import RandomSource
+from gateway.core.subjects import USERS
 from gateway.devices.desk import BindingBook
 from gateway.http.hosts import Hosts
 from gateway.http.limits import RateLimiter
@@ -125,8 +126,8 @@ def build_approving(ground: ApprovingGround) -> Approving:
         channels=ground.channels,
     )
     inbox_part = InboxPart(service=inbox, channels=ground.channels)
-    ground.events.listen(approval_part.on_event)
-    ground.events.listen(inbox_part.on_event)
+    ground.events.listen(approval_part.on_event, prefix=USERS)
+    ground.events.listen(inbox_part.on_event, prefix=USERS)
     face = ApprovalFace(
         hosts=ground.hosts,
         scheme=ground.settings.origin.partition("://")[0],

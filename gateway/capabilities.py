@@ -25,6 +25,7 @@ from gateway.core.clock import Clock
 from gateway.core.errors import Problem
 from gateway.core.events import Journal
 from gateway.core.secrets import RandomSource
+from gateway.core.subjects import ACTIVATIONS, USERS
 from gateway.core.supervisor import Supervisor, Work
 from gateway.devices.channel import ContactDesk, ResumeContact
 from gateway.devices.desk import BindingDesk
@@ -243,7 +244,7 @@ def _build_activations(tools: _Tools, *, tokens: PageTokens, approving: Approvin
         further=approving.approvals,
         policy=_activation_policy(ground.settings),
     )
-    ground.events.listen(activations.recent.on_event)
+    ground.events.listen(activations.recent.on_event, prefix=ACTIVATIONS)
     return activations
 
 
@@ -256,7 +257,7 @@ def _build_door(
     parts: Sequence[ChannelPart],
 ) -> PhoneDoor:
     ground, live = tools.ground, tools.live
-    ground.events.listen(live.on_event)
+    ground.events.listen(live.on_event, prefix=USERS)
     limiter = RateLimiter(clock=ground.clock)
     channels = OpenChannels(service=devices, pins=pins, live=live, limiter=limiter, parts=parts)
     bindings = BindingDesk(service=devices, sealer=tools.sealer, channels=channels)
@@ -281,7 +282,7 @@ def _build_first_contact(
 ) -> FirstContact:
     ground = tools.ground
     live = LiveContacts()
-    ground.events.listen(live.on_event)
+    ground.events.listen(live.on_event, prefix=ACTIVATIONS)
     contacts = ContactService(
         storage=ground.storage,
         journal=ground.journal,

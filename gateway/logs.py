@@ -2,6 +2,8 @@
 Nothing secret leaves through here: members with telling names are dropped, and anything shaped like a credential is
 blotted out of the finished line, whoever wrote it."""
 
+import asyncio
+import atexit
 import logging
 import re
 import sys
@@ -101,14 +103,31 @@ def render(_: object, __: str, event: MutableMapping[str, Any]) -> bytes:
 
 
 class _LineLogger:
-    """Writes finished lines; without a stream to whatever standard error is at the time."""
+    """Writes finished lines; without a stream to whatever standard error is at the time. The lines of one turn of the
+    event loop are written together at its end."""
 
     def __init__(self, stream: BinaryIO | None) -> None:
         self._stream = stream
+        self._lines: list[bytes] = []
+        atexit.register(self._flush)
 
     def msg(self, line: bytes) -> None:
+        if not self._lines:
+            try:
+                asyncio.get_running_loop().call_soon(self._flush)
+            except RuntimeError:  # no loop runs here: a command, or a thread of the storage
+                self._write(line + b"\n")
+                return
+        self._lines.append(line + b"\n")
+
+    def _flush(self) -> None:
+        lines, self._lines = self._lines, []
+        if lines:
+            self._write(b"".join(lines))
+
+    def _write(self, text: bytes) -> None:
         stream = self._stream or sys.stderr.buffer
-        stream.write(line + b"\n")
+        stream.write(text)
         stream.flush()
 
     debug = info = warning = error = critical = exception = msg

@@ -226,6 +226,19 @@ def _bank_routes(on: _Handlers) -> list[Route]:
 def _page_routes(on: _Handlers) -> list[Route]:
     return [
         Route(
+            "POST",
+            f"{_ONE}/offline-answer",
+            on.answer,
+            **_BY_PAGES,
+            scope=_WRITE,
+            summary="Take the eight digits of a phone without a network",
+            description="Wrong digits take one of the request's tries, and count against the phone.",
+            request=views.OfflineDigits,
+            response=views.ApprovalBody,
+            limit="guess",
+            problems=(*_ENDED, ProblemCode.OFFLINE_ANSWER_WRONG),
+        ),
+        Route(
             "GET",
             _ONE,
             on.read,
@@ -257,19 +270,6 @@ def _page_routes(on: _Handlers) -> list[Route]:
             request=views.OfflineWish,
             response=views.OfflineCodeBody,
             problems=(*_ENDED, ProblemCode.NO_PHONE),
-        ),
-        Route(
-            "POST",
-            f"{_ONE}/offline-answer",
-            on.answer,
-            **_BY_PAGES,
-            scope=_WRITE,
-            summary="Take the eight digits of a phone without a network",
-            description="Wrong digits take one of the request's tries, and count against the phone.",
-            request=views.OfflineDigits,
-            response=views.ApprovalBody,
-            limit="guess",
-            problems=(*_ENDED, ProblemCode.OFFLINE_ANSWER_WRONG),
         ),
     ]
 

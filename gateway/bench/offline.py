@@ -1,6 +1,7 @@
 """Bench `offline`: answers without a network checked a second by one gateway process on one core, SQLite with every
 commit on the disk, beside what a bare aiohttp server makes of JSON posts, by turns on the same core. Requests are made
-and their codes drawn before each turn. Then once more with a ledger, which shows where the gateway's time goes."""
+and their codes drawn before each turn, by the process that takes the answers: another node reads what this one has at
+hand. Then once more with a ledger, which shows where the gateway's time goes."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,11 +17,13 @@ from gateway.bench.load.offline_answers import OfflineAnswers
 from gateway.bench.load.process import Cores, ServerProcess, tell, tell_load
 from gateway.bench.load.rest import Rest
 from gateway.bench.load.seeding import Seeder
-from gateway.bench.load.turns import IN_FLIGHT, bare_server, judge_parts, ledger_shares, open_http
+from gateway.bench.load.turns import bare_server, judge_parts, ledger_shares, open_http
 
 PHONES = 600
 """One answer of each in a turn."""
 TURNS = 5
+IN_FLIGHT = 128
+"""Answers on their way at once, to each server."""
 POSTS = 2_000
 RATE_BAR = Bar(0.35, "at least", judges="ratio")
 

@@ -57,7 +57,7 @@ class EventLog:
         self._retention_s = retention_s
         self._shared = shared
         self._topics: dict[str, set[_Subscriber]] = defaultdict(set)
-        self._listeners: list[Callable[[Event], None]] = []
+        self._listeners: list[tuple[str, Callable[[Event], None]]] = []
         self.tasks = Supervisor()
         self._wake = asyncio.Event()
         self._seen = 0
@@ -83,10 +83,10 @@ class EventLog:
             for subscriber in subscribers:
                 subscriber.wake.set()
 
-    def listen(self, listener: Callable[[Event], None]) -> None:
-        """Call `listener` in the event loop with every event of every node, for those who look at many topics and
-        keep no place in the log, such as the phone channels. It must not block and must not raise."""
-        self._listeners.append(listener)
+    def listen(self, listener: Callable[[Event], None], *, prefix: str = "") -> None:
+        """Call `listener` in the event loop with every event of every node whose topic begins so, for those who look at
+        many topics and keep no place in the log, such as the phone channels. It must not block and must not raise."""
+        self._listeners.append((prefix, listener))
 
     def published(self, events: Sequence[Event]) -> None:
         """Tell that these events are committed. Called in the event loop."""
@@ -145,8 +145,9 @@ class EventLog:
         self._seen = max(self._seen, event.id)
         for subscriber in self._topics.get(event.topic, ()):
             subscriber.put(event)
-        for listener in self._listeners:
-            listener(event)
+        for prefix, listener in self._listeners:
+            if event.topic.startswith(prefix):
+                listener(event)
 
     async def _follow_table(self) -> None:
         while True:

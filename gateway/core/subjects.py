@@ -3,10 +3,14 @@ a binding's address, and the names of event topics."""
 
 from dataclasses import dataclass
 
+ACTIVATIONS = "activation:"
+USERS = "user:"
+"""How the topics of one kind begin."""
+
 
 def activation_topic(activation_id: str) -> str:
     """Return the event topic of one activation."""
-    return f"activation:{activation_id}"
+    return f"{ACTIVATIONS}{activation_id}"
 
 
 def approval_topic(approval_id: str) -> str:
@@ -16,7 +20,7 @@ def approval_topic(approval_id: str) -> str:
 
 def user_topic(tenant_id: str, user: str) -> str:
     """Return the event topic of one user's phones."""
-    return f"user:{tenant_id}:{user}"
+    return f"{USERS}{tenant_id}:{user}"
 
 
 @dataclass(frozen=True, slots=True)

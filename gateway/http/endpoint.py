@@ -129,7 +129,9 @@ class Endpoint:
 
     async def _read_body(self, request: web.Request) -> bytes:
         if request.content.is_eof():
-            body = await request.read()
+            body = request.content.read_nowait()
+            if len(body) > request.client_max_size:
+                raise web.HTTPRequestEntityTooLarge(request.client_max_size, len(body))
         else:
             try:
                 async with asyncio.timeout(BODY_TIMEOUT_S):
@@ -138,7 +140,8 @@ class Endpoint:
                 raise Problem(ProblemCode.INVALID_REQUEST, "the body did not come in time") from error
         if not body or self._route.request is None:
             return body
-        if request.content_type != "application/json":
+        is_json = request.headers.get("Content-Type") == "application/json"
+        if not is_json and request.content_type != "application/json":
             raise Problem(ProblemCode.UNSUPPORTED_MEDIA_TYPE)
         check_depth(body)
         return body

@@ -84,7 +84,7 @@ def parse_suite(text: str) -> Suite:
 def respond(suite: Suite, inputs: Inputs, *, key: bytes) -> str:
     """Return the response: `suite.digits` decimal digits, or the whole HMAC in lower-case hex where the suite has 0.
     Raises OcraInputRefused when the inputs are not those of the suite."""
-    mac = hmac.digest(key, _data_input(suite, inputs), suite.hash.lower())
+    mac = hmac.new(key, _data_input(suite, inputs), suite.hash.lower()).digest()
     if suite.digits == 0:
         return mac.hex()
     return f"{_truncate(mac) % 10**suite.digits:0{suite.digits}d}"

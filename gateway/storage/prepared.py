@@ -41,7 +41,7 @@ class PreparedStatements:
             return None
         if prepared is None:
             return None
-        if isinstance(parameters, Mapping):
+        if isinstance(parameters, dict) or isinstance(parameters, Mapping):  # noqa: SIM101 - the first is quick
             return prepared.execute(driver, parameters)
         return prepared.execute_many(driver, parameters or ())
 

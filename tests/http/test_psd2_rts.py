@@ -29,7 +29,7 @@ from attack_kit import audit_words, bind_phone
 from gateway_kit import PIN, GatewayKit
 from msgspec.structs import replace
 from sqlalchemy import text
-from test_demo_bank import bank, log_in  # noqa: F401 - a fixture
+from test_demo_bank import bank, log_in, served  # noqa: F401 - fixtures
 
 from gateway.phone.client import PhoneClient
 from gateway.protocol.messages import Answered, AnswerWrong, Inbox, InboxPage, encode

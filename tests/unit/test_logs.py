@@ -5,6 +5,8 @@ import gc
 import io
 import json
 import logging
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -33,6 +35,31 @@ def fresh_logger() -> structlog.typing.FilteringBoundLogger:
 def test_line_has_event_level_and_time(lines: Callable[[], list[dict[str, object]]]) -> None:
     fresh_logger().info("hello", count=3)
     assert lines() == [{"event": "hello", "count": 3, "level": "info", "at": 1_800_000_000.123}]
+
+
+async def test_lines_of_one_turn_of_the_loop_are_written_together(
+    lines: Callable[[], list[dict[str, object]]],
+) -> None:
+    log = fresh_logger()
+    log.info("a")
+    log.info("b")
+    assert lines() == []
+    await asyncio.sleep(0)
+    assert [line["event"] for line in lines()] == ["a", "b"]
+    await asyncio.to_thread(log.info, "of a thread")
+    assert lines()[-1]["event"] == "of a thread"
+
+
+def test_lines_that_wait_are_written_at_the_end_of_the_process() -> None:
+    program = (
+        "import asyncio, structlog\nfrom gateway import logs\nfrom gateway.core.clock import SystemClock\n"
+        "logs.configure(level='info', clock=SystemClock())\n"
+        "async def main():\n    structlog.get_logger('x').info('last words')\n    raise SystemExit(3)\n"
+        "asyncio.run(main())\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60, check=False)
+    assert ended.returncode == 3
+    assert json.loads(ended.stderr)["event"] == "last words"
 
 
 def test_telling_names_are_blotted_out(lines: Callable[[], list[dict[str, object]]]) -> None:
