@@ -59,6 +59,19 @@ async def test_eight_digits_approve_without_a_network(kit: GatewayKit) -> None:
     assert [(each.state, each.here) for each in (await channel.past()).items] == [("approved", True)]
 
 
+@pytest.mark.parametrize("codes", [1, 2])
+async def test_digits_still_serve_once_the_phone_has_a_network_again(kit: GatewayKit, codes: int) -> None:
+    phone = kit.phone()
+    _, channel = await bind(kit, phone)
+    await channel.close()
+    waiting = [await ask(kit) for _ in range(codes)]
+    answers = [phone.offline_answer(scan(phone, await show(kit, started)), PIN) for started in waiting]
+    channel = await reopen(phone, channel)  # tells how many answers were made
+    for started, digits in zip(waiting, answers, strict=True):
+        assert (await type_in(kit, started, digits))["state"] == "approved"
+    await channel.close()
+
+
 async def test_wrong_digits_cost_tries_and_say_how_many_are_left(kit: GatewayKit) -> None:
     phone = kit.phone()
     await bind(kit, phone)
