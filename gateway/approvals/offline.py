@@ -23,7 +23,7 @@ from gateway.core.secrets import RandomSource
 from gateway.core.subjects import BindingRef
 from gateway.core.transaction import Transaction
 from gateway.protocol.errors import MalformedCode, WrongOfflineAnswer
-from gateway.protocol.offline import OfflineKeys, check_offline_answer, seal_offline
+from gateway.protocol.offline import STANDING, OfflineKeys, check_offline_answer, seal_offline
 from gateway.protocol.proof import OfflineProof, Proof, encode_proof
 from gateway.protocol.wiretypes import Bytes16, Bytes65
 from gateway.storage.engine import Storage
@@ -171,21 +171,23 @@ class OfflineService:
             raise
 
     async def count(self, ref: BindingRef, value: int) -> int:
-        """Catch up with a phone that has made so many answers; return the count in force. It never falls."""
+        """Catch up with a phone that has made so many answers, but for the last ones, which may still be typed; return
+        the lowest count in force. It never falls."""
+        lowest = value - STANDING
 
         def unit(tx: Transaction) -> int:
             counter = store.lock_counter(tx, tenant_id=ref.tenant_id, binding_id=ref.binding_id)
-            if value <= counter.offline_next:
+            if lowest <= counter.offline_next:
                 return counter.offline_next
-            self._answers.tally.save(tx, counter, replace(counter, offline_next=value))
+            self._answers.tally.save(tx, counter, replace(counter, offline_next=lowest))
             self._journal.record(tx, facts.counted(ref, value))
-            return value
+            return lowest
 
         counters = await self._storage.read(
             lambda tx: store.find_counters(tx, tenant_id=ref.tenant_id, binding_ids=[ref.binding_id])
         )
         known = counters[ref.binding_id].offline_next if ref.binding_id in counters else 0
-        return known if value <= known else await self._storage.write(unit)
+        return known if lowest <= known else await self._storage.write(unit)
 
     async def _read(self, *, tenant_id: str, approval_id: str) -> DrawnCode:
         """Find what an answer is checked against. Raises as `answer`."""

@@ -21,7 +21,9 @@ MAX_OFFLINE_STATEMENT: Final = 700
 """Bytes of a statement that goes into a code: beyond, a camera no longer reads the symbol from a screen with ease."""
 ANSWER_DIGITS: Final = 8
 WINDOW: Final = 50
-"""How many of the phone's counts the gateway looks ahead, so many answers may get lost."""
+"""How many of the phone's counts the gateway takes, from the lowest that it awaits."""
+STANDING: Final = 5
+"""How many of the answers that a phone has made may still be typed: as many as requests wait for one customer."""
 SUITE: Final = ocra.parse_suite("OCRA-1:HOTP-SHA256-6:C-QH64-PSHA256")
 
 _VERSION_3: Final = 3

@@ -7,11 +7,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from asking_kit import APPROVALS, OTHER_PIN, PAYMENT, POLICIES, ask, read
 from devices_kit import bind, change, reopen
 from gateway_kit import PIN, GatewayKit
 
+from gateway.bus import events as bus_events
 from gateway.core.ids import decode_id
 from gateway.phone.channel import Channel
 from gateway.phone.errors import AnswerIsWrong, ApprovalEnded, PhoneError
@@ -86,25 +88,56 @@ async def test_what_the_customer_does_not_want(kit: GatewayKit, decision: Any, s
         assert await channel.answer(await asked(channel), "approve", pin=PIN, number=number) == "approved"
 
 
+async def next_event(stream: aiohttp.ClientResponse) -> tuple[str, Any]:
+    """Read one event: its type and its data."""
+    kind = ""
+    async with asyncio.timeout(10):
+        async for line in stream.content:
+            text = line.decode().rstrip("\n")
+            if text.startswith("event: "):
+                kind = text.removeprefix("event: ")
+            elif text.startswith("data: "):
+                return kind, json.loads(text.removeprefix("data: "))
+    raise EOFError
+
+
+def refuse_to_poll(*_: Any) -> Any:
+    raise AssertionError("the table of events was looked at")
+
+
+@pytest.mark.parametrize("way", ["channel", "digits"])
+async def test_the_page_hears_of_the_answer_by_its_commit(
+    kit: GatewayKit, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """The event is pushed down the open stream: the clock stands, and nobody looks at the table of events."""
+    phone = kit.phone()
+    _, channel = await bind(kit, phone)
+    started = await ask(kit)
+    one, token = f"{APPROVALS}/{started['approval']['id']}", started["page_token"]
+    shown = await kit.call("POST", f"{one}/offline-code", {}, token=token)
+    headers = {"Authorization": f"Bearer {token}"}
+    async with kit.session.get(f"{kit.now.url}/api/v1/events", headers=headers) as stream:
+        assert (await next_event(stream))[0] == "approval.created"
+        for reading in ("read_after", "read_topics_after"):
+            monkeypatch.setattr(bus_events, reading, refuse_to_poll)
+        if way == "channel":
+            await channel.answer(await asked(channel), "approve", pin=PIN)
+        else:
+            digits = phone.offline_answer(phone.open_offline(shown["link"].encode()), PIN)
+            await kit.call("POST", f"{one}/offline-answer", {"code": digits}, token=token)
+        kind, data = await next_event(stream)
+    assert (kind, data["approval"]) == ("approval.approved", started["approval"]["id"])
+
+
 async def test_the_page_follows_its_request_alone(kit: GatewayKit) -> None:
     _, channel = await bind(kit, kit.phone())
     started, other = await ask(kit), await ask(kit)
     headers = {"Authorization": f"Bearer {started['page_token']}"}
-    events: list[tuple[str, Any]] = []
     async with kit.session.get(f"{kit.now.url}/api/v1/events", headers=headers) as stream:
         assert stream.status == 200
         for _ in range(2):
             await channel.answer(await asked(channel), "approve", pin=PIN)
-        async with asyncio.timeout(10):
-            kind = ""
-            async for line in stream.content:
-                text = line.decode().rstrip("\n")
-                if text.startswith("event: "):
-                    kind = text.removeprefix("event: ")
-                elif text.startswith("data: "):
-                    events.append((kind, json.loads(text.removeprefix("data: "))))
-                if kind == "approval.approved" and events[-1][0] == kind:
-                    break
+        events = [await next_event(stream) for _ in range(2)]
     assert [kind for kind, _ in events] == ["approval.created", "approval.approved"]
     assert {data["approval"] for _, data in events} == {started["approval"]["id"]}
     assert all("number" not in data for _, data in events)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from asking_kit import APPROVALS, OTHER_PIN, ask, read
-from devices_kit import bind, reopen
+from devices_kit import bind, change, reopen
 from gateway_kit import PIN, GatewayKit
 
 from gateway.core.encoding import b64url_decode
@@ -25,9 +25,11 @@ async def show(kit: GatewayKit, started: dict[str, Any], **wish: Any) -> Any:
     return await kit.call("POST", path, wish, token=started["page_token"])
 
 
-async def type_in(kit: GatewayKit, started: dict[str, Any], code: str, *, status: int = 200) -> Any:
+async def type_in(
+    kit: GatewayKit, started: dict[str, Any], code: str, *, token: str | None = None, status: int = 200
+) -> Any:
     path = f"{APPROVALS}/{started['approval']['id']}/offline-answer"
-    return await kit.call("POST", path, {"code": code}, token=started["page_token"], status=status)
+    return await kit.call("POST", path, {"code": code}, token=token or started["page_token"], status=status)
 
 
 def scan(phone: PhoneClient, shown: dict[str, Any]) -> Any:
@@ -57,6 +59,19 @@ async def test_eight_digits_approve_without_a_network(kit: GatewayKit) -> None:
     assert (await type_in(kit, started, digits, status=410))["state"] == "approved"
     channel = await reopen(phone, channel)
     assert [(each.state, each.here) for each in (await channel.past()).items] == [("approved", True)]
+
+
+@pytest.mark.parametrize("codes", [1, 2])
+async def test_digits_still_serve_once_the_phone_has_a_network_again(kit: GatewayKit, codes: int) -> None:
+    phone = kit.phone()
+    _, channel = await bind(kit, phone)
+    await channel.close()
+    waiting = [await ask(kit) for _ in range(codes)]
+    answers = [phone.offline_answer(scan(phone, await show(kit, started)), PIN) for started in waiting]
+    channel = await reopen(phone, channel)  # tells how many answers were made
+    for started, digits in zip(waiting, answers, strict=True):
+        assert (await type_in(kit, started, digits))["state"] == "approved"
+    await channel.close()
 
 
 async def test_wrong_digits_cost_tries_and_say_how_many_are_left(kit: GatewayKit) -> None:
@@ -98,3 +113,47 @@ async def test_the_link_of_a_code_leads_to_this_host(kit: GatewayKit) -> None:
     base, _, payload = link.partition("#")
     assert base.endswith("/a")
     assert b64url_decode(payload)[0] == 3
+
+
+# What has changed since the code was drawn
+
+
+async def digits_at_hand(kit: GatewayKit) -> tuple[dict[str, Any], str, str]:
+    """Return a request, the right digits for it, which nobody has typed yet, and the phone's binding."""
+    phone = kit.phone()
+    binding, channel = await bind(kit, phone)
+    await channel.close()
+    started = await ask(kit)
+    return started, phone.offline_answer(scan(phone, await show(kit, started)), PIN), binding
+
+
+@pytest.mark.parametrize("step", ["suspend", "remove"])
+async def test_digits_of_a_phone_that_is_not_active_any_more_are_refused(kit: GatewayKit, step: str) -> None:
+    started, digits, binding = await digits_at_hand(kit)
+    await change(kit, binding, step)
+    assert (await type_in(kit, started, digits, status=409))["code"] == "conflict"
+    assert (await read(kit, started))["state"] == "pending"
+
+
+async def test_digits_by_the_pin_before_are_wrong(kit: GatewayKit) -> None:
+    phone = kit.phone()
+    _, channel = await bind(kit, phone)
+    started = await ask(kit)
+    opened = scan(phone, await show(kit, started))
+    digits = phone.offline_answer(opened, PIN)
+    await channel.change_pin(PIN, OTHER_PIN)
+    problem = await type_in(kit, started, digits, status=422)
+    assert (problem["code"], problem["left"]) == ("offline-answer-wrong", 4)
+    assert (await read(kit, started))["state"] == "pending"
+    assert (await type_in(kit, started, phone.offline_answer(opened, OTHER_PIN)))["state"] == "approved"
+
+
+async def test_another_bank_settles_nothing_by_right_digits(kit: GatewayKit) -> None:
+    started, digits, _ = await digits_at_hand(kit)
+    installation = kit.now.installation
+    other = (await installation.tenants.create("Banque du Sud")).id
+    _, key = await installation.api_keys.create(tenant_id=other, name="other", scopes=["*"])
+    problem = await type_in(kit, started, digits, token=key.reveal().decode(), status=404)
+    assert problem["code"] == "not-found"
+    assert (await read(kit, started))["state"] == "pending"
+    assert (await type_in(kit, started, digits))["state"] == "approved"

@@ -9,12 +9,13 @@ from msgspec.structs import replace
 from rules_kit import TENANT
 
 from gateway.approvals import store
-from gateway.approvals.models import Approval, ApprovalState
+from gateway.approvals.models import Approval, ApprovalState, FatiguePolicy
 from gateway.approvals.policy import NewPhone, Policy
 from gateway.core.errors import Problem, ProblemCode
 from gateway.core.events import AuditWord
 from gateway.protocol.errors import MalformedCode
 from gateway.protocol.keys import sha256
+from gateway.protocol.offline import STANDING
 from gateway.protocol.proof import decode_proof
 
 
@@ -83,14 +84,29 @@ async def test_answers_that_got_lost_are_skipped_up_to_the_window(stage: Stage) 
     beyond = await stage.ask()
     digits = phone.read_code(await show(stage, beyond))
     await refused(stage, beyond, digits, ProblemCode.OFFLINE_ANSWER_WRONG)
-    assert await stage.offline.count(phone.ref, phone.offline_count) == 101  # on the next open channel
+    assert await stage.offline.count(phone.ref, phone.offline_count) == 96  # on the next open channel
     await type_in(stage, beyond, phone.read_code(await show(stage, beyond)))
+
+
+async def test_the_last_answers_before_a_contact_may_still_be_typed(stage: Stage) -> None:
+    assert FatiguePolicy().pending == STANDING
+    phone = stage.bind()
+    waiting = [await stage.ask() for _ in range(STANDING)]
+    payloads = [await show(stage, approval) for approval in waiting]
+    lost = phone.read_code(payloads[0])
+    standing = [phone.read_code(payload) for payload in payloads]
+    assert await stage.offline.count(phone.ref, phone.offline_count) == 1
+    await refused(stage, waiting[0], lost, ProblemCode.OFFLINE_ANSWER_WRONG)
+    for approval, digits in zip(waiting, standing, strict=True):
+        assert (await type_in(stage, approval, digits)).state is ApprovalState.APPROVED
+    assert await stage.offline.count(phone.ref, phone.offline_count) == phone.offline_count == 6
 
 
 async def test_the_count_never_falls(stage: Stage) -> None:
     phone = stage.bind()
-    assert await stage.offline.count(phone.ref, 7) == 7
-    assert await stage.offline.count(phone.ref, 3) == 7
+    assert await stage.offline.count(phone.ref, 12) == 7
+    assert await stage.offline.count(phone.ref, 8) == 7
+    assert await stage.offline.count(phone.ref, 0) == 7
     assert stage.rules.journal.words == [AuditWord.PHONE_APPROVAL_COUNT]
     phone.offline_count = 6
     approval = await stage.ask()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from gateway.protocol import keys, messages, oprf
 from gateway.protocol.approval import Fields, PaymentFields, answer_input, make_statement, pin_input
 from gateway.protocol.errors import SignatureInvalid
+from gateway.protocol.offline import STANDING
 from gateway.protocol.primitives import P256, KeyPair
 from gateway.protocol.wiretypes import Bytes16, StatementBytes
 
@@ -148,7 +149,7 @@ class Requests:
                 return messages.Unread(count=self.unread)
             case messages.OfflineCounter():
                 self.counter = max(self.counter, message.value)
-                return messages.OfflineCounted(value=self.counter)
+                return messages.OfflineCounted(value=max(0, self.counter - STANDING))
             case _:
                 return None
 

@@ -73,6 +73,7 @@ async def test_the_next_contact_tells_how_many_were_made(desk: Desk) -> None:
         desk.phone.offline_answer(ask, PIN)
     await (await desk.reopen()).close()
     assert desk.gateway.requests.counter == 3
+    assert desk.store.offline_counter(desk.gateway.binding_id) == 3  # the gateway told less
     with pytest.raises(OfflineStale):
         desk.phone.offline_answer(ask, PIN)
 

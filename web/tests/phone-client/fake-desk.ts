@@ -35,6 +35,8 @@ export interface Answering {
   takeProof(): boolean;
 }
 
+/** How many of the answers that a phone tells of may still be typed. */
+const STANDING = 5;
 const END_OF: Record<Decision, ApprovalEnd> = { approve: "approved", refuse: "refused", report: "reported" };
 export const PAYMENT = { type: "payment", fields: { account: "FR76 3000", amount: "1250.00", currency: "EUR", payee: "Ateliers Moreau", purpose: "Facture 7\nMerci" } };
 export const LOGIN = { type: "login", fields: { browser: "Firefox on Linux", place: "Lyon" } };
@@ -133,7 +135,7 @@ export class FakeDesk {
         return this.#biometricState();
       case "offline-counter":
         this.counted = Math.max(this.counted ?? 0, Number(message["value"]));
-        return { t: "offline-counted", value: this.counted };
+        return { t: "offline-counted", value: Math.max(0, this.counted - STANDING) };
       default:
         return null;
     }

@@ -152,5 +152,6 @@ describe("an offline code", () => {
     await answerOffline({ store: world.store, ask, pin: PIN });
     await world.open();
     await until(() => world.gateway.desk.counted === 2);
+    expect((await world.store.readBinding(ask.bindingId))!.offlineAnswers).toBe(2);
   });
 });
