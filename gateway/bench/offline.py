@@ -21,7 +21,7 @@ from gateway.bench.load.turns import bare_server, judge_parts, ledger_shares, op
 
 PHONES = 600
 """One answer of each in a turn."""
-TURNS = 5
+TURNS = 11
 IN_FLIGHT = 128
 """Answers on their way at once, to each server."""
 POSTS = 2_000
@@ -30,7 +30,7 @@ RATE_BAR = Bar(0.35, "at least", judges="ratio")
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The median turn of each server, by rate."""
+    """The turn of the median ratio: each server's share of it ran beside the other's."""
 
     gateway: Load
     bare: Load
@@ -68,20 +68,14 @@ async def _run(ground: Ground, cores: Cores) -> tuple[Outcome, dict[str, float]]
 async def _take_turns(
     server: ServerProcess, answers: OfflineAnswers, beside: ServerProcess, visitor: BareApprovers
 ) -> Outcome:
-    served: list[Load] = []
-    bared: list[Load] = []
+    turns: list[Outcome] = []
     for turn in range(TURNS):
         ready = await answers.prepare()
         load = await apply_all(server, answers.answer, visits=ready, in_flight=IN_FLIGHT)
         beside_it = await apply_all(beside, visitor.type, visits=POSTS, in_flight=IN_FLIGHT)
         tell(f"turn {turn + 1}: {load.rate:.1f} answers a second, {beside_it.rate:.1f} bare posts")
-        served.append(load)
-        bared.append(beside_it)
-    return Outcome(_middle(served), _middle(bared))
-
-
-def _middle(slices: Sequence[Load]) -> Load:
-    return sorted(slices, key=lambda each: each.rate)[len(slices) // 2]
+        turns.append(Outcome(load, beside_it))
+    return sorted(turns, key=lambda each: each.gateway.rate / each.bare.rate)[TURNS // 2]
 
 
 async def _work(server: ServerProcess, account: BankAccount, holders: Sequence[Holder]) -> float:
