@@ -22,8 +22,10 @@ from gateway.bench.load.turns import bare_server, judge_parts, ledger_shares, op
 PHONES = 600
 """One answer of each in a turn."""
 TURNS = 11
-IN_FLIGHT = 128
-"""Answers on their way at once, to each server."""
+IN_FLIGHT = 256
+"""Answers on their way at once, to each server: the more, the more of them a commit serves."""
+FEW, FEW_TURNS = 32, 3
+"""The same with few of them, for comparison."""
 POSTS = 2_000
 RATE_BAR = Bar(0.35, "at least", judges="ratio")
 
@@ -43,16 +45,17 @@ def offline() -> Iterator[Measure]:
     cores = Cores.split()
     tell_load()
     with Ground.temporary() as ground, cores.load_here():
-        outcome, parts = uvloop.run(_run(ground, cores))
+        outcome, few, parts = uvloop.run(_run(ground, cores))
     tell_load()
     served, bared = outcome.gateway, outcome.bare
     yield measure("offline", "rate", value=served.rate, unit="/s", bound=bared.rate, bar=RATE_BAR)
+    yield measure("offline", f"rate, {FEW} at once", value=few.gateway.rate, unit="/s", bound=few.bare.rate)
     yield measure("offline", "server-cpu", value=served.server_ms, unit="ms", bound=bared.server_ms)
     yield measure("offline", "load-generator-cpu", value=served.own_ms, unit="ms", bound=bared.own_ms)
     yield from judge_parts("offline", parts)
 
 
-async def _run(ground: Ground, cores: Cores) -> tuple[Outcome, dict[str, float]]:
+async def _run(ground: Ground, cores: Cores) -> tuple[Outcome, Outcome, dict[str, float]]:
     async with ground.opened() as installation:
         account = await BankAccount.open(installation)
         seeder = await Seeder.prepare(installation, account, host=ground.host)
@@ -60,22 +63,30 @@ async def _run(ground: Ground, cores: Cores) -> tuple[Outcome, dict[str, float]]
     async with open_http() as http:
         with ground.gateway(cores.server).running(ground.log) as server, bare_server(ground, cores) as beside:
             answers = OfflineAnswers(Rest(http, server.url), account, holders)
-            outcome = await _take_turns(server, answers, beside, BareApprovers(http, beside.url))
+            visitor = BareApprovers(http, beside.url)
+            outcome = await _take_turns(server, answers, beside, visitor)
+            few = await _take_turns(server, answers, beside, visitor, turns=FEW_TURNS, in_flight=FEW)
     parts = await ledger_shares(ground, cores, lambda server: _work(server, account, holders))
-    return outcome, parts
+    return outcome, few, parts
 
 
 async def _take_turns(
-    server: ServerProcess, answers: OfflineAnswers, beside: ServerProcess, visitor: BareApprovers
+    server: ServerProcess,
+    answers: OfflineAnswers,
+    beside: ServerProcess,
+    visitor: BareApprovers,
+    *,
+    turns: int = TURNS,
+    in_flight: int = IN_FLIGHT,
 ) -> Outcome:
-    turns: list[Outcome] = []
-    for turn in range(TURNS):
+    taken: list[Outcome] = []
+    for turn in range(turns):
         ready = await answers.prepare()
-        load = await apply_all(server, answers.answer, visits=ready, in_flight=IN_FLIGHT)
-        beside_it = await apply_all(beside, visitor.type, visits=POSTS, in_flight=IN_FLIGHT)
+        load = await apply_all(server, answers.answer, visits=ready, in_flight=in_flight)
+        beside_it = await apply_all(beside, visitor.type, visits=POSTS, in_flight=in_flight)
         tell(f"turn {turn + 1}: {load.rate:.1f} answers a second, {beside_it.rate:.1f} bare posts")
-        turns.append(Outcome(load, beside_it))
-    return sorted(turns, key=lambda each: each.gateway.rate / each.bare.rate)[TURNS // 2]
+        taken.append(Outcome(load, beside_it))
+    return sorted(taken, key=lambda each: each.gateway.rate / each.bare.rate)[turns // 2]
 
 
 async def _work(server: ServerProcess, account: BankAccount, holders: Sequence[Holder]) -> float:
