@@ -2,6 +2,7 @@
 composition root and the tests of the migrations need them together; nothing else does."""
 
 from gateway.activation import store as _activation
+from gateway.approvals import policy_store as _policies
 from gateway.approvals import store as _approvals
 from gateway.audit import store as _audit
 from gateway.biometrics import store as _biometrics
@@ -19,5 +20,5 @@ __all__ = ["metadata"]
 
 _STORES = (
     *(_activation, _approvals, _audit, _biometrics, _bus, _devices, _idempotency),
-    *(_inbox, _pin, _push, _tenants, _webhooks),
+    *(_inbox, _pin, _policies, _push, _tenants, _webhooks),
 )

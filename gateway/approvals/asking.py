@@ -4,7 +4,7 @@ stays with the request; only blocks and the limits of a new phone are looked at 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gateway.approvals import store
+from gateway.approvals import policy_store, store
 from gateway.approvals.models import (
     Approval,
     Counter,
@@ -145,7 +145,7 @@ class Asking:
 
 def policy_of(tx: Transaction, tenant_id: str, kind: StatementType) -> Policy:
     """Return the policy in force of one type."""
-    return store.find_policies(tx, tenant_id).get(kind) or DEFAULTS[kind]
+    return policy_store.find_policies(tx, tenant_id).get(kind) or DEFAULTS[kind]
 
 
 def find_pending(tx: Transaction, tenant_id: str, user: str, now_ms: int) -> list[Approval]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import msgspec
 from msgspec.structs import replace
 
-from gateway.approvals import facts, store
+from gateway.approvals import facts, policy_store, store
 from gateway.approvals.asking import (
     DRAW_BYTES,
     LONGEST_LIFE_S,
@@ -333,7 +333,7 @@ class ApprovalService:
 
     async def policies(self, *, tenant_id: str) -> Mapping[StatementType, Policy]:
         """Return the policy in force of each type."""
-        own = await self._storage.read(lambda tx: store.find_policies(tx, tenant_id))
+        own = await self._storage.read(lambda tx: policy_store.find_policies(tx, tenant_id))
         return {kind: own.get(kind, default) for kind, default in DEFAULTS.items()}
 
     async def set_policy(self, *, tenant_id: str, kind: StatementType, policy: Policy) -> Policy:
@@ -344,7 +344,7 @@ class ApprovalService:
             raise Problem(ProblemCode.INVALID_REQUEST, refusal)
 
         def unit(tx: Transaction) -> None:
-            store.put_policy(tx, tenant_id=tenant_id, kind=kind, policy=policy)
+            policy_store.put_policy(tx, tenant_id=tenant_id, kind=kind, policy=policy)
             text = msgspec.json.encode(policy).decode()
             self._journal.record(tx, facts.policy_changed(tenant_id, kind, text))
 

@@ -4,7 +4,6 @@ and version, so that of two answers at once one is told that it came second."""
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import msgspec
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -25,7 +24,7 @@ from sqlalchemy import (
 )
 
 from gateway.approvals.models import Approval, ApprovalState, Counter, Customer, Via
-from gateway.approvals.policy import Factors, Policy
+from gateway.approvals.policy import Factors
 from gateway.core.transaction import Transaction
 from gateway.storage.schema import IdText, Millis, metadata
 
@@ -102,15 +101,7 @@ customers = Table(
     Column("is_reported", Boolean, nullable=False),
 )
 
-policies = Table(
-    "approval_policies",
-    metadata,
-    Column("tenant_id", IdText, primary_key=True),
-    Column("type", String(16), primary_key=True),
-    Column("policy", Text, nullable=False),
-)
-
-_a, _o, _n, _u, _p = approvals.c, offline_codes.c, counters.c, customers.c, policies.c
+_a, _o, _n, _u = approvals.c, offline_codes.c, counters.c, customers.c
 _OPEN = "open_until_at"
 _SELECT = select(*(column for column in _a if column.name != _OPEN))
 _CHANGING = ("state", "tries_left", "ended_at", "answered_by", "factor", "via", "proof", "served")
@@ -191,9 +182,6 @@ _save_customer = (
         is_reported=bindparam("v_is_reported"),
     )
 )
-_policies = select(_p.type, _p.policy).where(_p.tenant_id == bindparam("b_tenant"))
-_drop_policy = delete(policies).where(_p.tenant_id == bindparam("b_tenant"), _p.type == bindparam("b_type"))
-_insert_policy = policies.insert()
 
 
 def _row(approval: Approval) -> dict[str, Any]:
@@ -404,16 +392,3 @@ def save_customer(tx: Transaction, customer: Customer, *, is_new: bool) -> None:
         return
     changed = {f"v_{name}": value for name, value in values.items()}
     tx.execute(_save_customer, changed | {"b_tenant": customer.tenant_id, "b_user": customer.user})
-
-
-def find_policies(tx: Transaction, tenant_id: str) -> dict[str, Policy]:
-    """Return the policies that a bank has set, by type."""
-    rows = tx.execute(_policies, {"b_tenant": tenant_id}).mappings()
-    return {row["type"]: msgspec.json.decode(row["policy"], type=Policy) for row in rows}
-
-
-def put_policy(tx: Transaction, *, tenant_id: str, kind: str, policy: Policy) -> None:
-    """Store the policy of one type, in the place of the one before."""
-    tx.execute(_drop_policy, {"b_tenant": tenant_id, "b_type": kind})
-    row = {"tenant_id": tenant_id, "type": kind, "policy": msgspec.json.encode(policy).decode()}
-    tx.execute(_insert_policy, row)

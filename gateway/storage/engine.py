@@ -8,18 +8,18 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import structlog
-from sqlalchemy import Connection, CursorResult, Executable
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from gateway.core.errors import Problem, ProblemCode
-from gateway.core.transaction import Collector, Parameters, Transaction, with_companion
+from gateway.core.transaction import Collector, Transaction, with_companion
 from gateway.storage.backends import Backend, make_backend
 from gateway.storage.prepared import PreparedStatements
+from gateway.storage.unit import Job, Unit
 
 __all__ = ["Storage", "Transaction"]
 
@@ -39,53 +39,6 @@ _UNANSWERED = partial(Problem, ProblemCode.UNAVAILABLE, "the database does not a
 _log = structlog.get_logger("storage")
 
 
-_Gathered = tuple[Collector[Any], Any]
-
-
-class _Unit(Transaction):
-    """A Transaction over one connection."""
-
-    __slots__ = ("_connection", "_driver", "_prepared", "callbacks", "gathered", "is_inspected")
-
-    def __init__(self, connection: Connection, prepared: PreparedStatements | None = None) -> None:
-        self._connection = connection
-        self._prepared = prepared
-        self._driver: Any = connection.connection.dbapi_connection
-        self.callbacks: list[Callable[[], None]] = []
-        self.gathered: list[_Gathered] = []
-        self.is_inspected = False
-
-    def execute(self, statement: Executable, parameters: Parameters = None) -> CursorResult[Any]:
-        if self._prepared is not None:
-            result = self._prepared.execute(self._driver, statement, {} if parameters is None else parameters)
-            if result is not None:
-                return cast("CursorResult[Any]", result)
-        return self._connection.execute(statement, parameters)
-
-    @property
-    def connection(self) -> Connection:
-        self.is_inspected = True
-        return self._connection
-
-    def gather(self, collector: Collector[T], item: T) -> None:
-        self.gathered.append((collector, item))
-
-    def on_commit(self, callback: Callable[[], None]) -> None:
-        self.callbacks.append(callback)
-
-
-@dataclass(slots=True)
-class _Job:
-    """A queued unit and what came of it."""
-
-    unit: Callable[[Transaction], Any]
-    future: "asyncio.Future[Any]"
-    value: Any = None
-    error: BaseException | None = None
-    callbacks: Sequence[Callable[[], None]] = ()
-    gathered: "Sequence[_Gathered]" = ()
-
-
 class Storage:
     """The database of one process. Open it inside a running event loop; `close` waits for what is queued."""
 
@@ -93,8 +46,8 @@ class Storage:
         self._backend = make_backend(url)
         self._prepared = PreparedStatements(self._backend.engine.dialect)
         self._loop = asyncio.get_running_loop()
-        self._writes: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self._reads: list[queue.SimpleQueue[_Job | None]] = [queue.SimpleQueue() for _ in range(readers)]
+        self._writes: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._reads: list[queue.SimpleQueue[Job | None]] = [queue.SimpleQueue() for _ in range(readers)]
         self._closed = False
         writer = threading.Thread(target=self._guard(self._write_loop), name="storage-writer", daemon=True)
         self._threads = [writer] + [
@@ -144,15 +97,13 @@ class Storage:
             await asyncio.to_thread(thread.join)
         self._backend.dispose()
 
-    async def _submit(
-        self, lane: "queue.SimpleQueue[_Job | None]", unit: Callable[[Transaction], Any]
-    ) -> Any:
+    async def _submit(self, lane: "queue.SimpleQueue[Job | None]", unit: Callable[[Transaction], Any]) -> Any:
         if self._closed:
             raise Problem(ProblemCode.UNAVAILABLE, "the storage is closed")
         if lane.qsize() > MAX_QUEUE:
             raise Problem(ProblemCode.UNAVAILABLE, "the storage cannot keep up")
         future: asyncio.Future[Any] = self._loop.create_future()
-        lane.put(_Job(unit, future))
+        lane.put(Job(unit, future))
         return await future
 
     def _guard(self, body: Callable[[], None]) -> Callable[[], None]:
@@ -170,7 +121,7 @@ class Storage:
 
     def _write_loop(self) -> None:
         connection: Connection | None = None
-        carried: _Job | None = None
+        carried: Job | None = None
         until, company = 0.0, 0
         while True:
             if (rest := until - time.monotonic()) > 0:
@@ -179,7 +130,7 @@ class Storage:
             carried = None
             if first is None:
                 break
-            batch: list[_Job] = []
+            batch: list[Job] = []
             began = time.monotonic()
             try:
                 connection = self._begin(connection, read_only=False)
@@ -212,9 +163,9 @@ class Storage:
             _discard(fresh)
             raise
 
-    def _fill(self, connection: Connection, first: _Job, batch: list[_Job]) -> _Job | None:
+    def _fill(self, connection: Connection, first: Job, batch: list[Job]) -> Job | None:
         """Run the first job and those that wait behind it. Returns the job that must open the next batch."""
-        job: _Job | None = first
+        job: Job | None = first
         is_clean, is_bare = True, self._backend.changes(connection) is not None
         while job is not None:
             batch.append(job)
@@ -237,7 +188,7 @@ class Storage:
                 self._writes.put(None)
         return None
 
-    def _collect(self, connection: Connection, batch: Sequence[_Job]) -> None:
+    def _collect(self, connection: Connection, batch: Sequence[Job]) -> None:
         """Hand what the units gathered to its collectors, and keep what they want told with the last unit, behind what
         the units told themselves."""
         kinds: dict[Collector[Any], list[Any]] = {}
@@ -245,16 +196,16 @@ class Storage:
             for collector, item in job.gathered:
                 kinds.setdefault(collector, []).append(item)
         if kinds:
-            unit = _Unit(connection, self._prepared)
+            unit = Unit(connection, self._prepared)
             for collector, items in kinds.items():
                 collector(unit, items)
             batch[-1].callbacks = (*batch[-1].callbacks, *unit.callbacks)
 
-    def _run_bare(self, connection: Connection, job: _Job) -> bool:
+    def _run_bare(self, connection: Connection, job: Job) -> bool:
         """Run a job without a savepoint: for each, the database would copy every page that it touches. Returns False
         when it failed after changing something, which only the end of the transaction undoes."""
         before = self._backend.changes(connection)
-        unit = _Unit(connection, self._prepared)
+        unit = Unit(connection, self._prepared)
         try:
             job.value = job.unit(unit)
         except BaseException as error:
@@ -264,7 +215,7 @@ class Storage:
         job.callbacks, job.gathered = unit.callbacks, unit.gathered
         return True
 
-    def _run_again(self, connection: Connection, batch: Sequence[_Job]) -> None:
+    def _run_again(self, connection: Connection, batch: Sequence[Job]) -> None:
         """Undo a batch whose last job failed, and run those before it again, each now in a savepoint."""
         self._backend.run(connection, "ROLLBACK")
         self._backend.begin(connection, read_only=False)
@@ -272,11 +223,11 @@ class Storage:
             if job.error is None:
                 self._run_in_savepoint(connection, job)
 
-    def _run_first(self, connection: Connection, job: _Job) -> bool:
+    def _run_first(self, connection: Connection, job: Job) -> bool:
         """Run a job while nothing else is at stake in the transaction: undoing it takes no savepoint, which would cost
         more than a small unit itself. Returns whether it changed anything."""
         for attempt in range(1, RETRIES + 1):
-            unit = _Unit(connection, self._prepared)
+            unit = Unit(connection, self._prepared)
             try:
                 job.value = job.unit(unit)
                 self._backend.check_sound(connection)
@@ -293,11 +244,11 @@ class Storage:
                 return True
         return False
 
-    def _run_in_savepoint(self, connection: Connection, job: _Job) -> bool:
+    def _run_in_savepoint(self, connection: Connection, job: Job) -> bool:
         """Run a job beside others. Returns False when it has to open a batch of its own: it failed only for what
         another process held, and this batch's locks are part of that."""
         run = self._backend.run
-        unit = _Unit(connection, self._prepared)
+        unit = Unit(connection, self._prepared)
         run(connection, "SAVEPOINT unit")
         try:
             job.value = job.unit(unit)
@@ -324,9 +275,9 @@ class Storage:
 
     # The reader threads -----------------------------------------------------------------------------------
 
-    def _read_loop(self, lane: "queue.SimpleQueue[_Job | None]") -> None:
+    def _read_loop(self, lane: "queue.SimpleQueue[Job | None]") -> None:
         connection: Connection | None = None
-        done: list[_Job] = []
+        done: list[Job] = []
         while True:
             try:
                 job = lane.get_nowait() if done else lane.get()
@@ -344,7 +295,7 @@ class Storage:
                 done = []
         _discard(connection)
 
-    def _read_one(self, connection: Connection | None, job: _Job) -> Connection | None:
+    def _read_one(self, connection: Connection | None, job: Job) -> Connection | None:
         """Run one job in a snapshot of its own. Returns the connection if it can be used again."""
         try:
             connection = self._begin(connection, read_only=True)
@@ -353,7 +304,7 @@ class Storage:
             job.error = _UNANSWERED()
             return None
         try:
-            job.value = job.unit(_Unit(connection, self._prepared))
+            job.value = job.unit(Unit(connection, self._prepared))
         except BaseException as error:
             job.error = self._translate(error)
         try:
@@ -365,7 +316,7 @@ class Storage:
 
     # Back in the event loop -------------------------------------------------------------------------------
 
-    def _fail(self, jobs: Sequence[_Job]) -> None:
+    def _fail(self, jobs: Sequence[Job]) -> None:
         for job in jobs:
             job.error = _UNANSWERED()
             job.callbacks = ()
@@ -380,7 +331,7 @@ class Storage:
         _log.error("storage unit failed", error=_describe(error))
         return Problem(ProblemCode.UNAVAILABLE, "the database refused the change")
 
-    def _deliver(self, jobs: Sequence[_Job]) -> None:
+    def _deliver(self, jobs: Sequence[Job]) -> None:
         with contextlib.suppress(RuntimeError):  # the loop has closed: nobody waits any more
             self._loop.call_soon_threadsafe(_settle, jobs)
 
@@ -389,7 +340,7 @@ class _BatchLost(Exception):
     """The connection or its transaction has gone, and every unit of the batch with it."""
 
 
-def _settle(jobs: Sequence[_Job]) -> None:
+def _settle(jobs: Sequence[Job]) -> None:
     for job in jobs:
         for callback in job.callbacks:
             try:

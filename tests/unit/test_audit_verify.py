@@ -22,8 +22,9 @@ from gateway.core.chain import GENESIS, Checkpoint, entry_hash
 from gateway.core.clock import ManualClock
 from gateway.keys.service import ensure_keys
 from gateway.storage.backends import make_backend
-from gateway.storage.engine import Storage, _Unit
+from gateway.storage.engine import Storage
 from gateway.storage.schema import metadata
+from gateway.storage.unit import Unit
 from hsm_adapters.software import SoftwareAdapter
 
 T = TypeVar("T")
@@ -42,7 +43,7 @@ class DirectStorage:
     async def read(self, unit: Callable[[Any], T]) -> T:
         self._backend.begin(self._connection, read_only=True)
         try:
-            return unit(_Unit(self._connection))
+            return unit(Unit(self._connection))
         finally:
             self._backend.run(self._connection, "ROLLBACK")
 
