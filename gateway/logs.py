@@ -109,18 +109,23 @@ class _LineLogger:
     def __init__(self, stream: BinaryIO | None) -> None:
         self._stream = stream
         self._lines: list[bytes] = []
+        self._turn: asyncio.AbstractEventLoop | None = None
         atexit.register(self._flush)
 
     def msg(self, line: bytes) -> None:
-        if not self._lines:
-            try:
-                asyncio.get_running_loop().call_soon(self._flush)
-            except RuntimeError:  # no loop runs here: a command, or a thread of the storage
-                self._write(line + b"\n")
-                return
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:  # no loop runs here: a command, or a thread of the storage
+            self._write(line + b"\n")
+            return
+        if self._turn is not loop:
+            self._flush()  # what a loop that has ended left
+            self._turn = loop
+            loop.call_soon(self._flush)
         self._lines.append(line + b"\n")
 
     def _flush(self) -> None:
+        self._turn = None
         lines, self._lines = self._lines, []
         if lines:
             self._write(b"".join(lines))

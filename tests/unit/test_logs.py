@@ -50,6 +50,26 @@ async def test_lines_of_one_turn_of_the_loop_are_written_together(
     assert lines()[-1]["event"] == "of a thread"
 
 
+def test_lines_that_a_loop_left_are_written_with_those_of_the_next(
+    lines: Callable[[], list[dict[str, object]]],
+) -> None:
+    log = fresh_logger()
+
+    async def say(words: str) -> None:
+        log.info(words)
+
+    first, second = asyncio.new_event_loop(), asyncio.new_event_loop()
+    task = first.create_task(say("left"))
+    first.call_soon(first.stop)  # ends before its next turn
+    first.run_forever()
+    assert task.done()
+    second.run_until_complete(say("next"))
+    first.close()
+    second.run_until_complete(asyncio.sleep(0))
+    second.close()
+    assert [line["event"] for line in lines()] == ["left", "next"]
+
+
 def test_lines_that_wait_are_written_at_the_end_of_the_process() -> None:
     program = (
         "import asyncio, structlog\nfrom gateway import logs\nfrom gateway.core.clock import SystemClock\n"
