@@ -7,7 +7,8 @@ from itertools import cycle
 from typing import Any
 
 import pytest
-from approvals_kit import USER, Others, Stage, other_than, show, type_in
+from approvals_kit import Others, Stage, other_than, show, type_in
+from handsets import USER
 from rules_kit import TENANT, Rules
 
 from gateway.approvals.models import Approval, ApprovalState

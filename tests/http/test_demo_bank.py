@@ -1,111 +1,13 @@
 """The demo bank's back end against a gateway of the test's own on loopback."""
 
-import base64
-import hashlib
-import hmac
-import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import TestClient, TestServer
+from aiohttp.test_utils import TestClient
+from demo_kit import IBAN, PAYMENT, log_in
 
-from gateway.core.clock import ManualClock
-from gateway.core.secrets import Secret
-from gateway.demo import DemoBankConfig, create_demo_bank
 from gateway.demo.browsers import describe_browser, describe_place
-
-WEBHOOK_KEY = bytes(range(32))
-
-
-class RecordingGateway:
-    """Answers the calls that the bank makes, and keeps what it was asked."""
-
-    def __init__(self) -> None:
-        self.asked: list[tuple[str, dict[str, Any], str | None, str | None]] = []
-        self.has_phone = False
-        self.approval: dict[str, Any] = {}
-        self.problem: tuple[int, dict[str, Any]] | None = None
-        self.is_down = False
-
-    async def list(self, _: web.Request) -> web.Response:
-        """The customer's phones, or how a request stands."""
-        return web.json_response({"items": [{"id": "bnd_1"}] if self.has_phone else []})
-
-    async def read(self, _: web.Request) -> web.Response:
-        if self.is_down:
-            raise web.HTTPServiceUnavailable()
-        return web.json_response(self.approval)
-
-    async def answer(self, request: web.Request) -> web.Response:
-        headers = request.headers
-        self.asked.append(
-            (request.path, await request.json(), headers.get("Authorization"), headers.get("Idempotency-Key"))
-        )
-        if self.problem is not None:
-            status, problem = self.problem
-            return web.json_response(problem, status=status)
-        if request.path == "/api/v1/approvals":
-            wish = await request.json()
-            self.approval = {"id": f"apr_{len(self.asked)}", "state": "pending", **wish}
-            return web.json_response({"approval": self.approval, "page_token": "ptk_a"}, status=201)
-        return web.json_response({"page_token": "ptk_x"}, status=201)
-
-
-class Banks:
-    """Starts the bank over one gateway, as often as it is wanted, with its books in one file."""
-
-    def __init__(self, gateway: TestServer, clock: ManualClock, ledger: Path) -> None:
-        self._gateway = gateway
-        self._clock = clock
-        self._ledger = ledger
-
-    @asynccontextmanager
-    async def open(self) -> AsyncIterator[TestClient[Any, Any]]:
-        """Serve one bank."""
-        config = DemoBankConfig(
-            api_base=str(self._gateway.make_url("/")),
-            api_key=Secret(b"tsk_test"),
-            webhook_secret=Secret(b"whsec_" + base64.b64encode(WEBHOOK_KEY)),
-            session_key=Secret(bytes(32)),
-            clock=self._clock,
-            pages=None,
-            ledger=self._ledger,
-        )
-        app = web.Application()
-        app.add_subapp("/demo/", create_demo_bank(config))
-        async with TestClient(TestServer(app)) as client:
-            yield client
-
-
-@pytest.fixture
-async def served(tmp_path: Path) -> AsyncIterator[tuple[Banks, RecordingGateway, ManualClock]]:
-    recording = RecordingGateway()
-    gateway = web.Application()
-    gateway.router.add_post("/api/v1/{rest:.*}", recording.answer)
-    gateway.router.add_get("/api/v1/bindings", recording.list)
-    gateway.router.add_get("/api/v1/approvals/{id}", recording.read)
-    server = TestServer(gateway)
-    await server.start_server()
-    clock = ManualClock()
-    yield Banks(server, clock, tmp_path / "ledger.json"), recording, clock
-    await server.close()
-
-
-@pytest.fixture
-async def bank(served: Any) -> AsyncIterator[tuple[TestClient[Any, Any], RecordingGateway, ManualClock]]:
-    banks, recording, clock = served
-    async with banks.open() as client:
-        yield client, recording, clock
-
-
-async def log_in(client: TestClient[Any, Any]) -> str:
-    answer = await client.post("/demo/api/login", json={"user": "claire", "password": "tessera"})
-    assert answer.status == 200
-    return str((await answer.json())["csrf"])
 
 
 async def test_wrong_password_is_refused_and_gives_no_session(bank: Any) -> None:
@@ -147,10 +49,6 @@ async def test_session_ends_after_five_minutes_without_activity(bank: Any) -> No
     assert (await client.get("/demo/api/notices")).status == 200
     clock.advance(61)
     assert (await client.get("/demo/api/notices")).status == 401
-
-
-IBAN = "FR76 3000 4000 0312 3456 7890 143"
-PAYMENT = {"payee": "EDF", "account": IBAN, "amount": "12,50", "currency": "EUR", "purpose": ""}
 
 
 async def begin_login(client: TestClient[Any, Any]) -> None:
@@ -290,34 +188,6 @@ async def test_books_that_cannot_be_read_are_put_aside(served: Any, tmp_path: Pa
     assert (tmp_path / "ledger.unreadable").read_bytes() == b'{"orders": '
 
 
-async def test_a_payment_whose_page_was_closed_is_carried_out_by_the_webhook(bank: Any) -> None:
-    client, recording, clock = bank
-    headers = {"X-CSRF-Token": await log_in(client)}
-    started = await (await client.post("/demo/api/transfers", json=PAYMENT, headers=headers)).json()
-    recording.approval["state"] = "approved"
-    data = {"approval": started["approval"]["id"], "user": "claire", "type": "payment"}
-    body = json.dumps({"type": "approval.approved", "data": data}).encode()
-    answer = await client.post("/demo/webhook", data=body, headers=signed(body, at=clock.now()))
-    assert answer.status == 204
-    listed = await (await client.get("/demo/api/transfers")).json()
-    assert [item["state"] for item in listed["items"]] == ["approved"]
-
-
-async def test_a_webhook_whose_payment_could_not_be_looked_up_is_wanted_again(bank: Any) -> None:
-    client, recording, clock = bank
-    headers = {"X-CSRF-Token": await log_in(client)}
-    started = await (await client.post("/demo/api/transfers", json=PAYMENT, headers=headers)).json()
-    recording.approval["state"] = "approved"
-    data = {"approval": started["approval"]["id"], "user": "claire", "type": "payment"}
-    body = json.dumps({"type": "approval.approved", "data": data}).encode()
-    for is_down, status in ((True, 502), (False, 204)):
-        recording.is_down = is_down
-        answer = await client.post("/demo/webhook", data=body, headers=signed(body, at=clock.now()))
-        assert answer.status == status
-    session = await (await client.get("/demo/api/session")).json()
-    assert session["customer"]["accounts"][0]["balance"] == 284_217 - 1_250
-
-
 @pytest.mark.parametrize(
     ("has_phone", "problem", "status", "fields"),
     [
@@ -428,16 +298,6 @@ async def test_a_further_phone_needs_the_word_of_the_one_at_hand(bank: Any) -> N
     assert recording.asked[-1][1]["approval"] == recording.approval["id"]
 
 
-async def test_a_reported_login_is_told_at_the_next_one(bank: Any) -> None:
-    client, _, clock = bank
-    data = {"approval": "apr_9", "user": "claire", "type": "login"}
-    body = json.dumps({"type": "approval.reported", "data": data}).encode()
-    await client.post("/demo/webhook", data=body, headers=signed(body, at=clock.now()))
-    for expected in (True, False):
-        answer = await client.post("/demo/api/login", json={"user": "claire", "password": "tessera"})
-        assert (await answer.json())["reported"] is expected
-
-
 @pytest.mark.parametrize(
     ("agent", "said"),
     [
@@ -470,36 +330,3 @@ def test_a_place_in_words() -> None:
     assert describe_place("192.168.1.5", "en") == "your local network"
     assert describe_place("8.8.8.8", "en") == ""
     assert describe_place(None, "en") == ""
-
-
-def signed(body: bytes, *, at: float, identifier: str = "msg_1") -> dict[str, str]:
-    message = f"{identifier}.{int(at)}.".encode() + body
-    signature = base64.b64encode(hmac.digest(WEBHOOK_KEY, message, hashlib.sha256)).decode()
-    return {
-        "webhook-id": identifier,
-        "webhook-timestamp": str(int(at)),
-        "webhook-signature": f"v1,{signature}",
-    }
-
-
-async def test_signed_webhook_becomes_a_notice_once(bank: Any) -> None:
-    client, _, clock = bank
-    body = json.dumps({"type": "activation.active", "data": {"user": "claire"}}).encode()
-    headers = signed(body, at=clock.now())
-    for _ in range(2):
-        assert (await client.post("/demo/webhook", data=body, headers=headers)).status == 204
-    await log_in(client)
-    items = (await (await client.get("/demo/api/notices")).json())["items"]
-    assert [item["type"] for item in items] == ["activation.active"]
-
-
-@pytest.mark.parametrize("change", ["body", "signature", "time"])
-async def test_webhook_that_is_not_the_gateways_is_refused(bank: Any, change: str) -> None:
-    client, _, clock = bank
-    body = json.dumps({"type": "activation.active", "data": {"user": "claire"}}).encode()
-    headers = signed(body, at=clock.now() - (301 if change == "time" else 0))
-    if change == "signature":
-        headers["webhook-signature"] = "v1," + base64.b64encode(bytes(32)).decode()
-    if change == "body":
-        body = body.replace(b"claire", b"thomas")
-    assert (await client.post("/demo/webhook", data=body, headers=headers)).status == 400

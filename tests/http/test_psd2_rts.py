@@ -26,10 +26,10 @@ from approval_kit import (
     type_digits,
 )
 from attack_kit import audit_words, bind_phone
+from demo_kit import log_in
 from gateway_kit import PIN, GatewayKit
 from msgspec.structs import replace
 from sqlalchemy import text
-from test_demo_bank import bank, log_in, served  # noqa: F401 - fixtures
 
 from gateway.phone.client import PhoneClient
 from gateway.protocol.messages import Answered, AnswerWrong, Inbox, InboxPage, encode
@@ -255,7 +255,7 @@ async def test_4_3_b_a_right_answer_ends_the_row(kit: GatewayKit) -> None:
 # Article 4(3)(d): no more than five minutes without activity
 
 
-async def test_4_3_d_five_minutes_without_activity_end_the_session(bank: Any) -> None:  # noqa: F811
+async def test_4_3_d_five_minutes_without_activity_end_the_session(bank: Any) -> None:
     client, _, clock = bank
     await log_in(client)
     clock.advance(299)

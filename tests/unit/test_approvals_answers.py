@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from approvals_kit import LOGIN, OLD, PAYMENT, USER, Handset, Stage
+from approvals_kit import LOGIN, OLD, PAYMENT, Stage, right, wrong
+from handsets import USER, Handset
 from msgspec.structs import replace
 from rules_kit import TENANT
 
 from gateway.approvals.models import Approval, ApprovalState
 from gateway.approvals.policy import Factors, NewPhone, Policy
-from gateway.approvals.tally import Wrong
 from gateway.core.errors import Problem, ProblemCode
 from gateway.protocol import messages
 from gateway.protocol.keys import sha256
@@ -23,16 +23,6 @@ from gateway.protocol.wiretypes import Bytes16, Bytes64
 async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
     async with Stage.on(tmp_path) as made:
         yield made
-
-
-def wrong(outcome: object) -> Wrong:
-    assert isinstance(outcome, Wrong)
-    return outcome
-
-
-def right(outcome: object) -> Approval:
-    assert isinstance(outcome, Approval)
-    return outcome
 
 
 async def test_an_approval_is_one_transaction_with_all_that_hangs_on_it(stage: Stage) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from approvals_kit import LOGIN, PAYMENT, USER, Evaluation, Handset, Stage
+from approvals_kit import LOGIN, PAYMENT, Stage
+from handsets import USER, Evaluation, Handset
 from rules_kit import TENANT
 
 from gateway.approvals.channel import ApprovalPart

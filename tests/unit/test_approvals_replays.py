@@ -5,13 +5,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from approvals_kit import Stage
+from approvals_kit import Stage, right, wrong
 from msgspec.structs import replace
 from rules_kit import TENANT
 
 from gateway.approvals import store
-from gateway.approvals.models import Approval, ApprovalState
-from gateway.approvals.tally import Wrong
+from gateway.approvals.models import ApprovalState
 from gateway.core.events import AuditWord
 from gateway.core.ids import decode_id
 from gateway.protocol.wiretypes import Bytes16
@@ -21,16 +20,6 @@ from gateway.protocol.wiretypes import Bytes16
 async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
     async with Stage.on(tmp_path) as made:
         yield made
-
-
-def wrong(outcome: object) -> Wrong:
-    assert isinstance(outcome, Wrong)
-    return outcome
-
-
-def right(outcome: object) -> Approval:
-    assert isinstance(outcome, Approval)
-    return outcome
 
 
 async def test_an_answer_comes_again_after_its_acknowledgement_was_lost(stage: Stage) -> None:

@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from approvals_kit import LOGIN, OLD, PAYMENT, USER, Stage
+from approvals_kit import LOGIN, OLD, PAYMENT, Stage
+from handsets import USER
 from rules_kit import TENANT
 
 from gateway.approvals import store
