@@ -22,12 +22,14 @@ class KeyKind(StrEnum):
 @dataclass(frozen=True, slots=True)
 class KeyInfo:
     """What may be told of a key: its label (unique in the store), kind, creation time (Unix seconds, or None
-    when the store does not keep it) and, for elliptic-curve keys, the public point (65 bytes, uncompressed)."""
+    when the store does not keep it), for elliptic-curve keys the public point (65 bytes, uncompressed), and the
+    store's identifier of the key (attribute `id` of RFC 7512; None where it has none)."""
 
     label: str
     kind: KeyKind
     created_at: float | None
     public_key: bytes | None
+    key_id: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,8 @@ MAX_MESSAGE = 1_048_576
 MAX_CONTEXT = 1_024
 MAX_RANDOM = 1_024
 MAX_PEERS = 4
+MIN_MAC_KEY, MAX_MAC_KEY = 10, 64
+MAX_MAC_MESSAGE = 1_024
 """Limits in bytes (and points) that every adapter enforces with `InvalidRequest`."""
 
 
@@ -124,6 +128,79 @@ class WrappedAgreementKeys(ABC):
     ) -> list[bytes]:
         """Agreement of one wrapped key with each of 1 to 4 peers (65 bytes each): 32-byte x coordinates.
         Raises `UnwrapFailed`, `InvalidPeerKey`."""
+
+    @abstractmethod
+    async def rewrap(
+        self, wrapping_label: str, blob: bytes, context: bytes, *, new_label: str, new_context: bytes
+    ) -> bytes:
+        """Return the blob of the same key under another wrapping key of this store and for `new_context`. Raises
+        `UnwrapFailed`."""
+
+
+class WrappedKeyRelease(ABC):
+    """Capability: a wrapped agreement key can leave for another store. Only a store that holds its keys in this
+    process's memory anyway has it; `tessera keys migrate` uses it to move into an HSM."""
+
+    @abstractmethod
+    async def release_wrapped(self, wrapping_label: str, blob: bytes, context: bytes) -> bytes:
+        """Return the scalar of a wrapped agreement key, 32 bytes. Raises `UnwrapFailed`."""
+
+
+class WrappedKeyImport(ABC):
+    """Capability: an agreement key from elsewhere can be wrapped here. Its other side is `WrappedKeyRelease`."""
+
+    @abstractmethod
+    async def import_wrapped(self, wrapping_label: str, scalar: bytes, context: bytes) -> WrappedKey:
+        """Wrap the P-256 private key `scalar` (32 bytes). Raises `InvalidRequest` for what is none."""
+
+
+class HashName(StrEnum):
+    """Hash functions of OATH codes (RFC 6238 section 1.2)."""
+
+    SHA1 = "sha1"
+    SHA256 = "sha256"
+    SHA512 = "sha512"
+
+
+class WrappedMacKeys(ABC):
+    """Capability: HMAC keys in any number (seeds of tokens), each kept outside the store under a wrapping key and used
+    inside it. A seed that came from elsewhere passes the caller's memory once, when it is wrapped."""
+
+    @abstractmethod
+    async def wrap_mac_key(self, wrapping_label: str, key: bytes, context: bytes) -> bytes:
+        """Return the blob (at most 512 bytes) of an HMAC key of 10 to 64 bytes, bound to `context`. No `unwrap` opens
+        it."""
+
+    @abstractmethod
+    async def mac_wrapped(
+        self, wrapping_label: str, blob: bytes, context: bytes, message: bytes, *, hash_name: HashName
+    ) -> bytes:
+        """HMAC of at most 1 KiB under a wrapped key (RFC 2104): 20, 32 or 64 bytes. Raises `UnwrapFailed`."""
+
+    @abstractmethod
+    async def rewrap_mac_key(
+        self, wrapping_label: str, blob: bytes, context: bytes, *, new_label: str, new_context: bytes
+    ) -> bytes:
+        """Return the blob of the same HMAC key under another wrapping key of this store. Raises `UnwrapFailed`."""
+
+
+@dataclass(frozen=True, slots=True)
+class OperationReport:
+    """What a store does of one operation: whether, how (its mechanism's standard name, or why not), and how many a
+    second one caller gets (None where it was not measured)."""
+
+    operation: str
+    is_supported: bool
+    how: str
+    rate: float | None
+
+
+class Examinable(ABC):
+    """Capability: the store can be examined (`tessera keys doctor`)."""
+
+    @abstractmethod
+    async def examine(self, *, measure: bool) -> Sequence[OperationReport]:
+        """Try every operation with keys that are gone afterwards; with `measure` for a while, to tell a rate."""
 
 
 class CreatableStore(ABC):

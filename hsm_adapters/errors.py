@@ -20,6 +20,36 @@ class HsmConfigurationError(HsmError):
     code = "hsm-configuration"
 
 
+class TokenNotPresent(HsmUnavailable):
+    """The module answers, and has no token (or not the one) that the key URI names: removed, or not there yet."""
+
+    code = "hsm-token-not-present"
+
+
+class TokenFull(HsmUnavailable):
+    """The token has no room for another key or session."""
+
+    code = "hsm-token-full"
+
+
+class PinRefused(HsmConfigurationError):
+    """The token refused the PIN. It is not sent again until its source gives another: a token locks after a few."""
+
+    code = "hsm-pin-refused"
+
+
+class PinLocked(HsmConfigurationError):
+    """The token is locked after too many wrong PINs, or one try is left that nobody should spend unasked."""
+
+    code = "hsm-pin-locked"
+
+
+class OperationUnsupported(HsmConfigurationError):
+    """The module lacks what the operation needs. `tessera keys doctor` lists what it has."""
+
+    code = "hsm-operation-unsupported"
+
+
 class InvalidKeyUri(HsmConfigurationError):
     """The key URI breaks RFC 7512, names an attribute that the scheme does not know, or carries a PIN."""
 

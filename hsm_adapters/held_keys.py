@@ -1,6 +1,7 @@
 """A software key in use: its bytes turned into a handle of `cryptography` once, and the operations on such handles.
 `software.py` calls it. No public attribute or method gives a key's bytes, save a wrapped blob."""
 
+import hmac
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.hmac import HMAC
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from hsm_adapters.api import KeyInfo, KeyKind, WrappedKey
+from hsm_adapters.api import HashName, KeyInfo, KeyKind, WrappedKey
 from hsm_adapters.errors import InvalidPeerKey, UnwrapFailed, WrongKeyKind
 from hsm_adapters.key_file import KeyRecord
 
@@ -27,7 +28,8 @@ _BLOB_VERSION = b"\x01"
 _NONCE = 12
 # The associated data begins with what the blob is, so that what `generate_wrapped` made never opens by `unwrap`: that
 # would give an agreement key's bytes away.
-_DATA, _AGREEMENT_KEY = b"tessera data\x00", b"tessera agreement key\x00"
+_DATA, _AGREEMENT_KEY, _MAC_KEY = b"tessera data\x00", b"tessera agreement key\x00", b"tessera mac key\x00"
+_HASHES = {HashName.SHA1: "sha1", HashName.SHA256: "sha256", HashName.SHA512: "sha512"}
 
 Handle = ec.EllipticCurvePrivateKey | AESGCM | HMAC
 H = TypeVar("H", ec.EllipticCurvePrivateKey, AESGCM, HMAC)
@@ -83,9 +85,30 @@ class HeldKey:
     def agree_wrapped(self, blob: bytes, context: bytes, peers: Sequence[bytes]) -> list[bytes]:
         """Return the x coordinates of a wrapped key with each peer. Raises `WrongKeyKind`, `UnwrapFailed`,
         `InvalidPeerKey`."""
-        scalar = int.from_bytes(self._open(blob, _AGREEMENT_KEY + context), "big")
+        scalar = int.from_bytes(self.release(blob, context), "big")
         key = ec.derive_private_key(scalar, _CURVE)
         return [_shared_x(key, peer) for peer in peers]
+
+    def release(self, blob: bytes, context: bytes) -> bytes:
+        """Return the scalar of a wrapped agreement key, 32 bytes. Raises `WrongKeyKind`, `UnwrapFailed`."""
+        return self._open(blob, _AGREEMENT_KEY + context)
+
+    def take_in(self, scalar: bytes, context: bytes) -> WrappedKey:
+        """Wrap an agreement key from elsewhere. Raises `WrongKeyKind`, ValueError for what is no scalar of P-256."""
+        key = ec.derive_private_key(int.from_bytes(scalar, "big"), _CURVE)
+        return WrappedKey(self._seal(scalar, _AGREEMENT_KEY + context), uncompressed(key))
+
+    def wrap_mac_key(self, key: bytes, context: bytes) -> bytes:
+        """Return the blob of an HMAC key (29 bytes longer). Raises `WrongKeyKind`."""
+        return self._seal(key, _MAC_KEY + context)
+
+    def open_mac_key(self, blob: bytes, context: bytes) -> bytes:
+        """Return an HMAC key that `wrap_mac_key` sealed. Raises `WrongKeyKind`, `UnwrapFailed`."""
+        return self._open(blob, _MAC_KEY + context)
+
+    def authenticate_wrapped(self, blob: bytes, context: bytes, message: bytes, hash_name: HashName) -> bytes:
+        """HMAC of a message under a wrapped key. Raises `WrongKeyKind`, `UnwrapFailed`."""
+        return hmac.digest(self.open_mac_key(blob, context), message, _HASHES[hash_name])
 
     def _seal(self, plaintext: bytes, associated: bytes) -> bytes:
         cipher = self._for(KeyKind.WRAP_AES256, AESGCM)

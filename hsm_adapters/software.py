@@ -20,16 +20,23 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from hsm_adapters.api import (
     MAX_CONTEXT,
+    MAX_MAC_KEY,
+    MAX_MAC_MESSAGE,
     MAX_MESSAGE,
     MAX_PEERS,
     MAX_PLAINTEXT,
     MAX_RANDOM,
+    MIN_MAC_KEY,
     CreatableStore,
+    HashName,
     HsmAdapter,
     KeyInfo,
     KeyKind,
     WrappedAgreementKeys,
     WrappedKey,
+    WrappedKeyImport,
+    WrappedKeyRelease,
+    WrappedMacKeys,
 )
 from hsm_adapters.errors import (
     HsmConfigurationError,
@@ -107,7 +114,9 @@ class _Location:
         return (found.st_ino, found.st_mtime_ns, found.st_size)
 
 
-class SoftwareAdapter(HsmAdapter, WrappedAgreementKeys, CreatableStore):
+class SoftwareAdapter(
+    HsmAdapter, WrappedAgreementKeys, WrappedKeyRelease, WrappedKeyImport, WrappedMacKeys, CreatableStore
+):
     """A key store in one encrypted file. Open it by `open` or `create`."""
 
     def __init__(self, location: _Location, kdf: Kdf, cipher: AESGCM, now: Callable[[], float]) -> None:
@@ -237,6 +246,54 @@ class SoftwareAdapter(HsmAdapter, WrappedAgreementKeys, CreatableStore):
         _check_length("blob", blob, _MAX_BLOB)
         _check_length("context", context, MAX_CONTEXT)
         return self._key(wrapping_label).agree_wrapped(blob, context, peers)
+
+    async def rewrap(
+        self, wrapping_label: str, blob: bytes, context: bytes, *, new_label: str, new_context: bytes
+    ) -> bytes:
+        """The same agreement key under another wrapping key."""
+        scalar = await self.release_wrapped(wrapping_label, blob, context)
+        return (await self.import_wrapped(new_label, scalar, new_context)).blob
+
+    async def release_wrapped(self, wrapping_label: str, blob: bytes, context: bytes) -> bytes:
+        """The scalar of a wrapped agreement key, 32 bytes."""
+        _check_length("blob", blob, _MAX_BLOB)
+        _check_length("context", context, MAX_CONTEXT)
+        return self._key(wrapping_label).release(blob, context)
+
+    async def import_wrapped(self, wrapping_label: str, scalar: bytes, context: bytes) -> WrappedKey:
+        """Wrap a P-256 private key from elsewhere."""
+        _check_length("context", context, MAX_CONTEXT)
+        held = self._key(wrapping_label)
+        try:
+            return held.take_in(scalar, context)
+        except ValueError:
+            raise InvalidRequest("This is not a private key of P-256.") from None
+
+    async def wrap_mac_key(self, wrapping_label: str, key: bytes, context: bytes) -> bytes:
+        """An HMAC key under a wrapping key: 29 bytes longer."""
+        if not MIN_MAC_KEY <= len(key) <= MAX_MAC_KEY:
+            raise InvalidRequest(f"An HMAC key has {MIN_MAC_KEY} to {MAX_MAC_KEY} bytes.")
+        _check_length("context", context, MAX_CONTEXT)
+        return self._key(wrapping_label).wrap_mac_key(key, context)
+
+    async def mac_wrapped(
+        self, wrapping_label: str, blob: bytes, context: bytes, message: bytes, *, hash_name: HashName
+    ) -> bytes:
+        """HMAC under a wrapped key, in this process's memory."""
+        _check_length("blob", blob, _MAX_BLOB)
+        _check_length("context", context, MAX_CONTEXT)
+        _check_length("message", message, MAX_MAC_MESSAGE)
+        return self._key(wrapping_label).authenticate_wrapped(blob, context, message, hash_name)
+
+    async def rewrap_mac_key(
+        self, wrapping_label: str, blob: bytes, context: bytes, *, new_label: str, new_context: bytes
+    ) -> bytes:
+        """The same HMAC key under another wrapping key."""
+        _check_length("blob", blob, _MAX_BLOB)
+        _check_length("context", context, MAX_CONTEXT)
+        _check_length("context", new_context, MAX_CONTEXT)
+        key = self._key(wrapping_label).open_mac_key(blob, context)
+        return self._key(new_label).wrap_mac_key(key, new_context)
 
     def _key(self, label: str) -> HeldKey:
         self._look()

@@ -52,10 +52,7 @@ class SealedAgreementKeys(WrappedAgreementKeys):
 
     async def generate_wrapped(self, wrapping_label: str, context: bytes) -> WrappedKey:
         """Generate an agreement key under that wrapping key. Raises `HsmError`."""
-        name = parse_label(wrapping_label)
-        if name is None or name.purpose is not KeyPurpose.WRAP:
-            raise InvalidRequest("This is not the label of a wrapping key.")
-        header = _HEADER.pack(_VERSION, name.generation)
+        header = _header_of(wrapping_label)
         made = await self._keys.generate_wrapped(wrapping_label, header + context)
         return WrappedKey(header + made.blob, made.public_key)
 
@@ -69,6 +66,21 @@ class SealedAgreementKeys(WrappedAgreementKeys):
         except KeyNotFound as error:
             raise UnwrapFailed("The blob names a key that is not there.") from error
 
+    async def rewrap(
+        self, wrapping_label: str, blob: bytes, context: bytes, *, new_label: str, new_context: bytes
+    ) -> bytes:
+        """Return the same key's blob under the wrapping key of `new_label`; `wrapping_label` counts no more than in
+        `ecdh_wrapped`. Raises `UnwrapFailed`, `HsmError`."""
+        header, label, sealed = _split(blob)
+        new_header = _header_of(new_label)
+        try:
+            made = await self._keys.rewrap(
+                label, sealed, header + context, new_label=new_label, new_context=new_header + new_context
+            )
+        except KeyNotFound as error:
+            raise UnwrapFailed("The blob names a key that is not there.") from error
+        return new_header + made
+
 
 def cell_context(table: str, column: str, row: str) -> bytes:
     """Return the associated data of a cell: each name with its length (u16), so that no two cells share it."""
@@ -76,6 +88,13 @@ def cell_context(table: str, column: str, row: str) -> bytes:
     if not all(0 < len(part) <= 255 for part in parts):
         raise ValueError("table, column and row are names of 1 to 255 bytes")
     return b"tessera cell\x00" + b"".join(struct.pack(">H", len(part)) + part for part in parts)
+
+
+def _header_of(wrapping_label: str) -> bytes:
+    name = parse_label(wrapping_label)
+    if name is None or name.purpose is not KeyPurpose.WRAP:
+        raise InvalidRequest("This is not the label of a wrapping key.")
+    return _HEADER.pack(_VERSION, name.generation)
 
 
 def _split(blob: bytes) -> tuple[bytes, str, bytes]:

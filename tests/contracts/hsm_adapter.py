@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 from hsm_kit import bad_points, fresh_peer, operations, point, wrapped_keys
 
-from hsm_adapters.api import HsmAdapter, KeyInfo, KeyKind
+from hsm_adapters.api import HsmAdapter, KeyInfo, KeyKind, WrappedKeyRelease
 from hsm_adapters.errors import (
     HsmUnavailable,
     InvalidPeerKey,
@@ -316,11 +316,13 @@ class HsmAdapterContract:
                 "wrap",
                 "unwrap",
             ),
-            *("random", "generate_wrapped", "ecdh_wrapped", "create"),
+            *("random", "generate_wrapped", "ecdh_wrapped", "rewrap", "create", "examine", "import_wrapped"),
+            *("wrap_mac_key", "mac_wrapped", "rewrap_mac_key"),
+            *(("release_wrapped",) if isinstance(adapter, WrappedKeyRelease) else ()),
         }
         assert all(inspect.iscoroutinefunction(getattr(adapter, name)) for name in public)
         fields = set(KeyInfo.__dataclass_fields__)
-        assert fields == {"label", "kind", "created_at", "public_key"}
+        assert fields == {"label", "kind", "created_at", "public_key", "key_id"}
 
     # Wrapped agreement keys ---------------------------------------------------------------------------------
 
