@@ -51,6 +51,7 @@ MAX_RANDOM = 1_024
 MAX_PEERS = 4
 MIN_MAC_KEY, MAX_MAC_KEY = 10, 64
 MAX_MAC_MESSAGE = 1_024
+MAX_MACS = 256
 """Limits in bytes (and points) that every adapter enforces with `InvalidRequest`."""
 
 
@@ -173,9 +174,16 @@ class WrappedMacKeys(ABC):
 
     @abstractmethod
     async def mac_wrapped(
-        self, wrapping_label: str, blob: bytes, context: bytes, message: bytes, *, hash_name: HashName
-    ) -> bytes:
-        """HMAC of at most 1 KiB under a wrapped key (RFC 2104): 20, 32 or 64 bytes. Raises `UnwrapFailed`."""
+        self,
+        wrapping_label: str,
+        blob: bytes,
+        context: bytes,
+        messages: Sequence[bytes],
+        *,
+        hash_name: HashName,
+    ) -> list[bytes]:
+        """HMAC of each of 1 to 256 messages (at most 1 KiB each) under a wrapped key (RFC 2104): 20, 32 or 64 bytes
+        each. Raises `UnwrapFailed`."""
 
     @abstractmethod
     async def rewrap_mac_key(

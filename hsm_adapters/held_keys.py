@@ -29,7 +29,6 @@ _NONCE = 12
 # The associated data begins with what the blob is, so that what `generate_wrapped` made never opens by `unwrap`: that
 # would give an agreement key's bytes away.
 _DATA, _AGREEMENT_KEY, _MAC_KEY = b"tessera data\x00", b"tessera agreement key\x00", b"tessera mac key\x00"
-_HASHES = {HashName.SHA1: "sha1", HashName.SHA256: "sha256", HashName.SHA512: "sha512"}
 
 Handle = ec.EllipticCurvePrivateKey | AESGCM | HMAC
 H = TypeVar("H", ec.EllipticCurvePrivateKey, AESGCM, HMAC)
@@ -106,9 +105,12 @@ class HeldKey:
         """Return an HMAC key that `wrap_mac_key` sealed. Raises `WrongKeyKind`, `UnwrapFailed`."""
         return self._open(blob, _MAC_KEY + context)
 
-    def authenticate_wrapped(self, blob: bytes, context: bytes, message: bytes, hash_name: HashName) -> bytes:
-        """HMAC of a message under a wrapped key. Raises `WrongKeyKind`, `UnwrapFailed`."""
-        return hmac.digest(self.open_mac_key(blob, context), message, _HASHES[hash_name])
+    def authenticate_wrapped(
+        self, blob: bytes, context: bytes, messages: Sequence[bytes], hash_name: HashName
+    ) -> list[bytes]:
+        """HMAC of each message under a wrapped key. Raises `WrongKeyKind`, `UnwrapFailed`."""
+        key = self.open_mac_key(blob, context)
+        return [hmac.digest(key, message, hash_name.value) for message in messages]
 
     def _seal(self, plaintext: bytes, associated: bytes) -> bytes:
         cipher = self._for(KeyKind.WRAP_AES256, AESGCM)

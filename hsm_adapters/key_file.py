@@ -7,7 +7,6 @@ file.
 kdf 1: file key = Argon2id (RFC 9106, version 0x13) of a passphrase. kdf 2: HKDF-SHA256 (RFC 5869) of a 32-byte
 key, and the three costs are zero. Integers are big-endian."""
 
-import re
 import secrets
 import struct
 from collections.abc import Iterable
@@ -24,6 +23,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from hsm_adapters.api import MAX_LABEL, KeyKind
 from hsm_adapters.errors import HsmConfigurationError, InvalidRequest
+from hsm_adapters.limits import check_label
 
 MAX_FILE = 16 * 1_048_576
 MIN_PASSPHRASE = 12
@@ -35,7 +35,6 @@ _PASSPHRASE, _KEY = 1, 2
 # RFC 9106 section 4, second recommended option: 3 passes, 4 lanes, 64 MiB.
 _MEMORY_KIB, _PASSES, _LANES = 65_536, 3, 4
 _MAX_MEMORY_KIB, _MAX_PASSES, _MAX_LANES = 1_048_576, 64, 64
-_LABEL = re.compile(rf"\A[A-Za-z0-9][A-Za-z0-9._-]{{0,{MAX_LABEL - 1}}}\Z")
 _DAMAGED = "The key file is damaged or was changed, or the passphrase or key is wrong. Check it, or restore a backup."
 
 
@@ -140,14 +139,6 @@ def seal_keys(keys: Iterable[KeyRecord], kdf: Kdf, cipher: AESGCM) -> bytes:
     if len(content) > MAX_FILE:
         raise InvalidRequest("The key file is full. Use an HSM.")
     return content
-
-
-def check_label(label: str) -> None:
-    """Refuse what is not a label (`api.MAX_LABEL`). Raises `InvalidRequest`."""
-    if not _LABEL.match(label):
-        raise InvalidRequest(
-            "A key label has 1 to 64 characters of A-Z a-z 0-9 . _ - and begins with no sign."
-        )
 
 
 def check_keys(keys: list[KeyRecord]) -> None:

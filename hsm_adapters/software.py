@@ -20,13 +20,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from hsm_adapters.api import (
     MAX_CONTEXT,
-    MAX_MAC_KEY,
-    MAX_MAC_MESSAGE,
     MAX_MESSAGE,
-    MAX_PEERS,
     MAX_PLAINTEXT,
-    MAX_RANDOM,
-    MIN_MAC_KEY,
     CreatableStore,
     HashName,
     HsmAdapter,
@@ -54,16 +49,23 @@ from hsm_adapters.key_file import (
     MIN_PASSPHRASE,
     Kdf,
     KeyRecord,
-    check_label,
     open_keys,
     read_kdf,
     seal_keys,
+)
+from hsm_adapters.limits import (
+    check_blob,
+    check_label,
+    check_length,
+    check_mac_key,
+    check_macs,
+    check_peers,
+    check_random,
 )
 from hsm_adapters.sources import read_secret, source_path, strip_line_ending
 from hsm_adapters.uri import KeyUri
 
 _REFRESH_S = 1.0
-_MAX_BLOB = MAX_PLAINTEXT + 64
 
 Stamp = tuple[int, int, int]
 """Inode, modification time in ns, size: another stamp means another writer's file."""
@@ -200,7 +202,7 @@ class SoftwareAdapter(
 
     async def sign(self, label: str, message: bytes) -> bytes:
         """ECDSA on P-256 with SHA-256: r | s, 64 bytes."""
-        _check_length("message", message, MAX_MESSAGE)
+        check_length("message", message, MAX_MESSAGE)
         return self._key(label).sign(message)
 
     async def ecdh(self, label: str, peer: bytes) -> bytes:
@@ -209,42 +211,38 @@ class SoftwareAdapter(
 
     async def mac(self, label: str, message: bytes) -> bytes:
         """HMAC-SHA-256, 32 bytes."""
-        _check_length("message", message, MAX_MESSAGE)
+        check_length("message", message, MAX_MESSAGE)
         return self._key(label).authenticate(message)
 
     async def wrap(self, label: str, plaintext: bytes, context: bytes) -> bytes:
         """AES-256-GCM under a random nonce: the blob is 29 bytes longer. Sound for 2^32 blobs a key (NIST SP 800-38D
         section 8.3)."""
-        _check_length("plaintext", plaintext, MAX_PLAINTEXT)
-        _check_length("context", context, MAX_CONTEXT)
+        check_length("plaintext", plaintext, MAX_PLAINTEXT)
+        check_length("context", context, MAX_CONTEXT)
         return self._key(label).wrap(plaintext, context)
 
     async def unwrap(self, label: str, blob: bytes, context: bytes) -> bytes:
         """Open what `wrap` made."""
-        _check_length("blob", blob, _MAX_BLOB)
-        _check_length("context", context, MAX_CONTEXT)
+        check_blob(blob, context)
         return self._key(label).unwrap(blob, context)
 
     async def random(self, size: int) -> bytes:
         """Return bytes of the operating system's generator."""
         self._look()
-        if not 1 <= size <= MAX_RANDOM:
-            raise InvalidRequest(f"Random bytes come 1 to {MAX_RANDOM} at a time.")
+        check_random(size)
         return secrets.token_bytes(size)
 
     async def generate_wrapped(self, wrapping_label: str, context: bytes) -> WrappedKey:
         """Generate an agreement key and return it wrapped: 61 bytes."""
-        _check_length("context", context, MAX_CONTEXT)
+        check_length("context", context, MAX_CONTEXT)
         return self._key(wrapping_label).generate_wrapped(context)
 
     async def ecdh_wrapped(
         self, wrapping_label: str, blob: bytes, context: bytes, peers: Sequence[bytes]
     ) -> builtins.list[bytes]:
         """The x coordinates that a wrapped key shares with 1 to 4 peers."""
-        if not 1 <= len(peers) <= MAX_PEERS:
-            raise InvalidRequest(f"A wrapped key meets 1 to {MAX_PEERS} peers at a time.")
-        _check_length("blob", blob, _MAX_BLOB)
-        _check_length("context", context, MAX_CONTEXT)
+        check_peers(peers)
+        check_blob(blob, context)
         return self._key(wrapping_label).agree_wrapped(blob, context, peers)
 
     async def rewrap(
@@ -256,13 +254,12 @@ class SoftwareAdapter(
 
     async def release_wrapped(self, wrapping_label: str, blob: bytes, context: bytes) -> bytes:
         """The scalar of a wrapped agreement key, 32 bytes."""
-        _check_length("blob", blob, _MAX_BLOB)
-        _check_length("context", context, MAX_CONTEXT)
+        check_blob(blob, context)
         return self._key(wrapping_label).release(blob, context)
 
     async def import_wrapped(self, wrapping_label: str, scalar: bytes, context: bytes) -> WrappedKey:
         """Wrap a P-256 private key from elsewhere."""
-        _check_length("context", context, MAX_CONTEXT)
+        check_length("context", context, MAX_CONTEXT)
         held = self._key(wrapping_label)
         try:
             return held.take_in(scalar, context)
@@ -271,27 +268,30 @@ class SoftwareAdapter(
 
     async def wrap_mac_key(self, wrapping_label: str, key: bytes, context: bytes) -> bytes:
         """An HMAC key under a wrapping key: 29 bytes longer."""
-        if not MIN_MAC_KEY <= len(key) <= MAX_MAC_KEY:
-            raise InvalidRequest(f"An HMAC key has {MIN_MAC_KEY} to {MAX_MAC_KEY} bytes.")
-        _check_length("context", context, MAX_CONTEXT)
+        check_mac_key(key)
+        check_length("context", context, MAX_CONTEXT)
         return self._key(wrapping_label).wrap_mac_key(key, context)
 
     async def mac_wrapped(
-        self, wrapping_label: str, blob: bytes, context: bytes, message: bytes, *, hash_name: HashName
-    ) -> bytes:
-        """HMAC under a wrapped key, in this process's memory."""
-        _check_length("blob", blob, _MAX_BLOB)
-        _check_length("context", context, MAX_CONTEXT)
-        _check_length("message", message, MAX_MAC_MESSAGE)
-        return self._key(wrapping_label).authenticate_wrapped(blob, context, message, hash_name)
+        self,
+        wrapping_label: str,
+        blob: bytes,
+        context: bytes,
+        messages: Sequence[bytes],
+        *,
+        hash_name: HashName,
+    ) -> builtins.list[bytes]:
+        """HMAC of each message under a wrapped key, in this process's memory."""
+        check_macs(messages)
+        check_blob(blob, context)
+        return self._key(wrapping_label).authenticate_wrapped(blob, context, messages, hash_name)
 
     async def rewrap_mac_key(
         self, wrapping_label: str, blob: bytes, context: bytes, *, new_label: str, new_context: bytes
     ) -> bytes:
         """The same HMAC key under another wrapping key."""
-        _check_length("blob", blob, _MAX_BLOB)
-        _check_length("context", context, MAX_CONTEXT)
-        _check_length("context", new_context, MAX_CONTEXT)
+        check_blob(blob, context)
+        check_length("context", new_context, MAX_CONTEXT)
         key = self._key(wrapping_label).open_mac_key(blob, context)
         return self._key(new_label).wrap_mac_key(key, new_context)
 
@@ -356,11 +356,6 @@ def _hold(record: KeyRecord) -> HeldKey:
         return hold(record)
     except ValueError:
         raise HsmConfigurationError(f"The key '{record.label}' of the key file is not of its kind.") from None
-
-
-def _check_length(what: str, value: bytes, limit: int) -> None:
-    if len(value) > limit:
-        raise InvalidRequest(f"The {what} is longer than {limit} bytes.")
 
 
 def _decode_key(content: bytes) -> bytes:
