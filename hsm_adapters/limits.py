@@ -17,7 +17,7 @@ from hsm_adapters.api import (
 from hsm_adapters.errors import InvalidRequest
 
 MAX_BLOB = MAX_PLAINTEXT + 64
-MAX_WRAPPED = 512
+SCALAR_BYTES = 32
 _LABEL = re.compile(rf"\A[A-Za-z0-9][A-Za-z0-9._-]{{0,{MAX_LABEL - 1}}}\Z")
 
 
@@ -65,3 +65,9 @@ def check_macs(messages: Sequence[bytes]) -> None:
         raise InvalidRequest(f"A wrapped key authenticates 1 to {MAX_MACS} messages at a time.")
     for message in messages:
         check_length("message", message, MAX_MAC_MESSAGE)
+
+
+def check_scalar(scalar: bytes) -> None:
+    """Refuse a P-256 private key of another length than 32 bytes. Raises `InvalidRequest`."""
+    if len(scalar) != SCALAR_BYTES:
+        raise InvalidRequest(f"A private key of P-256 has {SCALAR_BYTES} bytes.")

@@ -61,6 +61,7 @@ from hsm_adapters.limits import (
     check_macs,
     check_peers,
     check_random,
+    check_scalar,
 )
 from hsm_adapters.sources import read_secret, source_path, strip_line_ending
 from hsm_adapters.uri import KeyUri
@@ -260,6 +261,7 @@ class SoftwareAdapter(
     async def import_wrapped(self, wrapping_label: str, scalar: bytes, context: bytes) -> WrappedKey:
         """Wrap a P-256 private key from elsewhere."""
         check_length("context", context, MAX_CONTEXT)
+        check_scalar(scalar)
         held = self._key(wrapping_label)
         try:
             return held.take_in(scalar, context)

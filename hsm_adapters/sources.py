@@ -29,16 +29,21 @@ def source_path(source: str) -> Path | None:
 
 
 async def read_secret(source: str, *, purpose: str, confirm: bool = False) -> bytes:
+    """Return the secret of a source, read in a thread. Raises as `read_secret_now`."""
+    return await asyncio.to_thread(read_secret_now, source, purpose=purpose, confirm=confirm)
+
+
+def read_secret_now(source: str, *, purpose: str, confirm: bool = False) -> bytes:
     """Return the secret of `env:NAME`, `file:PATH` or `prompt:` (asked on the terminal as `purpose`; twice with
-    `confirm`). As it stands (see `strip_line_ending`); at most 1,024 bytes, at least one. Raises
+    `confirm`). As it stands (see `strip_line_ending`); at most 1,024 bytes, at least one. Blocks. Raises
     `InvalidKeyUri`, `HsmConfigurationError`."""
     kind, _, value = source.partition(":")
     if (path := source_path(source)) is not None:
-        content = await asyncio.to_thread(read_private, path, limit=MAX_SECRET + 2, root_may_own=True)
+        content = read_private(path, limit=MAX_SECRET + 2, root_may_own=True)
     elif kind == "env":
         content = _from_environment(value)
     elif kind == "prompt" and not value:
-        content = await asyncio.to_thread(_from_terminal, purpose, confirm=confirm)
+        content = _from_terminal(purpose, confirm=confirm)
     else:
         raise InvalidKeyUri("A secret comes from env:NAME, file:PATH or prompt: - nothing else.")
     if not content:

@@ -43,7 +43,10 @@ _PKCS11_PATH = frozenset(
     ]
 )
 _KNOWN: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
-    "pkcs11": (_PKCS11_PATH, frozenset({"pin-source", "module-name", "module-path"})),
+    "pkcs11": (
+        _PKCS11_PATH,
+        frozenset({"pin-source", "module-name", "module-path", "x-init-args", "x-sessions"}),
+    ),
     "software": (frozenset({"file", "object", "type"}), frozenset({"passphrase-source", "key-source"})),
 }
 _SHAPES = {

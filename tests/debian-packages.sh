@@ -2,7 +2,8 @@
 # Install the Debian packages that tests use, when root; otherwise say what is missing. Never fails:
 # a test whose package is absent skips with the reason.
 set -u
-packages=(chromium postgresql fonts-dejavu-core)
+packages=(chromium postgresql fonts-dejavu-core
+  softhsm2 libnss3-tools opencryptoki swtpm libtpm2-pkcs11-1 tpm2-abrmd libtss2-tcti-tabrmd0 dbus-daemon p11-kit p11-kit-modules opensc)
 missing=()
 for package in "${packages[@]}"; do
   dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")

@@ -1,9 +1,12 @@
 """Databases for the contract suites: SQLite always, PostgreSQL where Debian's package is installed."""
 
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 from postgresql_server import postgresql_server, postgresql_url  # noqa: F401 - fixtures
+
+from hsm_adapters.errors import OperationUnsupported
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
@@ -13,3 +16,16 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path / 'contract.db'}"
     url: str = request.getfixturevalue("postgresql_url")
     return url
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+    """Skip what a token cannot do, with its own sentence; `lacking` of the module says which may lack anything."""
+    try:
+        return (yield)
+    except OperationUnsupported as error:
+        lacking = getattr(pyfuncitem.module, "LACKING", {})
+        name = pyfuncitem.callspec.params.get("stand") if hasattr(pyfuncitem, "callspec") else None
+        if not lacking.get(name):
+            raise
+        pytest.skip(f"{name}: {error}")

@@ -12,9 +12,16 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
-from hsm_kit import bad_points, fresh_peer, operations, point, wrapped_keys
+from hsm_kit import bad_points, fresh_peer, operations, point, some_kind, wrapped_keys, wrapped_mac_keys
 
-from hsm_adapters.api import HsmAdapter, KeyInfo, KeyKind, WrappedKeyRelease
+from hsm_adapters.api import (
+    HashName,
+    HsmAdapter,
+    KeyInfo,
+    KeyKind,
+    WrappedKeyImport,
+    WrappedKeyRelease,
+)
 from hsm_adapters.errors import (
     HsmUnavailable,
     InvalidPeerKey,
@@ -276,20 +283,23 @@ class HsmAdapterContract:
 
     async def test_keys_made_at_once_are_all_there(self, adapter: HsmAdapter, open_again: OpenAgain) -> None:
         again = await open_again()
+        kind = await some_kind(adapter)
         made = await asyncio.gather(
-            *((adapter, again)[n % 2].generate(f"crowd-{n:02}", KeyKind.AGREE_P256) for n in range(20))
+            *((adapter, again)[n % 2].generate(f"crowd-{n:02}", kind) for n in range(20))
         )
         for store in (adapter, again):
             assert [info for info in await store.list() if info.label.startswith("crowd-")] == list(made)
-        assert len({info.public_key for info in made}) == 20
+        if made[0].public_key is not None:
+            assert len({info.public_key for info in made}) == 20
         await again.close()
 
     async def test_one_label_made_at_once_is_made_once(
         self, adapter: HsmAdapter, open_again: OpenAgain
     ) -> None:
         again = await open_again()
+        kind = await some_kind(adapter)
         outcomes = await asyncio.gather(
-            *((adapter, again)[n % 2].generate("contended", KeyKind.AGREE_P256) for n in range(8)),
+            *((adapter, again)[n % 2].generate("contended", kind) for n in range(8)),
             return_exceptions=True,
         )
         won = [outcome for outcome in outcomes if isinstance(outcome, KeyInfo)]
@@ -387,3 +397,140 @@ class HsmAdapterContract:
         for peers in ([], [good] * 5):
             with pytest.raises(InvalidRequest):
                 await keys.ecdh_wrapped("wrapper", wrapped.blob, b"", peers)
+
+    async def test_a_wrapped_key_moves_to_another_wrapping_key(self, adapter: HsmAdapter) -> None:
+        keys = wrapped_keys(adapter)
+        for label in ("wrap-1", "wrap-2"):
+            await adapter.generate(label, KeyKind.WRAP_AES256)
+        wrapped = await keys.generate_wrapped("wrap-1", b"binding 1")
+        blob = await keys.rewrap(
+            "wrap-1", wrapped.blob, b"binding 1", new_label="wrap-2", new_context=b"binding 1, anew"
+        )
+        await adapter.destroy("wrap-1")
+        key, peer = fresh_peer()
+        shared = await keys.ecdh_wrapped("wrap-2", blob, b"binding 1, anew", [peer])
+        assert shared == [key.exchange(ec.ECDH(), point(wrapped.public_key))]
+        for context in (b"binding 1", b"", b"binding 1, ane"):
+            with pytest.raises(UnwrapFailed):
+                await keys.ecdh_wrapped("wrap-2", blob, context, [peer])
+        for old, context in ((blob, b"another"), (b"", b"binding 1, anew"), (blob[:-1], b"binding 1, anew")):
+            with pytest.raises(UnwrapFailed):
+                await keys.rewrap("wrap-2", old, context, new_label="wrap-2", new_context=b"")
+        with pytest.raises(KeyNotFound):
+            await keys.rewrap("wrap-2", blob, b"binding 1, anew", new_label="wrap-3", new_context=b"")
+
+    async def test_a_key_from_elsewhere_comes_in_wrapped(self, adapter: HsmAdapter) -> None:
+        keys = wrapped_keys(adapter)
+        if not isinstance(adapter, WrappedKeyImport):
+            pytest.skip("this store takes no keys from elsewhere")
+        await adapter.generate("wrapper", KeyKind.WRAP_AES256)
+        own, own_point = fresh_peer()
+        scalar = own.private_numbers().private_value.to_bytes(32, "big")
+        made = await adapter.import_wrapped("wrapper", scalar, b"binding 1")
+        assert made.public_key == own_point
+        assert scalar not in made.blob
+        key, peer = fresh_peer()
+        shared = await keys.ecdh_wrapped("wrapper", made.blob, b"binding 1", [peer])
+        assert shared == [own.exchange(ec.ECDH(), key.public_key())]
+        with pytest.raises(UnwrapFailed):
+            await keys.ecdh_wrapped("wrapper", made.blob, b"binding 2", [peer])
+        order = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+        for bad in (bytes(32), order.to_bytes(32, "big"), b"", bytes(31) + b"\x01\x00"):
+            with pytest.raises(InvalidRequest):
+                await adapter.import_wrapped("wrapper", bad, b"binding 1")
+
+    # Wrapped HMAC keys --------------------------------------------------------------------------------------
+
+    @pytest.mark.parametrize("hash_name", list(HashName))
+    @pytest.mark.parametrize("size", [10, 16, 20, 32, 33, 63, 64])
+    async def test_a_wrapped_mac_key_authenticates(
+        self, adapter: HsmAdapter, hash_name: HashName, size: int
+    ) -> None:
+        keys = wrapped_mac_keys(adapter)
+        await adapter.generate("wrapper", KeyKind.WRAP_AES256)
+        seed = bytes(range(1, size + 1))
+        blob = await keys.wrap_mac_key("wrapper", seed, b"token 1")
+        assert len(blob) <= 512
+        assert seed not in blob
+        messages = [b"", b"12345678", bytes(1_024), *(number.to_bytes(8, "big") for number in range(5))]
+        expected = [hmac.digest(seed, message, hash_name.value) for message in messages]
+        for _ in range(3):  # the second time from what the store may have kept
+            assert (
+                await keys.mac_wrapped("wrapper", blob, b"token 1", messages, hash_name=hash_name) == expected
+            )
+
+    async def test_a_wrapped_mac_key_is_bound_and_stays_inside(self, adapter: HsmAdapter) -> None:
+        keys = wrapped_mac_keys(adapter)
+        for label in ("wrap-1", "wrap-2"):
+            await adapter.generate(label, KeyKind.WRAP_AES256)
+        blob = await keys.wrap_mac_key("wrap-1", bytes(range(20)), b"token 1")
+        await keys.mac_wrapped("wrap-1", blob, b"token 1", [b""], hash_name=HashName.SHA1)
+        for label, context in (("wrap-1", b"token 2"), ("wrap-1", b""), ("wrap-2", b"token 1")):
+            with pytest.raises(UnwrapFailed):
+                await keys.mac_wrapped(label, blob, context, [b""], hash_name=HashName.SHA1)
+        for position in range(len(blob)):
+            changed = bytearray(blob)
+            changed[position] ^= 1
+            with pytest.raises(UnwrapFailed):
+                await keys.mac_wrapped("wrap-1", bytes(changed), b"token 1", [b""], hash_name=HashName.SHA1)
+        with pytest.raises(UnwrapFailed):
+            await adapter.unwrap("wrap-1", blob, b"token 1")
+        data = await adapter.wrap("wrap-1", bytes(64), b"token 1")
+        with pytest.raises(UnwrapFailed):
+            await keys.mac_wrapped("wrap-1", data, b"token 1", [b""], hash_name=HashName.SHA1)
+
+    async def test_a_destroyed_wrapping_key_takes_its_mac_keys_along(self, adapter: HsmAdapter) -> None:
+        keys = wrapped_mac_keys(adapter)
+        await adapter.generate("wrapper", KeyKind.WRAP_AES256)
+        blob = await keys.wrap_mac_key("wrapper", bytes(range(20)), b"token 1")
+        for _ in range(8):  # so that whatever the store keeps, it keeps
+            await keys.mac_wrapped("wrapper", blob, b"token 1", [b""], hash_name=HashName.SHA1)
+        await adapter.destroy("wrapper")
+        with pytest.raises(KeyNotFound):
+            await keys.mac_wrapped("wrapper", blob, b"token 1", [b""], hash_name=HashName.SHA1)
+        await adapter.generate("wrapper", KeyKind.WRAP_AES256)
+        for _ in range(8):
+            with pytest.raises(UnwrapFailed):
+                await keys.mac_wrapped("wrapper", blob, b"token 1", [b""], hash_name=HashName.SHA1)
+
+    async def test_many_wrapped_mac_keys_at_once(self, adapter: HsmAdapter) -> None:
+        """More keys than any store keeps at hand, in no order."""
+        keys = wrapped_mac_keys(adapter)
+        await adapter.generate("wrapper", KeyKind.WRAP_AES256)
+        seeds = [number.to_bytes(2, "big") * 10 for number in range(1, 151)]
+        blobs = [await keys.wrap_mac_key("wrapper", seed, b"token") for seed in seeds]
+
+        async def check(number: int) -> None:
+            message = number.to_bytes(8, "big")
+            mac = await keys.mac_wrapped(
+                "wrapper", blobs[number], b"token", [message], hash_name=HashName.SHA256
+            )
+            assert mac == [hmac.digest(seeds[number], message, "sha256")]
+
+        await asyncio.gather(*(check((7 * n) % 150) for n in range(600)))
+
+    async def test_a_wrapped_mac_key_moves_to_another_wrapping_key(self, adapter: HsmAdapter) -> None:
+        keys = wrapped_mac_keys(adapter)
+        for label in ("wrap-1", "wrap-2"):
+            await adapter.generate(label, KeyKind.WRAP_AES256)
+        seed = bytes(range(20))
+        blob = await keys.wrap_mac_key("wrap-1", seed, b"token 1")
+        moved = await keys.rewrap_mac_key(
+            "wrap-1", blob, b"token 1", new_label="wrap-2", new_context=b"token 1, anew"
+        )
+        await adapter.destroy("wrap-1")
+        macs = await keys.mac_wrapped("wrap-2", moved, b"token 1, anew", [b"x"], hash_name=HashName.SHA1)
+        assert macs == [hmac.digest(seed, b"x", "sha1")]
+        with pytest.raises(UnwrapFailed):
+            await keys.rewrap_mac_key("wrap-2", moved, b"token 1", new_label="wrap-2", new_context=b"")
+
+    async def test_wrapped_mac_keys_over_the_limits_are_refused(self, adapter: HsmAdapter) -> None:
+        keys = wrapped_mac_keys(adapter)
+        await adapter.generate("wrapper", KeyKind.WRAP_AES256)
+        blob = await keys.wrap_mac_key("wrapper", bytes(20), b"")
+        for size in (0, 9, 65):
+            with pytest.raises(InvalidRequest):
+                await keys.wrap_mac_key("wrapper", bytes(size), b"")
+        for messages in ([], [b""] * 257, [bytes(1_025)]):
+            with pytest.raises(InvalidRequest):
+                await keys.mac_wrapped("wrapper", blob, b"", messages, hash_name=HashName.SHA1)

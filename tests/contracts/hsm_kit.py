@@ -1,12 +1,14 @@
 """Peers, points and calls that the suite for key stores works with."""
 
+import contextlib
 from collections.abc import Awaitable, Callable
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from hsm_adapters.api import HsmAdapter, WrappedAgreementKeys
+from hsm_adapters.api import HsmAdapter, KeyKind, WrappedAgreementKeys, WrappedMacKeys
+from hsm_adapters.errors import OperationUnsupported
 
 _PRIME = 2**256 - 2**224 + 2**192 + 2**96 - 1
 """The field of P-256 (SP 800-186 section 3.2.1.3)."""
@@ -51,6 +53,23 @@ def wrapped_keys(adapter: HsmAdapter) -> WrappedAgreementKeys:
     if not isinstance(adapter, WrappedAgreementKeys):
         pytest.skip("this store has no wrapped agreement keys")
     return adapter
+
+
+def wrapped_mac_keys(adapter: HsmAdapter) -> WrappedMacKeys:
+    """Return the capability, or skip the test for a store that lacks it."""
+    if not isinstance(adapter, WrappedMacKeys):
+        pytest.skip("this store has no wrapped HMAC keys")
+    return adapter
+
+
+async def some_kind(adapter: HsmAdapter) -> KeyKind:
+    """Return a kind of key that the store makes."""
+    for kind in KeyKind:
+        with contextlib.suppress(OperationUnsupported):
+            await adapter.generate("some-kind", kind)
+            await adapter.destroy("some-kind")
+            return kind
+    pytest.fail("the store makes no key of any kind")
 
 
 def operations(adapter: HsmAdapter, label: str, peer: bytes) -> dict[str, Callable[[], Awaitable[object]]]:

@@ -1,0 +1,159 @@
+"""What a token can do: asked of its list of mechanisms, then tried with keys of the session, since lists promise
+too much. Runs in a worker, when the store is opened."""
+
+import hmac
+import secrets
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import product
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from hsm_adapters.api import HashName, KeyKind
+from hsm_adapters.cryptoki import constants as ck
+from hsm_adapters.cryptoki.binding import CryptokiError
+from hsm_adapters.cryptoki.module import Token
+from hsm_adapters.cryptoki.objects import (
+    AES_KEY,
+    EC_PAIR,
+    GENERIC_KEY,
+    KeyObjects,
+    pair_templates,
+    secret_template,
+)
+from hsm_adapters.cryptoki.operations import KEY_WRAPS, Operations, Ways
+from hsm_adapters.cryptoki.workers import Session
+from hsm_adapters.errors import HsmError
+
+_CONTEXT = b"tessera probe"
+
+
+@dataclass(frozen=True, slots=True)
+class Abilities:
+    """What the token can do: the kinds of keys that it serves, and how it seals and wraps."""
+
+    kinds: frozenset[KeyKind]
+    ways: Ways
+
+
+_NEEDED = {
+    KeyKind.SIGN_P256: (ck.CKM_EC_KEY_PAIR_GEN, ck.CKM_ECDSA),
+    KeyKind.AGREE_P256: (ck.CKM_EC_KEY_PAIR_GEN, ck.CKM_ECDH1_DERIVE),
+    KeyKind.MAC_SHA256: (ck.CKM_GENERIC_SECRET_KEY_GEN, ck.CKM_SHA256_HMAC),
+}
+
+
+def missing_for(kind: KeyKind) -> str:
+    """Return the mechanisms that a kind of key takes, by name, for messages."""
+    if kind is KeyKind.WRAP_AES256:
+        return "CKM_AES_KEY_GEN with CKM_AES_GCM or CKM_AES_ECB"
+    return " and ".join(ck.MECHANISM_NAMES[mechanism] for mechanism in _NEEDED[kind])
+
+
+def describe(abilities: Abilities) -> dict[str, str]:
+    """Return how the token does each operation, for people."""
+    ways = abilities.ways
+    seal = "CKM_AES_GCM" if ways.seals_by_gcm else "a data key by CKM_AES_ECB, AES-256-GCM here"
+    private, mac = (
+        "" if way is None else ck.MECHANISM_NAMES[KEY_WRAPS[way]]
+        for way in (ways.wraps_private, ways.wraps_mac)
+    )
+    return {
+        "sign": "CKM_ECDSA over SHA-256",
+        "ecdh": "CKM_ECDH1_DERIVE",
+        "mac": "CKM_SHA256_HMAC",
+        "wrap": seal,
+        "unwrap": seal,
+        "generate wrapped agreement key": f"CKM_EC_KEY_PAIR_GEN, {private}, {seal}",
+        "ecdh by wrapped agreement key": f"{seal}, {private}, CKM_ECDH1_DERIVE",
+        "import agreement key": f"C_CreateObject, {private}, {seal}",
+        "wrap HMAC key": f"C_CreateObject, {mac}, {seal}",
+        "HMAC by wrapped key": f"{mac} once, CKM_SHA_1_HMAC inside",
+        "random": "C_GenerateRandom, mixed with the operating system's",
+    }
+
+
+def probe(token: Token, operations: Operations, keys: KeyObjects) -> Abilities:
+    """Find out what the token can do, and have `operations` do it so. Raises `HsmError` and `CryptokiError` when it
+    does not answer."""
+    cryptoki = token.module.cryptoki
+    listed = cryptoki.mechanisms(token.slot)
+    kinds = {kind for kind, needed in _NEEDED.items() if listed.issuperset(needed)}
+
+    def holds(trial: Callable[[Session], None]) -> bool:
+        """Whether a trial passes, in a session of its own: what fails may leave an operation active."""
+        session = Session(*token.open_session())
+        try:
+            trial(session)
+        except (CryptokiError, HsmError, AssertionError):
+            return False
+        finally:
+            with suppress(CryptokiError):
+                cryptoki.close_session(session.handle)
+        return True
+
+    def aes(session: Session, *usage: int) -> int:
+        template = secret_template(None, b"", *((attribute, True) for attribute in usage))
+        return cryptoki.generate(session.handle, AES_KEY, template)
+
+    def seals(session: Session) -> None:
+        key = aes(session, ck.CKA_ENCRYPT, ck.CKA_DECRYPT)
+        text = secrets.token_bytes(40)
+        blob = operations.seal(session, key, text, _CONTEXT)
+        _expect(operations.open(session, key, blob, _CONTEXT) == text)
+
+    def authenticates(session: Session) -> None:
+        key = cryptoki.generate(session.handle, GENERIC_KEY, secret_template(None, b"", (ck.CKA_SIGN, True)))
+        mac = operations.hmac(session, key, _CONTEXT, HashName.SHA256)
+        _expect(len(mac) == 32 and mac == operations.hmac(session, key, _CONTEXT, HashName.SHA256))
+
+    def wraps_private(session: Session, way: int) -> None:
+        companion = aes(session, ck.CKA_WRAP, ck.CKA_UNWRAP)
+        public, private = cryptoki.generate_pair(
+            session.handle, EC_PAIR, *pair_templates(None, b"", signs=False, leaves=True)
+        )
+        point = keys.point_of(session, public) or b""
+        blob = point + operations.wrap_key(session, way, companion, private)
+        peer = ec.generate_private_key(ec.SECP256R1())
+        mine = peer.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+        shared = operations.agree(session, operations.unwrap_private(session, companion, blob), mine)
+        whole = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), point)
+        _expect(shared == peer.exchange(ec.ECDH(), whole))
+
+    def wraps_mac(session: Session, way: int) -> None:
+        companion = aes(session, ck.CKA_WRAP, ck.CKA_UNWRAP)
+        seed = secrets.token_bytes(20)
+        key = operations.unwrap_mac(session, companion, operations.wrap_seed(session, way, companion, seed))
+        for name in HashName:
+            _expect(operations.hmac(session, key, _CONTEXT, name) == hmac.digest(seed, _CONTEXT, name.value))
+
+    if not holds(authenticates):
+        kinds.discard(KeyKind.MAC_SHA256)
+    ways = Ways(seals_by_gcm=False)
+    for by_gcm, mechanism in ((True, ck.CKM_AES_GCM), (False, ck.CKM_AES_ECB)):
+        operations.ways = Ways(seals_by_gcm=by_gcm)
+        if mechanism in listed and holds(seals):
+            ways = operations.ways
+            kinds.add(KeyKind.WRAP_AES256)
+            break
+    if KeyKind.WRAP_AES256 in kinds:
+        possible = [way for way, mechanism in KEY_WRAPS.items() if mechanism in listed]
+        if KeyKind.AGREE_P256 in kinds:
+            for wants_point, way in product((False, True), possible):
+                operations.ways = replace(ways, wants_point=wants_point)
+                if holds(partial(wraps_private, way=way)):
+                    ways = replace(operations.ways, wraps_private=way)
+                    break
+        if KeyKind.MAC_SHA256 in kinds:
+            mac = next((way for way in possible if holds(partial(wraps_mac, way=way))), None)
+            ways = replace(ways, wraps_mac=mac)
+    operations.ways = ways
+    return Abilities(frozenset(kinds), ways)
+
+
+def _expect(what: bool) -> None:  # noqa: FBT001 - what a trial found
+    if not what:
+        raise AssertionError
