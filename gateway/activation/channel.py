@@ -34,7 +34,7 @@ from gateway.protocol.keys import Label, bind_input, first_contact_prologue, ver
 from gateway.protocol.noise import run_async
 from gateway.protocol.session import Session
 from gateway.protocol.wiretypes import Bytes16
-from hsm_adapters.errors import HsmError, InvalidPeerKey
+from hsm_adapters.errors import HsmError, InvalidPeerKey, KeyNotFound
 
 STEP_TIMEOUT_S = 30.0
 IV_BYTES = 12
@@ -112,29 +112,30 @@ class FirstContact:
         self, socket: PhoneSocket, admission: Admission, hello: Hello
     ) -> tuple[Session, FirstM1, Activation]:
         desk, activation = self._desk, admission.activation
-        responder = FirstContactResponder(
+        prologue = first_contact_prologue(
             hello.suite,
-            prologue=first_contact_prologue(
-                hello.suite,
-                host=socket.host,
-                activation_id=raw_id(activation),
-                rotation=hello.counter,
-                expiry=activation.expiry_s,
-            ),
-            psk=admission.psk,
-            static_public=await desk.keys.public_key(activation.gateway_label),
+            host=socket.host,
+            activation_id=raw_id(activation),
+            rotation=hello.counter,
+            expiry=activation.expiry_s,
         )
 
         async def agree(peer: bytes) -> bytes:
             return await desk.keys.agree(activation.gateway_label, peer)
 
         try:
+            static_public = await desk.keys.public_key(activation.gateway_label)
+            responder = FirstContactResponder(
+                hello.suite, prologue=prologue, psk=admission.psk, static_public=static_public
+            )
             m1 = await run_async(responder.read_m1(hello.message), agree)
         except (HandshakeFailed, InvalidPeerKey):
             await desk.contacts.count_failure(admission)
             raise ContactRefused(ErrorCode.REFUSED) from None
         except (MalformedMessage, InvalidPoint):
             raise ContactRefused(ErrorCode.REFUSED) from None
+        except KeyNotFound:
+            raise ContactRefused(ErrorCode.RETIRED) from None
         claim = asyncio.ensure_future(
             desk.contacts.claim(admission, static_key=m1.phone_public, platform=m1.facts.platform)
         )

@@ -12,8 +12,11 @@ from gateway.core.clock import Clock
 from gateway.core.errors import Problem, ProblemCode
 from gateway.protocol.code import ActivationCode, make_link, show_code2_nonce
 from gateway.protocol.keys import compress, one_time_key, rotation_at
+from hsm_adapters.errors import KeyNotFound
 
 CodeKind = Literal["activation", "code2"]
+_RETIRED = "the bank's key that this activation began with is gone"
+_RETIRED_STEP = "Start another activation."
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,8 @@ class CodeService:
 
     async def show(self, activation: Activation, form: Form, *, host: str | None = None) -> ShownCode:
         """Return the code to show now. Its link leads to `host`, by default the public one, as the QR always does.
-        Raises Problem(CONFLICT) when there is none: the phone needs no code, or is bound."""
+        Raises Problem(CONFLICT) when there is none: the phone needs no code, or is bound, or the key that the code was
+        made with is gone."""
         seed = await open_seed(self._sealer, activation)
         if activation.state is ActivationState.CONFIRMED:
             if not activation.is_two_step or activation.code2 is None:
@@ -70,7 +74,7 @@ class CodeService:
         code = ActivationCode(
             activation_id=raw_id(activation),
             otk=one_time_key(seed, activation_id=raw_id(activation), rotation=rotation),
-            gateway_public=compress(await self._keys.public_key(activation.gateway_label)),
+            gateway_public=await self._gateway_public(activation),
             expiry=activation.expiry_s,
             rotation=rotation,
         )
@@ -79,6 +83,12 @@ class CodeService:
             turns = rotation, max(activation.created_at + (rotation + 1) * period_ms - now_ms, 0)
         typed = derive_typed_code(seed, raw_id(activation)).show()
         return self._draw(activation, "activation", form, code.pack(), typed=typed, host=host, turns=turns)
+
+    async def _gateway_public(self, activation: Activation) -> bytes:
+        try:
+            return compress(await self._keys.public_key(activation.gateway_label))
+        except KeyNotFound:
+            raise Problem(ProblemCode.CONFLICT, _RETIRED, next_step=_RETIRED_STEP) from None
 
     def _draw(
         self,

@@ -272,6 +272,7 @@ class ContactService:
             order.binding_psk,
             static_key=phone.static_key,
             signing_key=phone.signing_key,
+            gateway_label=admitted.gateway_label,
         )
 
         def unit(tx: Transaction) -> None:

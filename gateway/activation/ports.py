@@ -33,11 +33,11 @@ class GatewayKeys(Protocol):
         ...
 
     async def public_key(self, label: str) -> bytes:
-        """Return the point of a key (65 bytes)."""
+        """Return the point of a key (65 bytes). Raises `KeyNotFound` for one that is gone, `HsmError`."""
         ...
 
     async def agree(self, label: str, peer: bytes) -> bytes:
-        """ECDH with a peer's point (65 bytes): the x coordinate, 32 bytes."""
+        """ECDH with a peer's point (65 bytes): the x coordinate, 32 bytes. Raises `KeyNotFound`, `HsmError`."""
         ...
 
 
@@ -94,9 +94,10 @@ class BindingDesk(Protocol):
     """Makes bindings, and serves their open channels."""
 
     async def seal_first_key(
-        self, ref: BindingRef, psk: bytes, *, static_key: bytes, signing_key: bytes
+        self, ref: BindingRef, psk: bytes, *, static_key: bytes, signing_key: bytes, gateway_label: str
     ) -> bytes:
-        """Return bpsk_0 (32 bytes) sealed for its cell, with its owner and the phone's s_D and g_D."""
+        """Return bpsk_0 (32 bytes) sealed for its cell, with its owner, the phone's s_D and g_D, and the label of the
+        gateway key S."""
         ...
 
     def add(self, tx: Transaction, phone: NewPhone) -> None:

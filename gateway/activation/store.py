@@ -17,6 +17,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     delete,
+    func,
     select,
 )
 
@@ -102,6 +103,12 @@ _old = (
     .order_by(_a.expires_at)
     .limit(PRUNE_BATCH)
 )
+_open_under_label = (
+    select(func.count())
+    .select_from(activations)
+    # Not "is not null", for which SQLite reads the whole table.
+    .where(_a.open_until_at > 0, _a.gateway_label == bindparam("b_label"))
+)
 _prune = delete(activations).where(_a.id.in_(_old), _a.open_until_at.is_(None))
 _save = (
     activations.update()
@@ -183,6 +190,12 @@ def find_by_locator(tx: Transaction, locator: str) -> Activation | None:
 def find_due(tx: Transaction, now_ms: int) -> list[str]:
     """Return ids of activations that are not over but past their end, the longest due first."""
     return list(tx.execute(_due, {"b_now": now_ms}).scalars())
+
+
+def count_open_under_label(tx: Transaction, label: str) -> int:
+    """Return how many activations that are not over were begun under a gateway key S, by its label: their codes hold
+    its point, and their phones come under it."""
+    return int(tx.execute(_open_under_label, {"b_label": label}).scalar_one())
 
 
 def save(tx: Transaction, old: Activation, new: Activation) -> bool:

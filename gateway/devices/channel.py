@@ -4,13 +4,15 @@ The steps, by number:
 
     (1) the binding stands and is active              (2) the suite is the one that is due
     (3) the index is n or n+1, else challenge         (4) the handshake verifies under its psk, else challenge
-    (5) the phone has spoken `ready`: live proof      (6) the ratchet turns, in one transaction with the fact
+    (5) the phone has spoken `ready`: live proof      (6) the ratchet turns, in one transaction with the fact and
+                                                          with the S that the next index runs under
     (7) the phone acts, so `welcome` came: the key it came with is erased (`open_channel`)
 """
 
 from dataclasses import dataclass
 
 import structlog
+from msgspec import UNSET, UnsetType
 
 from gateway.core.encoding import b64url_encode
 from gateway.core.errors import Problem, ProblemCode
@@ -46,8 +48,9 @@ from gateway.protocol.keys import resume_prologue, sha256, stale_input, verify
 from gateway.protocol.noise import run_async
 from gateway.protocol.resume import ResumeResponder, next_key
 from gateway.protocol.session import Session
+from gateway.protocol.wiretypes import Bytes65
 from gateway.storage.engine import Storage
-from hsm_adapters.errors import HsmError, InvalidPeerKey, UnwrapFailed
+from hsm_adapters.errors import HsmError, InvalidPeerKey, KeyNotFound, UnwrapFailed
 
 STEP_TIMEOUT_S = 30.0
 _log = structlog.get_logger("devices")
@@ -66,17 +69,27 @@ class ContactDesk:
     random: RandomSource
 
 
-def psk_cell(ref: BindingRef, index: int, *, static_key: bytes, signing_key: bytes) -> dict[str, str]:
+def psk_cell(
+    ref: BindingRef, index: int, *, static_key: bytes, signing_key: bytes, gateway_label: str
+) -> dict[str, str]:
     """Return the cell that the sealed ratchet key of an index is bound to, whichever column it lies in: that of this
-    binding while it belongs to this customer and is for these keys (s_D and g_D, 65 bytes each)."""
-    parts = (ref.tenant_id.encode(), ref.user.encode(), static_key, signing_key)
+    binding while it belongs to this customer, is for these keys (s_D and g_D, 65 bytes each), and runs under the
+    gateway key S of that label."""
+    parts = (ref.tenant_id.encode(), ref.user.encode(), static_key, signing_key, gateway_label.encode())
     owner = sha256(b"".join(len(part).to_bytes(2, "big") + part for part in parts))
     return {"table": "bindings", "column": "psk", "row": f"{ref.binding_id}#{index}#{b64url_encode(owner)}"}
 
 
-def cell_of(binding: Binding, index: int) -> dict[str, str]:
-    """Return the cell of a binding's sealed ratchet key of an index."""
-    return psk_cell(binding.ref, index, static_key=binding.static_key, signing_key=binding.signing_key)
+def cell_of(binding: Binding, index: int, *, gateway_label: str | None = None) -> dict[str, str]:
+    """Return the cell of a binding's sealed ratchet key of an index, under the gateway key that the binding names for
+    it unless another one is given."""
+    return psk_cell(
+        binding.ref,
+        index,
+        static_key=binding.static_key,
+        signing_key=binding.signing_key,
+        gateway_label=gateway_label or binding.gateway_label_of(index),
+    )
 
 
 def _prologue(socket: PhoneSocket, hello: Hello) -> bytes:
@@ -121,7 +134,8 @@ class ResumeContact:
             await channel.tell(messages.Problem(code="out-of-turn"))
             raise SocketClosed
         try:
-            pin, turn = await self._turn(channel, binding, hello)
+            label, key = await self._next_key(binding, hello.counter)
+            pin, turn = await self._turn(channel, binding, hello, label)
             tenant = await desk.tenants.find(binding.tenant_id)
         except (HsmError, Problem):
             await channel.tell(messages.Problem(code=ProblemCode.UNAVAILABLE.code))
@@ -137,6 +151,7 @@ class ResumeContact:
                 left=pin.left,
                 blocked_until=None if pin.blocked_until_ms is None else -(-pin.blocked_until_ms // 1000),
             ),
+            gateway_key=key,
         )
         await channel.send(welcome)
         return channel, binding.ref, lang, turn
@@ -169,31 +184,44 @@ class ResumeContact:
         self, socket: PhoneSocket, binding: Binding, hello: Hello, psk: bytes
     ) -> tuple[Session, messages.Lang]:
         """Step (4), then m2. Raises HandshakeFailed."""
-        desk, label = self._desk, binding.gateway_label
-        responder = ResumeResponder(
-            hello.suite,
-            prologue=_prologue(socket, hello),
-            psk=psk,
-            static_public=await desk.keys.public_key(label),
-            phone_public=binding.static_key,
-        )
+        desk, label = self._desk, binding.gateway_label_of(hello.counter)
 
         async def agree(peer: bytes) -> bytes:
             return await desk.keys.agree(label, peer)
 
         try:
+            responder = ResumeResponder(
+                hello.suite,
+                prologue=_prologue(socket, hello),
+                psk=psk,
+                static_public=await desk.keys.public_key(label),
+                phone_public=binding.static_key,
+            )
             facts = await run_async(responder.read_m1(hello.message), agree)
         except MalformedMessage:
             raise ContactRefused(ErrorCode.REFUSED) from None
+        except KeyNotFound:
+            _log.warning("a phone came under an agreement key that is gone", binding=binding.id, key=label)
+            raise ContactRefused(ErrorCode.RETIRED) from None
         answer = messages.ResumeAnswer(time=desk.service.now_ms() // 1000)
         await socket.send(await run_async(responder.write_m2(answer), agree))
         return responder.session, facts.lang
 
-    async def _turn(self, channel: SecureChannel, binding: Binding, hello: Hello) -> tuple[PinStatus, Turn]:
-        """Step (6). Raises `SocketClosed` when the binding or its ratchet has moved on since the hello; the phone hears
-        which."""
+    async def _next_key(self, binding: Binding, counter: int) -> tuple[str, Bytes65 | UnsetType]:
+        """Return the label of the gateway key that the next index runs under, and its point where it is another one
+        than this contact's: the phone moves to the key in force. Raises `HsmError`."""
+        keys, used = self._desk.keys, binding.gateway_label_of(counter)
+        label = await keys.next_label(binding.tenant_id, used)
+        return label, UNSET if label == used else Bytes65(await keys.public_key(label))
+
+    async def _turn(
+        self, channel: SecureChannel, binding: Binding, hello: Hello, label: str
+    ) -> tuple[PinStatus, Turn]:
+        """Step (6). The next index will run under the gateway key of `label`. Raises `SocketClosed` when the binding or
+        its ratchet has moved on since the hello; the phone hears which."""
         desk, counter = self._desk, hello.counter
-        sealed = await desk.sealer.seal(next_key(channel.session), **cell_of(binding, counter + 1))
+        cell = cell_of(binding, counter + 1, gateway_label=label)
+        sealed = await desk.sealer.seal(next_key(channel.session), **cell)
         now_ms = desk.service.now_ms()
         used = binding.psk_of(counter)
 
@@ -206,7 +234,13 @@ class ResumeContact:
                 return None
             hybrid_ms = now_ms if hello.suite is Suite.RESUME_HYBRID else row.hybrid_at
             if not store.turn_ratchet(
-                tx, row, counter=counter, psk_next=sealed, now_ms=now_ms, hybrid_ms=hybrid_ms
+                tx,
+                row,
+                counter=counter,
+                psk_next=sealed,
+                next_label=label,
+                now_ms=now_ms,
+                hybrid_ms=hybrid_ms,
             ):
                 return None
             desk.service.tell_seen(tx, row)
@@ -219,7 +253,7 @@ class ResumeContact:
         if pin is None:
             await channel.tell(messages.Problem(code="conflict"))
             raise SocketClosed
-        return pin, Turn(counter, sealed)
+        return pin, Turn(counter, sealed, is_move=label != binding.gateway_label_of(counter))
 
     def _hybrid_due_s(self, binding: Binding, suite: Suite) -> int:
         service = self._desk.service

@@ -28,11 +28,11 @@ class BindingDesk:
         self._channels = channels
 
     async def seal_first_key(
-        self, ref: BindingRef, psk: bytes, *, static_key: bytes, signing_key: bytes
+        self, ref: BindingRef, psk: bytes, *, static_key: bytes, signing_key: bytes, gateway_label: str
     ) -> bytes:
-        """Return bpsk_0 (32 bytes) sealed for its cell, with its owner and the phone's s_D and g_D. Raises
-        `HsmError`."""
-        cell = psk_cell(ref, 0, static_key=static_key, signing_key=signing_key)
+        """Return bpsk_0 (32 bytes) sealed for its cell, with its owner, the phone's s_D and g_D, and the label of the
+        gateway key S. Raises `HsmError`."""
+        cell = psk_cell(ref, 0, static_key=static_key, signing_key=signing_key, gateway_label=gateway_label)
         return await self._sealer.seal(psk, **cell)
 
     def add(self, tx: Transaction, phone: NewPhone) -> None:

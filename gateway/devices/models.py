@@ -58,10 +58,10 @@ class DevicePolicy:
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """One bound phone. `gateway_label` names the gateway key S it was bound under; `signing_key` is g_D and
-    `static_key` s_D (65 bytes each). `psk` is the sealed ratchet key of `index`, `psk_next` that of `index` + 1,
-    once the phone has said `ready`; both are gone when the binding is removed or a copy was found. `suspended_by` is
-    None unless it is suspended."""
+    """One bound phone. `gateway_label` names the gateway key S that `index` runs under, `next_gateway_label` that of
+    `index` + 1, None where it is the same; `signing_key` is g_D and `static_key` s_D (65 bytes each). `psk` is the
+    sealed ratchet key of `index`, `psk_next` that of `index` + 1, once the phone has said `ready`; both are gone when
+    the binding is removed or a copy was found. `suspended_by` is None unless it is suspended."""
 
     id: str
     tenant_id: str
@@ -80,6 +80,7 @@ class Binding:
     hybrid_at: int
     last_seen_at: int
     suspended_by: SuspendedBy | None = None
+    next_gateway_label: str | None = None
 
     @property
     def name(self) -> str:
@@ -97,6 +98,11 @@ class Binding:
             return self.psk
         return self.psk_next if counter == self.index + 1 else None
 
+    def gateway_label_of(self, counter: int) -> str:
+        """Return the label of the gateway key S that a ratchet index runs under."""
+        following = self.next_gateway_label if counter == self.index + 1 else None
+        return following or self.gateway_label
+
     def hybrid_due_s(self, policy: DevicePolicy) -> int:
         """Return from when on (Unix seconds) a contact has to be hybrid."""
         return self.hybrid_at // 1000 + policy.hybrid_period_s if self.is_hybrid else NEVER_DUE
@@ -105,10 +111,11 @@ class Binding:
 @dataclass(frozen=True, slots=True)
 class Turn:
     """A turn of the ratchet whose `welcome` nobody has proved to have: the contact came with `index`, and `psk_next` is
-    the sealed key of `index` + 1."""
+    the sealed key of `index` + 1, which `is_move` when it runs under another gateway key S."""
 
     index: int
     psk_next: bytes
+    is_move: bool = False
 
 
 class BindingStepRefused(Exception):

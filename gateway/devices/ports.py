@@ -90,12 +90,17 @@ class Tenants(Protocol):
 class GatewayKeys(Protocol):
     """The agreement keys S, behind the key store."""
 
+    async def next_label(self, tenant_id: str, label: str) -> str:
+        """Return the label of the key that a phone of a tenant moves to from that of `label`, which may be the same.
+        Raises `HsmError`."""
+        ...
+
     async def public_key(self, label: str) -> bytes:
-        """Return the point of a key (65 bytes)."""
+        """Return the point of a key (65 bytes). Raises `KeyNotFound` for one that is gone, `HsmError`."""
         ...
 
     async def agree(self, label: str, peer: bytes) -> bytes:
-        """ECDH with a peer's point (65 bytes): the x coordinate, 32 bytes."""
+        """ECDH with a peer's point (65 bytes): the x coordinate, 32 bytes. Raises `KeyNotFound`, `HsmError`."""
         ...
 
 

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Table,
     and_,
     bindparam,
+    func,
     or_,
     select,
 )
@@ -56,8 +57,11 @@ bindings = Table(
     Column("added_at", Millis, nullable=False),
     Column("hybrid_at", Millis, nullable=False),
     Column("last_seen_at", Millis, nullable=False),
+    Column("next_gateway_label", String(128)),
     Index(None, "tenant_id", "user_ref", "added_at"),
     Index(None, "tenant_id", "added_at", "id"),
+    Index(None, "gateway_label"),
+    Index(None, "next_gateway_label"),
 )
 _c = bindings.c
 _mine = and_(_c.id == bindparam("b_id"), _c.tenant_id == bindparam("b_tenant"))
@@ -82,7 +86,7 @@ _set_state = (
     .where(_mine, _c.state == bindparam("b_state"))
     .values(state=bindparam("b_to"), suspended_by=bindparam("b_by"))
 )
-_erase_psks = bindings.update().where(_mine).values(psk=None, psk_next=None)
+_erase_psks = bindings.update().where(_mine).values(psk=None, psk_next=None, next_gateway_label=None)
 _rename = bindings.update().where(_mine).values(name=bindparam("b_name"))
 _seen = bindings.update().where(_mine).values(last_seen_at=bindparam("b_now"))
 _turn = (
@@ -105,6 +109,21 @@ _settle = (
         _c.state == BindingState.ACTIVE.value,
     )
     .values(ratchet_index=bindparam("b_counter"), psk=_c.psk_next, psk_next=None)
+)
+# Both labels have an index, which these alone write: nearly every contact leaves its phone under the same key.
+_turn_and_label = _turn.values(
+    gateway_label=bindparam("b_label"), next_gateway_label=bindparam("b_next_label")
+)
+_settle_and_move = _settle.values(
+    gateway_label=func.coalesce(_c.next_gateway_label, _c.gateway_label), next_gateway_label=None
+)
+_under_label = (
+    select(func.count())
+    .select_from(bindings)
+    .where(
+        or_(_c.gateway_label == bindparam("b_label"), _c.next_gateway_label == bindparam("b_label")),
+        _c.psk.is_not(None),
+    )
 )
 
 
@@ -202,11 +221,21 @@ def touch(tx: Transaction, *, tenant_id: str, binding_id: str, now_ms: int) -> N
 
 
 def turn_ratchet(
-    tx: Transaction, binding: Binding, *, counter: int, psk_next: bytes, now_ms: int, hybrid_ms: int
+    tx: Transaction,
+    binding: Binding,
+    *,
+    counter: int,
+    psk_next: bytes,
+    next_label: str,
+    now_ms: int,
+    hybrid_ms: int,
 ) -> bool:
-    """Make `counter` the index in force, with `psk_next` (sealed) beside it. `binding` was read in this unit; say
-    whether it still stands there."""
-    values = {
+    """Make `counter` the index in force, with `psk_next` (sealed) beside it, which runs under the gateway key of
+    `next_label`. `binding` was read in this unit; say whether it still stands there."""
+    label = binding.gateway_label_of(counter)
+    labels = (label, None if next_label == label else next_label)
+    is_same = labels == (binding.gateway_label, binding.next_gateway_label)
+    values: dict[str, Any] = {
         "b_id": binding.id,
         "b_tenant": binding.tenant_id,
         "b_index": binding.index,
@@ -216,7 +245,9 @@ def turn_ratchet(
         "b_now": now_ms,
         "b_hybrid": hybrid_ms,
     }
-    return tx.execute(_turn, values).rowcount == 1
+    if not is_same:
+        values |= {"b_label": labels[0], "b_next_label": labels[1]}
+    return tx.execute(_turn if is_same else _turn_and_label, values).rowcount == 1
 
 
 def settle_ratchet(tx: Transaction, ref: BindingRef, turn: Turn) -> bool:
@@ -228,4 +259,10 @@ def settle_ratchet(tx: Transaction, ref: BindingRef, turn: Turn) -> bool:
         "b_next": turn.psk_next,
         "b_counter": turn.index + 1,
     }
-    return tx.execute(_settle, values).rowcount == 1
+    return tx.execute(_settle_and_move if turn.is_move else _settle, values).rowcount == 1
+
+
+def count_under_label(tx: Transaction, label: str) -> int:
+    """Return how many phones may still come under a gateway key S, by its label: for their next contact or the one
+    after. Removed ones and those of which a copy was found, which never come again, do not count."""
+    return int(tx.execute(_under_label, {"b_label": label}).scalar_one())

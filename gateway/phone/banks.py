@@ -5,7 +5,6 @@ came from a code on the bank's screen. `client.py` calls this, before anything i
 from gateway.phone.errors import BankKeyChanged, UnexpectedAnswer
 from gateway.phone.store import PhoneStore
 from gateway.phone.transport import Network
-from gateway.protocol import keys
 from gateway.protocol.errors import ForeignHost
 
 
@@ -46,8 +45,4 @@ async def _known_and_told(store: PhoneStore, network: Network) -> tuple[dict[str
 
 def _scanned(store: PhoneStore, host: str) -> set[bytes]:
     finished = (item for item in store.bindings() if item.host == host and item.state == "active")
-    return {_compressed(item.gateway_public) for item in finished}
-
-
-def _compressed(point: bytes) -> bytes:
-    return keys.compress(point) if len(point) == 65 else point
+    return {item.bank_key for item in finished}

@@ -67,6 +67,7 @@ from gateway.protocol.messages import (
 )
 from gateway.protocol.noise import run_local
 from gateway.protocol.pin import check_pin, offline_verifier
+from gateway.protocol.primitives import P256
 from gateway.protocol.resume import ResumeInitiator, next_key
 from gateway.protocol.session import Session
 from gateway.protocol.wiretypes import Bytes16, Bytes32, Bytes64, Bytes65
@@ -305,6 +306,7 @@ async def _resume_with(tools: Tools, binding: Binding, suite: Suite) -> Channel:
             raise await conversation.reject(welcome)
         if welcome.next != binding.index + 1:
             raise UnexpectedAnswer("the ratchet index does not fit")
+        told = _told_key(welcome)
         renewed = msgspec.structs.replace(
             binding,
             state="active",
@@ -316,8 +318,11 @@ async def _resume_with(tools: Tools, binding: Binding, suite: Suite) -> Channel:
             label=welcome.label,
             hybrid_due=welcome.hybrid_due,
             digits=welcome.pin.digits,
+            gateway_public=told or binding.gateway_public,
         )
-        tools.store.put_binding(renewed)
+        # One write, with the key of the index that runs under it: between them this phone would be locked out.
+        keep = tools.store.put_binding if told is None else tools.store.move_binding
+        keep(renewed)
         tools.store.drop_pending(binding.activation_id)
         channel = Channel(tools, renewed, conversation, welcome.pin)
         await channel.catch_up()
@@ -325,6 +330,16 @@ async def _resume_with(tools: Tools, binding: Binding, suite: Suite) -> Channel:
     except BaseException:
         await socket.close()
         raise
+
+
+def _told_key(welcome: Welcome) -> bytes | None:
+    """Return the S that the next contact runs under, if the gateway told another one. One that is no point would lock
+    this phone out: it is refused before anything is stored. Raises InvalidPoint."""
+    if welcome.gateway_key is msgspec.UNSET:
+        return None
+    key = bytes(welcome.gateway_key)
+    P256().parse(key)
+    return key
 
 
 async def _receive_welcome(conversation: Conversation) -> GatewayMessage:

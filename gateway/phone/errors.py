@@ -14,6 +14,10 @@ _REFUSALS: dict[ErrorCode, str] = {
     ErrorCode.SUITE: "The bank asks for another protocol. Update this client.",
     ErrorCode.PLATFORM: "The bank does not allow this kind of phone.",
     ErrorCode.SUSPENDED: "This phone is suspended. Resume it on the bank's page, or ask the bank.",
+    ErrorCode.RETIRED: (
+        "The bank has given up the key that this phone or code was made with. Start an activation on the bank's page"
+        " and bind this phone anew."
+    ),
     ErrorCode.BUSY: "The bank is busy. Try again in a minute.",
 }
 _ENDS = {

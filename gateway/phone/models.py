@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from gateway.core.secrets import RandomSource
 from gateway.protocol.code import ActivationCode
+from gateway.protocol.keys import compress
 from gateway.protocol.oprf import ORDER
 from gateway.protocol.pin import DEVICE_SECRET_BYTES
 from gateway.protocol.primitives import P256, KeyPair
@@ -78,9 +79,10 @@ class PendingContact(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Binding(msgspec.Struct, frozen=True, kw_only=True):
-    """A bound phone. `index` and `psk` are those of the next contact; `next_psk` is kept beside it from `ready` to
-    `welcome`. `committing` until the gateway has answered the commit, in this contact or a later one. `told` is what
-    the bank told last when it was not `active`: suspended, removed, unknown."""
+    """A bound phone. `index`, `psk` and `gateway_public` (S, 33 bytes as scanned or 65) are those of the next contact;
+    `next_psk` is kept beside them from `ready` to `welcome`. `committing` until the gateway has answered the commit, in
+    this contact or a later one. `told` is what the bank told last when it was not `active`: suspended, removed,
+    unknown."""
 
     binding_id: bytes
     activation_id: bytes
@@ -98,6 +100,11 @@ class Binding(msgspec.Struct, frozen=True, kw_only=True):
     digits: int
     added: int
     told: str | None = None
+
+    @property
+    def bank_key(self) -> bytes:
+        """S in 33 bytes, as codes and configurations have it."""
+        return compress(self.gateway_public) if len(self.gateway_public) == 65 else self.gateway_public
 
     def __repr__(self) -> str:
         return f"Binding({self.name!r}, {self.state}, <secret>)"

@@ -33,6 +33,10 @@ class PhoneStore(Protocol):
     def put_binding(self, binding: Binding) -> None:
         """Keep a binding, durably when this returns."""
 
+    def move_binding(self, binding: Binding) -> None:
+        """Keep a binding, as `put_binding`, whose bank has told another S; where the keys kept for its host have the
+        old one, the new one takes its place in the same write."""
+
     def drop_binding(self, binding_id: bytes) -> None:
         """Forget a binding and its keys; none is no error."""
 
@@ -84,6 +88,17 @@ class MemoryStore:
         """Keep a binding."""
         self._bindings[binding.binding_id] = binding
         self._save()
+
+    def move_binding(self, binding: Binding) -> None:
+        """Keep a binding whose bank has told another S."""
+        before = self._bindings.get(binding.binding_id)
+        kept = self._bank_keys.get(binding.host)
+        if before is not None and kept is not None:
+            old, new = before.bank_key, binding.bank_key
+            self._bank_keys[binding.host] = {
+                tenant: new if key == old else key for tenant, key in kept.items()
+            }
+        self.put_binding(binding)
 
     def drop_binding(self, binding_id: bytes) -> None:
         """Forget a binding and its keys; none is no error."""

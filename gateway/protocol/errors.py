@@ -16,6 +16,7 @@ class ErrorCode(StrEnum):
     SUITE = "suite"
     PLATFORM = "platform"
     SUSPENDED = "suspended"
+    RETIRED = "retired"
     BUSY = "busy"
 
 

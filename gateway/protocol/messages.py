@@ -302,7 +302,8 @@ class PinStatus(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 class Welcome(Message, frozen=True, tag="welcome"):
     """r4: the gateway has stored ratchet index `next`; `hybrid_due` (Unix seconds) asks for suite 4 from
-    then on."""
+    then on. `gateway_key` is the S that index `next` runs under, when that is another one than this contact's; the
+    phone checks that it is a point before it stores anything."""
 
     next: Index
     state: Literal["active"]
@@ -310,6 +311,7 @@ class Welcome(Message, frozen=True, tag="welcome"):
     label: Text128
     hybrid_due: Seconds
     pin: PinStatus
+    gateway_key: Bytes65 | UnsetType = UNSET
 
 
 class Pong(Message, frozen=True, tag="pong"):

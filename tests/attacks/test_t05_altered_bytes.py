@@ -8,12 +8,15 @@ from gateway_kit import GatewayKit
 
 from gateway.core.encoding import b64url_decode
 from gateway.core.ids import decode_id
+from gateway.devices.channel import ResumeContact
+from gateway.devices.models import Binding
 from gateway.phone.errors import CloneSuspected, PhoneError
 from gateway.phone.transport import Network, Site
 from gateway.protocol.code import ActivationCode, make_link, read_link
 from gateway.protocol.errors import ErrorCode, ProtocolError
 from gateway.protocol.keys import compress
 from gateway.protocol.primitives import wrap_p256
+from gateway.protocol.wiretypes import Bytes65
 
 HELLO_BYTES = [1, 3, 10, 18, 22, 23, 24, 60, 88, 130, 700, 1300, -1, -20]
 """Kind, suite, id, counter, then e, e1, s and the payload of m1."""
@@ -151,6 +154,28 @@ async def test_a_bit_flipped_later_in_a_contact_takes_no_effect(kit: GatewayKit)
             assert binding["state"] == "active", (side, number, byte)
             # The gateway's own last word altered on its way: what the phone asked for was done, and is not unsaid.
             assert (binding["name"] == "Altered") == ((side, number) == ("received", 3))
+
+
+async def test_a_key_that_a_taken_over_gateway_named_shows_at_the_next_contact(
+    kit: GatewayKit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The limit that THREAT_MODEL.md admits: whoever runs the gateway's process tells phones an S of his own. The
+    honest gateway has the phone's word, by signature, that something is wrong; nobody is let in."""
+    own = wrap_p256(ec.generate_private_key(ec.SECP256R1())).public
+
+    async def name_own_key(self: ResumeContact, binding: Binding, counter: int) -> tuple[str, Bytes65]:
+        return binding.gateway_label, Bytes65(own)
+
+    phone, channel = await bind_phone(kit)
+    identifier = channel.binding.binding_id
+    await channel.close()
+    with monkeypatch.context() as patch:
+        patch.setattr(ResumeContact, "_next_key", name_own_key)
+        await (await phone.open(identifier)).close()
+    with pytest.raises(CloneSuspected):
+        await phone.open(identifier)
+    [binding] = await kit.bindings()
+    assert (binding["state"], binding["suspended_by"]) == ("suspended", "clone")
 
 
 async def test_code_2_altered_does_not_open(kit: GatewayKit) -> None:

@@ -5,10 +5,14 @@ import contextlib
 from typing import Any
 
 import pytest
-from attack_kit import WireNetwork, bind_phone, phone_over
+from attack_kit import ENGINES, WireNetwork, bind_phone, phone_over
 from gateway_kit import PIN, Cut, GatewayKit
 
+from gateway.devices.store import count_under_label
+from gateway.keys.agreement import REMEMBERED_S
+from gateway.keys.labels import agree_label
 from gateway.phone.errors import ConnectionLost
+from hsm_adapters.api import KeyKind
 
 STEPS = [(number, is_answer) for number in (1, 2, 3, 4) for is_answer in (False, True)]
 
@@ -59,6 +63,32 @@ async def test_a_contact_ends_well_whatever_frame_is_lost(kit: GatewayKit) -> No
     assert binding["state"] == "active"
     opened = await phone.open(identifier)
     await opened.prove_pin(PIN)
+
+
+@ENGINES
+async def test_a_loss_while_the_banks_key_is_rotated_locks_nobody_out(kit: GatewayKit) -> None:
+    """Each step is lost while the phone moves to the next key; in the end no earlier key is needed."""
+    adapter, storage = kit.now.installation.adapter, kit.now.installation.storage
+    phone, channel = await bind_phone(kit)
+    await channel.close()
+    identifier = channel.binding.binding_id
+    labels = [agree_label(kit.tenant_id, generation) for generation in range(1, 6)]
+    for label, (number, is_answer) in zip(labels[1:], STEPS[:4], strict=True):
+        await adapter.generate(label, KeyKind.AGREE_P256)
+        kit.clock.advance(REMEMBERED_S)
+        cut = Cut(number, is_answer=is_answer, happens=nothing)
+        with pytest.raises(ConnectionLost):
+            await kit.phone(store=phone.store, cut=cut).open(identifier)  # type: ignore[arg-type]
+        opened = await phone.open(identifier)
+        await opened.prove_pin(PIN)
+        await opened.close()
+    counts = [await storage.read(lambda tx, label=label: count_under_label(tx, label)) for label in labels]
+    assert counts == [0, 0, 0, 0, 1]
+    for label in labels[:-1]:
+        await adapter.destroy(label)
+    await (await phone.open(identifier)).ping()
+    [binding] = await kit.bindings()
+    assert binding["state"] == "active"
 
 
 class HeldReady:

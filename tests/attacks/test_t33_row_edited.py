@@ -5,13 +5,16 @@ from typing import Any
 
 import pytest
 from attack_kit import bind_phone, refusal
-from gateway_kit import GatewayKit
+from gateway_kit import PIN, GatewayKit
 from msgspec.structs import replace
 from sqlalchemy import text
 
 from gateway.core.ids import encode_id
+from gateway.keys.agreement import REMEMBERED_S
+from gateway.keys.labels import agree_label
 from gateway.phone.client import PhoneClient
 from gateway.protocol.errors import ErrorCode
+from hsm_adapters.api import KeyKind
 
 OWNERS = [
     "UPDATE bindings SET user_ref = 'victim' WHERE id = :own",
@@ -73,6 +76,42 @@ async def test_the_insiders_keys_in_the_victims_row_do_not_open_it(kit: GatewayK
     own.store.put_binding(replace(held, binding_id=their_id))
     assert await refusal(own.open(their_id)) is ErrorCode.REFUSED
     assert await refusal(theirs.open(their_id)) is ErrorCode.REFUSED
+
+
+@pytest.mark.parametrize("column", ["gateway_label", "next_gateway_label"])
+@pytest.mark.parametrize("label", ["another bank's", "unknown", "not of our form", "the one before", None])
+async def test_a_binding_under_another_gateway_key_opens_for_nobody_and_opens_again(
+    kit: GatewayKit, column: str, label: str | None
+) -> None:
+    """Were it only the handshake that failed, the phone's own signature would suspend it for good: one statement, and
+    every customer is locked out. As it is, the phone is refused while the row is wrong."""
+    installation = kit.now.installation
+    other = await installation.tenants.create("Banque du Sud")
+    phone, channel = await bind_phone(kit)
+    await channel.close()
+    raw = channel.binding.binding_id
+    await installation.adapter.generate(agree_label(kit.tenant_id, 2), KeyKind.AGREE_P256)
+    kit.clock.advance(REMEMBERED_S)
+    opened = await phone.open(raw)  # index 1 is to run under the second key
+    if column == "gateway_label":
+        await opened.rename("Index 1 is in force")
+    await opened.close()
+    edited = {
+        "another bank's": agree_label(other.id),
+        "unknown": agree_label(kit.tenant_id, 9),
+        "not of our form": "x",
+        "the one before": agree_label(kit.tenant_id),
+        None: None if column == "next_gateway_label" else "",
+    }[label]
+    name = encode_id("bnd", raw)
+    statement = f"UPDATE bindings SET {column} = :label WHERE id = :own"  # noqa: S608
+    await edit(kit, statement, own=name, label=edited)
+    for _ in range(2):
+        assert await refusal(phone.open(raw)) is ErrorCode.REFUSED
+    assert (await kit.call("GET", f"/api/v1/bindings/{name}"))["state"] == "active"
+    await edit(kit, statement, own=name, label=agree_label(kit.tenant_id, 2))
+    opened = await phone.open(raw)
+    await opened.prove_pin(PIN)
 
 
 async def test_what_remains_is_known(kit: GatewayKit) -> None:

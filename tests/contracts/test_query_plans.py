@@ -12,6 +12,7 @@ import pytest
 from gateway.activation import store as activations
 from gateway.audit import store as audit
 from gateway.core.transaction import Transaction
+from gateway.devices import store as devices
 from gateway.http import idempotency
 from gateway.inbox import store as inbox
 from gateway.push import store as push
@@ -80,7 +81,16 @@ QUERIES: dict[str, tuple[Callable[[Transaction], Any], str]] = {
     "due wake-ups": (lambda tx: push.claim_due(tx, now_ms=5, most=5), "state=? AND next_at<?"),
     "next wake-up": (push.next_due, "state=?"),
     "due activations": (lambda tx: activations.find_due(tx, 5), "open_until_at<?"),
+    "activations under a key": (lambda tx: activations.count_open_under_label(tx, "s"), "open_until_at>?"),
 }
+
+
+async def test_phones_under_a_key_are_counted_by_two_indexes(storage: Storage) -> None:
+    [whole, *parts] = await storage.read(lambda tx: plans(tx, lambda tx: devices.count_under_label(tx, "s")))
+    assert whole == "MULTI-INDEX OR"
+    found = [re.search(r"\((\w+)=\?\)$", part) for part in parts if part.startswith("SEARCH")]
+    assert {match[1] for match in found if match} == {"gateway_label", "next_gateway_label"}
+    assert len(found) == 2
 
 
 @pytest.mark.parametrize("name", QUERIES)

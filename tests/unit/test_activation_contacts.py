@@ -40,7 +40,7 @@ class Desk:
     pins: list[bytes] = field(default_factory=list)
 
     async def seal_first_key(
-        self, ref: BindingRef, psk: bytes, *, static_key: bytes, signing_key: bytes
+        self, ref: BindingRef, psk: bytes, *, static_key: bytes, signing_key: bytes, gateway_label: str
     ) -> bytes:
         return ref.binding_id.encode() + psk
 

@@ -26,12 +26,14 @@ from gateway.devices.models import (
     BindingStepRefused,
     DevicePolicy,
     SuspendedBy,
+    Turn,
     next_state,
 )
 from gateway.devices.ports import PinDialogue, PinStatus
 from gateway.devices.service import BindingFilter, DeviceService
 from gateway.protocol.messages import GatewayMessage, Lang
 
+LABEL = "tessera-x-agree-1"
 DEVICE = DeviceFacts(name="Handy", model="M", platform="web", os="O", app="A", lang="fr")
 
 
@@ -84,7 +86,7 @@ class Stage:
             device=DEVICE,
             state=BindingState.ACTIVE,
             is_hybrid=True,
-            gateway_label="tessera-x-agree-1",
+            gateway_label=LABEL,
             signing_key=b"\4" * 65,
             static_key=b"\4" * 65,
             index=0,
@@ -107,7 +109,7 @@ class Stage:
         view = await self.service.step(event, tenant_id=TENANT, binding_id=binding.id, **more)  # type: ignore[arg-type]
         return view.binding.state
 
-    async def turn(self, binding: Binding, counter: int, fresh: bytes) -> bool:
+    async def turn(self, binding: Binding, counter: int, fresh: bytes, label: str = LABEL) -> bool:
         """Turn the ratchet as the channel does, with what it read at the hello."""
 
         def unit(tx: Transaction) -> bool:
@@ -115,7 +117,9 @@ class Stage:
             assert row is not None
             if row.psk_of(counter) != binding.psk_of(counter):
                 return False
-            return store.turn_ratchet(tx, row, counter=counter, psk_next=fresh, now_ms=1, hybrid_ms=2)
+            return store.turn_ratchet(
+                tx, row, counter=counter, psk_next=fresh, next_label=label, now_ms=1, hybrid_ms=2
+            )
 
         return await self.rules.storage.write(unit)
 
@@ -311,6 +315,57 @@ async def test_ratchet_that_moved_on_does_not_move_again(stage: Stage) -> None:
     suspended = await stage.add()
     await stage.step(BindingEvent.SUSPEND, suspended)
     assert not await stage.turn(suspended, 0, b"psk-1")
+
+
+async def test_label_moves_with_the_ratchet(stage: Stage) -> None:
+    second, third = "tessera-x-agree-2", "tessera-x-agree-3"
+    first = await stage.add()
+    assert await stage.turn(first, 0, b"psk-1", second)
+    held = await stage.read(first)
+    assert [held.gateway_label_of(counter) for counter in (0, 1)] == [LABEL, second]
+    assert await stage.turn(held, 0, b"psk-1 again", third)  # welcome was lost, and S rotated once more
+    held = await stage.read(first)
+    assert (held.gateway_label, held.next_gateway_label) == (LABEL, third)
+    assert await stage.turn(held, 1, b"psk-2", third)
+    held = await stage.read(first)
+    assert (held.gateway_label, held.next_gateway_label) == (third, None)
+    assert [held.gateway_label_of(counter) for counter in (1, 2)] == [third, third]
+
+
+@pytest.mark.parametrize(("label", "is_move"), [(LABEL, False), ("tessera-x-agree-2", True)])
+async def test_whoever_acts_moves_the_label_too(stage: Stage, label: str, is_move: bool) -> None:
+    binding = await stage.add()
+    assert await stage.turn(binding, 0, b"psk-1", label)
+    assert not await stage.service.settle(binding.ref, Turn(0, b"other", is_move))
+    assert await stage.service.settle(binding.ref, Turn(0, b"psk-1", is_move))
+    held = await stage.read(binding)
+    assert (held.index, held.psk, held.psk_next) == (1, b"psk-1", None)
+    assert (held.gateway_label, held.next_gateway_label) == (label, None)
+
+
+async def test_count_of_phones_that_may_come_under_a_key(stage: Stage) -> None:
+    later = "tessera-x-agree-2"
+
+    async def counts() -> tuple[int, int]:
+        read = stage.rules.storage.read
+        return (
+            await read(lambda tx: store.count_under_label(tx, LABEL)),
+            await read(lambda tx: store.count_under_label(tx, later)),
+        )
+
+    assert await counts() == (0, 0)
+    phones = [await stage.add() for _ in range(4)]
+    await stage.add(gateway_label="tessera-y-agree-1")
+    assert await counts() == (4, 0)
+    assert await stage.turn(phones[0], 0, b"psk-1", later)
+    assert await counts() == (4, 1)  # under the one now, or under the other if welcome arrived
+    assert await stage.turn(await stage.read(phones[0]), 1, b"psk-2", later)
+    assert await counts() == (3, 1)
+    await stage.step(BindingEvent.SUSPEND, phones[1])
+    assert await counts() == (3, 1)
+    await stage.step(BindingEvent.CLONE, phones[1])
+    await stage.step(BindingEvent.REMOVE, phones[2])
+    assert await counts() == (1, 1)
 
 
 async def test_hybrid_due(stage: Stage) -> None:

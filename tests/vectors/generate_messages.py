@@ -124,6 +124,8 @@ def wire_messages(fixed: Fixed) -> dict[str, Any]:
         '{"t":"active","added":1800000100}',
         '{"t":"welcome","next":1,"state":"active","tenant":"Example Bank","label":"Account","hybrid_due":1802592000,'
         '"pin":{"digits":6,"left":5,"blocked_until":null}}',
+        '{"t":"welcome","next":4294967295,"state":"active","tenant":"Example Bank","label":"","hybrid_due":4294967295,'
+        f'"pin":{{"digits":6,"left":0,"blocked_until":1800000300}},"gateway_key":"{b[65]}"}}',
         '{"t":"pong","time":1800000013}',
         '{"t":"pin-proved"}',
         '{"t":"pin-wrong","left":4,"until":null}',
@@ -157,6 +159,11 @@ def wire_messages(fixed: Fixed) -> dict[str, Any]:
         '{"t":"renamed","name":"a\\u0000b"}',
         '{"t":"renamed","name":"a\\u009bb"}',
         '{"t":"ping"}',
+        *(
+            '{"t":"welcome","next":1,"state":"active","tenant":"Example Bank","label":"","hybrid_due":1802592000,'
+            f'"pin":{{"digits":6,"left":5,"blocked_until":null}},"gateway_key":{key}}}'
+            for key in ("null", '""', f'"{b[33]}"', f'"{b[64]}"')
+        ),
         "[" * 9_000,
         *_wrong_about_requests(b),
     ]

@@ -162,7 +162,13 @@ class Seeder:
     async def _binding(self, phone: SeededPhone) -> Binding:
         now_ms = int(self.clock.now() * 1000)
         signing_key, static_key = self.keys.signing_pair().public, self.keys.static_pair().public
-        cell = psk_cell(self._ref(phone), 0, static_key=static_key, signing_key=signing_key)
+        cell = psk_cell(
+            self._ref(phone),
+            0,
+            static_key=static_key,
+            signing_key=signing_key,
+            gateway_label=self.gateway_label,
+        )
         sealed = await self.installation.sealer.seal(phone.own.psk, **cell)
         return Binding(
             id=phone.binding_id,

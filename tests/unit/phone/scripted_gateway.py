@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from aiohttp import WSMsgType, web
+from msgspec import UNSET
 from scripted_requests import TRIES, BoundPhone, Evaluated, Requests, evaluate_blinded
 
 from gateway.core.encoding import b64url_encode
@@ -30,7 +31,7 @@ from gateway.protocol.noise import run_local
 from gateway.protocol.primitives import P256, KeyPair
 from gateway.protocol.resume import ResumeResponder, first_key, next_key
 from gateway.protocol.session import Session
-from gateway.protocol.wiretypes import Bytes10, Bytes16, Bytes33
+from gateway.protocol.wiretypes import Bytes10, Bytes16, Bytes33, Bytes65
 
 DIGITS = 6
 
@@ -46,6 +47,7 @@ class ScriptedGateway:
     host: str = "bank.example"
     two_step: bool = False
     biometric: Literal["off", "optional", "required"] = "off"
+    told_key: bytes | None = None
     suites: tuple[Suite, ...] = (Suite.FIRST_HYBRID, Suite.RESUME_CLASSICAL, Suite.RESUME_HYBRID)
     expiry: int = 1_800_000_300
     hybrid_due: int = 2_000_000_000
@@ -301,6 +303,7 @@ class ScriptedGateway:
             label="Account 1",
             hybrid_due=self.hybrid_due,
             pin=messages.PinStatus(digits=DIGITS, left=phone.left, blocked_until=None),
+            gateway_key=UNSET if self.told_key is None else Bytes65(self.told_key),
         )
         await self._send(ws, session, welcome)
         await self._open(ws, session, phone)

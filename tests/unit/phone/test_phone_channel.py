@@ -19,6 +19,7 @@ from gateway.protocol import messages
 from gateway.protocol.errors import (
     ChannelFailed,
     ErrorCode,
+    InvalidPoint,
     WeakPin,
 )
 
@@ -44,6 +45,19 @@ async def test_an_answer_lost_in_the_ratchet_locks_nobody_out(desk: Desk, fault:
         await (await desk.reopen()).close()
         assert desk.store.bindings()[0].next_psk is None
     assert desk.store.bindings()[0].index == 3
+
+
+async def test_a_key_that_is_no_point_is_not_stored(desk: Desk) -> None:
+    await (await desk.bind()).close()
+    kept = desk.store.bindings()[0]
+    desk.gateway.told_key = b"\4" * 65
+    with pytest.raises(InvalidPoint):
+        await desk.reopen()
+    held = desk.store.bindings()[0]
+    assert (held.index, held.psk, held.gateway_public) == (kept.index, kept.psk, kept.gateway_public)
+    desk.gateway.told_key = None
+    await (await desk.reopen()).close()
+    assert desk.store.bindings()[0].index == 1
 
 
 async def test_a_copy_of_the_keys_is_found_out(desk: Desk) -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from gateway.core.secrets import system_random
 from gateway.phone.errors import StoreError
@@ -52,6 +53,25 @@ def path(tmp_path: Path, key_file: Path) -> Path:
         store.put_binding(BINDING)
         store.put_bank_keys("bank.example", {"ten_1": b"\x02" * 33})
     return target
+
+
+def test_kept_key_follows_the_binding_in_one_write(
+    path: Path, key_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, other = BINDING.bank_key, b"\x02" * 33
+    moved = replace(BINDING, gateway_public=PhoneKeys.generate(system_random).static_pair().public, index=5)
+    with FileStore.open(path, key_file=key_file) as store:
+        store.put_bank_keys("bank.example", {"ten_1": old, "ten_2": other})
+        store.put_bank_keys("other.example", {"ten_1": old})
+        saves: list[int] = []
+        save = store._save
+        monkeypatch.setattr(store, "_save", lambda: (saves.append(1), save())[1])
+        store.move_binding(moved)
+        assert saves == [1]
+    with FileStore.open(path, key_file=key_file) as store:
+        assert store.bindings() == [moved]
+        assert store.bank_keys("bank.example") == {"ten_1": moved.bank_key, "ten_2": other}
+        assert store.bank_keys("other.example") == {"ten_1": old}
 
 
 def test_it_comes_back(path: Path, key_file: Path) -> None:

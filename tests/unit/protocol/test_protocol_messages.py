@@ -25,6 +25,7 @@ MESSAGES, FRAMES = FILE["messages"], FILE["frames"]
 OPTIONAL = {
     ("confirmed", "nonce"),
     ("pin-evaluated", "nonce"),
+    ("welcome", "gateway_key"),
     ("answer", "pin_signature"),
     ("answer", "assertion"),
 }

@@ -23,7 +23,7 @@ export interface Settled {
 
 const IDLE: LinkView = { status: "idle", state: null, error: null, channel: null };
 const RETRY_MS = 15_000;
-const FINAL = ["suspended", "removed", "unknown", "not-committed", "binding-missing", "platform", "suite", "unsupported"];
+const FINAL = ["suspended", "removed", "unknown", "retired", "not-committed", "binding-missing", "platform", "suite", "unsupported"];
 
 /** Whether asking again can help: nothing was refused for good, or the suspension may have been lifted. */
 function mayComeBack(error: unknown): boolean {

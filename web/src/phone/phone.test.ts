@@ -96,10 +96,10 @@ describe("bindingState", () => {
     expect(bindingState({ ...binding, state: "removed" }, link("active")).state).toBe("removed");
   });
 
-  it("says that the bank does not know it, once suspended too", () => {
-    const refused: LinkView = { status: "ended", error: new PhoneClientError("unknown"), channel: null, state: null };
-    expect(bindingState(binding, refused)).toEqual({ state: "unknown", tone: "bad" });
-    expect(bindingState({ ...binding, state: "suspended" }, refused).state).toBe("unknown");
+  it.each(["unknown", "retired"] as const)("says that it is %s to the bank, once suspended too", (code) => {
+    const refused: LinkView = { status: "ended", error: new PhoneClientError(code), channel: null, state: null };
+    expect(bindingState(binding, refused)).toEqual({ state: code, tone: "bad" });
+    expect(bindingState({ ...binding, state: "suspended" }, refused).state).toBe(code);
     expect(bindingState({ ...binding, state: "committing" }, refused).state).toBe("committing");
   });
 });

@@ -25,6 +25,9 @@ export interface FakeBinding {
   index: number;
   psk: Bytes;
   nextPsk: Bytes | null;
+  /** S that `index` runs under, and the one of the index after it. */
+  s: DhKey;
+  nextS: DhKey;
   pinKey: Bytes;
   oprfKey: Bytes;
   /** What offline answers are checked against. */
@@ -72,7 +75,11 @@ export class FakeGateway {
   failure: unknown = null;
   readonly desk = new FakeDesk(TIME);
   biometric = "optional";
-  readonly #s: DhKey;
+  /** What `welcome` tells in place of the point of the next S. */
+  falsePoint: Bytes | null = null;
+  /** S in force, and what was retired. */
+  #s: DhKey;
+  readonly #retired = new Set<DhKey>();
   #phoneStatic: Bytes | null = null;
   #line: Line | null = null;
   #socket: MemorySocket | null = null;
@@ -83,6 +90,16 @@ export class FakeGateway {
 
   static async make(): Promise<FakeGateway> {
     return new FakeGateway(await P256.generate());
+  }
+
+  /** Another S comes in force; who is bound moves to it at the next contact. */
+  async rotate(): Promise<void> {
+    this.#s = await P256.generate();
+  }
+
+  /** The S that a binding's next contact runs under goes away. */
+  retire(): void {
+    this.#retired.add(this.binding!.s);
   }
 
   get code(): Bytes {
@@ -247,7 +264,7 @@ export class FakeGateway {
       verify(pinKey, keys.pinEnrolInput(h, new Uint8Array(0)), message["pin_signature"]);
       const psk = await line.session.export("binding-psk");
       const verifier = fromBase64Url(String(message["pin_verifier"]));
-      this.binding = { phoneStatic, signingKey, index: 0, psk, nextPsk: null, pinKey, oprfKey, verifier, state: "active" };
+      this.binding = { phoneStatic, signingKey, index: 0, psk, nextPsk: null, s: this.#s, nextS: this.#s, pinKey, oprfKey, verifier, state: "active" };
       await line.say({ t: "active", added: TIME });
       return line;
     }
@@ -264,7 +281,9 @@ export class FakeGateway {
     if (psk === null) return this.#challenge(socket, hello, binding);
     const prologue = resumePrologue(hello);
     const phoneStatic = binding.phoneStatic;
-    const handshake = respond(hello.suite, { prologue, psk, staticKey: this.#s, phoneStatic });
+    const s = hello.counter === binding.index ? binding.s : binding.nextS;
+    if (this.#retired.has(s)) return this.#refuse(socket, "retired");
+    const handshake = respond(hello.suite, { prologue, psk, staticKey: s, phoneStatic });
     await handshake.read(hello.message);
     const m2 = await handshake.write(utf8(JSON.stringify({ time: TIME })));
     const line = new Line(this, socket, await Session.of(await handshake.split()));
@@ -272,19 +291,18 @@ export class FakeGateway {
     socket.send(answerFrame(m2));
     const ready = await line.read();
     if (ready["t"] !== "ready") throw new Error("ready was due");
-    binding.psk = psk;
-    binding.index = hello.counter;
+    Object.assign(binding, { psk, index: hello.counter, s, nextS: this.#s });
     binding.nextPsk = await line.session.export("ratchet");
     if (hello.suite === 4) this.hybridDue = TIME + 86_400;
     this.#line = line;
-    await line.say(this.#welcome(hello.counter + 1));
+    await line.say(this.#welcome(hello.counter + 1, this.#s === s ? {} : { gateway_key: toBase64Url(this.falsePoint ?? this.#s.publicKey) }));
     return line;
   }
 
-  #welcome(next: number): Json {
+  #welcome(next: number, moved: Json): Json {
     const pin = { digits: 6, left: this.left, blocked_until: this.blockedUntil };
     const names = { tenant: "Bank", label: "Account 1" };
-    return { t: "welcome", next, state: "active", ...names, hybrid_due: this.hybridDue, pin };
+    return { t: "welcome", next, state: "active", ...names, hybrid_due: this.hybridDue, pin, ...moved };
   }
 
   async #challenge(socket: MemorySocket, hello: Hello, binding: FakeBinding): Promise<null> {
@@ -320,7 +338,7 @@ export class FakeGateway {
     const h = line.session.handshakeHash;
     if (message["t"] !== "ping" && binding.nextPsk !== null) {
       // Whoever acts has stored the next key.
-      Object.assign(binding, { index: binding.index + 1, psk: binding.nextPsk, nextPsk: null });
+      Object.assign(binding, { index: binding.index + 1, psk: binding.nextPsk, nextPsk: null, s: binding.nextS });
     }
     switch (message["t"]) {
       case "ping":

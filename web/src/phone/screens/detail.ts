@@ -22,6 +22,7 @@ const ERASING: Readonly<Record<ShownName, "removeHere" | "removeSuspended" | "fo
   suspended: "removeSuspended",
   removed: "forgetText",
   unknown: "forgetText",
+  retired: "forgetText",
   committing: "forgetUnfinished",
 };
 
@@ -101,6 +102,10 @@ export class DetailScreen extends ScreenElement {
     const text = detail[this.speech];
     if (state === "suspended") return notice({ kind: "warn", title: home[this.speech].suspended, text: text.suspendedText });
     if (state === "unknown") return notice({ kind: "bad", title: text.unknownTitle, text: text.unknownText });
+    if (state === "retired") {
+      const failure = explainFailure(this.model.links.view(binding.id).error, this.speech);
+      return notice({ kind: "bad", title: failure.title, text: failure.text });
+    }
     if (state === "removed") return notice({ kind: "bad", title: home[this.speech].removed, text: text.removedText });
     if (state === "committing") {
       const error = this.model.links.view(binding.id).error;

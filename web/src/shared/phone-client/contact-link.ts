@@ -87,7 +87,7 @@ export async function readPending(context: ContactContext, pending: PendingConta
 }
 
 /** Error frames that say that an activation which was answered before is over; nobody signed them. */
-const SAID_OVER = new Set<PhoneErrorCode>(["ended", "expired", "code-expired", "unknown"]);
+const SAID_OVER = new Set<PhoneErrorCode>(["ended", "expired", "code-expired", "unknown", "retired"]);
 
 /**
  * What stays of an activation after an error: nothing, when the gateway said its end over the channel. After an error frame

@@ -40,6 +40,7 @@ const NEXT_STEPS = {
   platform: "other-phone",
   suspended: "contact-bank",
   removed: "new-activation",
+  retired: "new-activation", // the bank has given up the key S that this phone or code was made with
   busy: "retry",
   // confirming and the PIN
   "code2-invalid": "scan-again", // not a code 2, or a typed one with a mistake

@@ -64,6 +64,7 @@ export interface BindingRecord extends PhoneKeys {
   readonly id: string;
   readonly activation: string;
   readonly host: string;
+  /** S, 33 bytes, under which the index of the ratchet runs. */
   readonly gatewayStatic: Bytes;
   readonly tenant: string;
   readonly label: string;

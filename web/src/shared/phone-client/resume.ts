@@ -1,13 +1,15 @@
 /**
  * A later contact (section 5 of the specification), from the stored ratchet key to `welcome`. The caller holds the
  * binding's lock, so that no other tab runs the ratchet. Order matters: the next key is stored before `ready` is sent,
- * and the old one erased only after `welcome`; so a lost answer at any step locks nobody out.
+ * and the old one erased only after `welcome`; so a lost answer at any step locks nobody out. Another S that `welcome`
+ * tells is stored in the same write as the index that runs under it.
  */
 import { type Bytes, wipe } from "../protocol/bytes";
 import { staleAnswerFrame } from "../protocol/frames";
 import { beginResume } from "../protocol/handshake";
 import { staleInput } from "../protocol/keys";
 import type { GatewayMessageOf, Lang } from "../protocol/messages";
+import { compressPoint } from "../protocol/primitives";
 import type { Session } from "../protocol/session";
 import { type Answered, nextFrame, sendHello } from "./connect";
 import { Conversation } from "./conversation";
@@ -135,6 +137,8 @@ async function climb(context: ResumeContext, record: BindingRecord, opened: Open
     await store.updateBinding(record.id, { ratchet: { ...record.ratchet, next } });
     const welcome = await conversation.request({ t: "ready" }, "welcome").catch(passing);
     if (welcome.next !== index) throw new PhoneClientError("protocol");
+    // What is no point would lock this phone out: it is refused here, before anything is stored.
+    const moved = welcome.gateway_key === undefined ? {} : { gatewayStatic: compressPoint(welcome.gateway_key) };
     const settled = await store.settleBinding(record.id, {
       state: "active",
       tenant: welcome.tenant,
@@ -143,6 +147,7 @@ async function climb(context: ResumeContext, record: BindingRecord, opened: Open
       lastSeenAt: environment.now(),
       hybridDueAt: welcome.hybrid_due * 1000 - clockOffset,
       ratchet: { index, psk: next, next: null },
+      ...moved,
     });
     return { conversation, record: settled, welcome, clockOffset };
   } catch (cause) {

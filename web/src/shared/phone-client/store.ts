@@ -4,7 +4,7 @@
  */
 import { type DBSchema, type IDBPDatabase, type IDBPTransaction, openDB, type StoreNames } from "idb";
 
-import { type Bytes, fromBase64Url, toBase64Url, utf8 } from "../protocol/bytes";
+import { type Bytes, equalBytes, fromBase64Url, toBase64Url, utf8 } from "../protocol/bytes";
 import { randomBytes } from "../protocol/primitives";
 import { browserEnvironment, type PhoneEnvironment } from "./environment";
 import { PhoneClientError } from "./errors";
@@ -127,14 +127,23 @@ export class PhoneStore {
     });
   }
 
-  /** Changes members of a binding as it is stored now, in one durable transaction. @internal */
+  /**
+   * Changes members of a binding as it is stored now, in one durable transaction. Where its S changes, the key that is
+   * kept for typed codes of that bank follows. @internal
+   */
   async updateBinding(id: string, change: Partial<BindingRecord>): Promise<BindingRecord> {
     return storing(async () => {
-      const transaction = this.#database.transaction("bindings", "readwrite", { durability: "strict" });
-      const stored = await transaction.store.get(id);
+      const transaction = this.#database.transaction(["bindings", "banks"], "readwrite", { durability: "strict" });
+      const bindings = transaction.objectStore("bindings");
+      const stored = await bindings.get(id);
       if (stored === undefined) throw new PhoneClientError("binding-missing");
       const changed = { ...stored, ...change };
-      await transaction.store.put(changed);
+      await bindings.put(changed);
+      if (change.gatewayStatic !== undefined) {
+        const banks = transaction.objectStore("banks");
+        const kept = await banks.get(stored.host);
+        if (kept !== undefined) await banks.put(followKey(kept, stored.gatewayStatic, change.gatewayStatic));
+      }
       await transaction.done;
       return changed;
     });
@@ -258,6 +267,12 @@ async function sealingKey(database: IDBPDatabase<Schema>): Promise<CryptoKey> {
   if (stored === undefined) await transaction.store.put(fresh, SEALING_KEY);
   await transaction.done;
   return stored ?? fresh;
+}
+
+/** The kept keys of a host, with one S in the place of another. */
+function followKey(kept: BanksRecord, before: Bytes, after: Bytes): BanksRecord {
+  const keys = [...kept.keys].map(([tenant, key]) => [tenant, equalBytes(key, before) ? after : key] as const);
+  return { ...kept, keys: new Map(keys) };
 }
 
 /** What pages see of a binding. */

@@ -16,7 +16,7 @@ const STALE_NONCE_BYTES = 32;
 const SIGNATURE_BYTES = 64;
 
 const ERROR_BODY = object({
-  error: oneOf("unknown", "expired", "ended", "refused", "suite", "platform", "suspended", "busy"),
+  error: oneOf("unknown", "expired", "ended", "refused", "suite", "platform", "suspended", "retired", "busy"),
 });
 
 /** The closed list of the unauthenticated error frame. The phone may show it; it never erases anything because of it. */
