@@ -97,7 +97,7 @@ class Pkcs11Adapter(HsmAdapter, WrappedAgreementKeys, WrappedKeyImport, WrappedM
     def __init__(self, location: _Location, module: Module) -> None:
         self._module: Module | None = module
         self._token = Token(module, location.choice, Pin(location.pin_source))
-        self._keys = KeyObjects(module.cryptoki)
+        self._keys = KeyObjects(module.cryptoki, needs_login=location.pin_source is not None)
         self._operations = Operations(module.cryptoki, self._keys)
         self._abilities: Abilities
         self._pool = WorkerPool(self._token, size=location.workers)

@@ -61,8 +61,9 @@ class KeyObject:
 class KeyObjects:
     """The keys of one token. Each session remembers the handles that it has looked up."""
 
-    def __init__(self, cryptoki: Cryptoki) -> None:
+    def __init__(self, cryptoki: Cryptoki, *, needs_login: bool) -> None:
         self._cryptoki = cryptoki
+        self._needs_login = needs_login
         self.version = 0
         """Counts what this process makes and destroys: handles from before are looked up anew."""
 
@@ -84,6 +85,7 @@ class KeyObjects:
             if len(found) == 1:
                 return found[0]
             if not found:
+                self._check_login(session)
                 raise KeyNotFound(f"There is no key '{label}'.")
             time.sleep(0.05)  # somebody is making one: whoever was not alone takes it back
         raise HsmUnavailable(
@@ -92,10 +94,12 @@ class KeyObjects:
 
     def all_keys(self, session: Session) -> list[KeyInfo]:
         """Return all keys that have a kind, in order of their labels."""
+        self._check_login(session)
         return sorted((key.info for key in self._all(session, None)), key=lambda info: info.label)
 
     def add(self, session: Session, label: str, kind: KeyKind) -> KeyInfo:
         """Generate a key. Raises `KeyExists`."""
+        self._check_login(session)
         if self._bearers(session, label):
             raise KeyExists(f"There is a key '{label}' already.")
         key_id = _fresh_id()
@@ -149,6 +153,13 @@ class KeyObjects:
     def _handles(self, session: Session, label: str) -> list[int]:
         template = Template((ck.CKA_TOKEN, True), (ck.CKA_LABEL, label.encode()))
         return self._cryptoki.find(session.handle, template, 64)
+
+    def _check_login(self, session: Session) -> None:
+        """Tell a key that is not there from one that is not shown: to a session that is not logged in a token shows no
+        private object, and says nothing of it. Raises `CryptokiError`, which has the user logged in again."""
+        state = self._cryptoki.session_state(session.handle)
+        if self._needs_login and state != ck.CKS_RW_USER_FUNCTIONS:
+            raise CryptokiError("C_GetSessionInfo", ck.CKR_USER_NOT_LOGGED_IN)
 
     def _bearers(self, session: Session, label: str) -> int:
         """Return how many private and secret keys have the label, whatever else they are."""

@@ -93,7 +93,7 @@ def nss(folder: Path) -> Iterator[Stand]:
     needs(NSS, "certutil")
     run("certutil", "-N", "-d", f"sql:{folder}", "-f", pin_file(folder))
     arguments = f"configdir='sql:{folder}' certPrefix='' keyPrefix='' secmod='secmod.db' flags="
-    yield Stand(uri_of(NSS, folder, choice="slot-id=2", more=f"&x-init-args={quote(arguments)}"))
+    yield Stand(uri_of(NSS, folder, choice="slot-id=2", more=f"&x-sessions=2&x-init-args={quote(arguments)}"))
 
 
 @contextlib.contextmanager
@@ -133,6 +133,11 @@ class RemoteModule:
             start_new_session=True,
         )
         wait_for(self._socket.exists)
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to the server and the children that serve its clients."""
+        if self._process is not None:
+            os.killpg(self._process.pid, number)
 
     def kill(self) -> None:
         """Kill it, and the children that serve its clients, as a crash would."""
@@ -199,9 +204,11 @@ def opencryptoki(folder: Path) -> Iterator[Stand]:
     needs(OPENCRYPTOKI, "pkcsslotd", "pkcs11-tool")
     if os.geteuid() != 0:
         pytest.skip("opencryptoki's folders belong to root: run the tests as root")
-    if Path("/run/pkcsslotd.socket").exists():
-        pytest.skip("an opencryptoki of this machine's own is running")
+    with socket.socket(socket.AF_UNIX) as probe:
+        if probe.connect_ex("/run/pkcsslotd.socket") == 0:
+            pytest.skip("an opencryptoki of this machine's own is running")
     with _private_places(folder):
+        Path("/run/pkcsslotd.socket").unlink(missing_ok=True)
         daemon = subprocess.Popen(["pkcsslotd", "-f"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             wait_for(Path("/run/pkcsslotd.socket").exists)

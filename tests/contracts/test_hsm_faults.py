@@ -1,0 +1,356 @@
+"""What can go wrong with a PKCS#11 module, done to real ones: killed under load, stopped, its token taken away, its
+sessions closed, its PIN wrong, changed or locked. Every fault is a named error, no answer is wrong, and the same
+adapter goes on when the module is back."""
+
+import asyncio
+import collections
+import signal
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
+from hsm_kit import point
+from hsm_modules import (
+    OPENCRYPTOKI,
+    P11_KIT,
+    PIN,
+    SO_PIN,
+    SOFTHSM,
+    RemoteModule,
+    needs,
+    opencryptoki,
+    pin_file,
+    run,
+    softhsm_token,
+    uri_of,
+)
+
+from hsm_adapters.api import KeyKind
+from hsm_adapters.cryptoki import workers
+from hsm_adapters.cryptoki.binding import Cryptoki, CryptokiError
+from hsm_adapters.cryptoki.constants import CKR_DEVICE_MEMORY, CKR_SESSION_COUNT
+from hsm_adapters.errors import (
+    HsmConfigurationError,
+    HsmError,
+    HsmUnavailable,
+    PinLocked,
+    PinRefused,
+    TokenFull,
+    TokenNotPresent,
+)
+from hsm_adapters.pkcs11 import Pkcs11Adapter
+from hsm_adapters.registry import open_store
+
+IN_FLIGHT = 200
+
+
+@dataclass
+class Remote:
+    """SoftHSM in a process of its own."""
+
+    server: RemoteModule
+    folder: Path
+    uri: str
+
+
+@pytest.fixture
+def remote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Remote]:
+    """A running remote module, reached through p11-kit."""
+    needs(P11_KIT, "p11-kit", SOFTHSM, "softhsm2-util")
+    server = RemoteModule(tmp_path, softhsm_token(tmp_path))
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
+    with server.running():
+        yield Remote(server, tmp_path, uri_of(P11_KIT, tmp_path))
+
+
+@pytest.fixture
+def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The key URI of a SoftHSM token in this process."""
+    needs(SOFTHSM, "softhsm2-util")
+    for name, value in softhsm_token(tmp_path).items():
+        monkeypatch.setenv(name, value)
+    return uri_of(SOFTHSM, tmp_path)
+
+
+@pytest.fixture
+def logins(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """The PINs that were sent to tokens, in order."""
+    sent: list[bytes] = []
+    send = Cryptoki.login
+
+    def counted(self: Cryptoki, session: int, pin: bytes) -> None:
+        sent.append(pin)
+        send(self, session, pin)
+
+    monkeypatch.setattr(Cryptoki, "login", counted)
+    return sent
+
+
+class Load:
+    """Operations without a pause, each answer checked."""
+
+    def __init__(self, adapter: Pkcs11Adapter, public_key: bytes | None) -> None:
+        self._adapter = adapter
+        self._public = point(public_key)
+        self.right = 0
+        self.wrong: list[str] = []
+        self.errors: collections.Counter[str] = collections.Counter()
+        self._is_over = False
+
+    async def run(self, number: int) -> None:
+        """One caller."""
+        count = 0
+        while not self._is_over:
+            count += 1
+            text = f"{number} {count}".encode()
+            try:
+                await (self._seal, self._sign, self._authenticate)[count % 3](text)
+                self.right += 1
+            except HsmUnavailable as error:
+                self.errors[error.code] += 1
+                await asyncio.sleep(0.02)
+            except Exception as error:
+                self.wrong.append(repr(error))
+
+    def end(self) -> None:
+        """Have the callers end after their operation."""
+        self._is_over = True
+
+    async def _seal(self, text: bytes) -> None:
+        blob = await self._adapter.wrap("wrap", text, text)
+        assert await self._adapter.unwrap("wrap", blob, text) == text
+
+    async def _sign(self, text: bytes) -> None:
+        signature = await self._adapter.sign("sign", text)
+        r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
+        self._public.verify(encode_dss_signature(r, s), text, ec.ECDSA(SHA256()))
+
+    async def _authenticate(self, text: bytes) -> None:
+        assert await self._adapter.mac("mac", text) == await self._adapter.mac("mac", text)
+
+
+async def test_killed_under_load_it_gives_no_wrong_answer_and_goes_on(remote: Remote) -> None:
+    adapter = await Pkcs11Adapter.open(remote.uri)
+    await adapter.generate("wrap", KeyKind.WRAP_AES256)
+    await adapter.generate("mac", KeyKind.MAC_SHA256)
+    signing = await adapter.generate("sign", KeyKind.SIGN_P256)
+    mac = await adapter.mac("mac", b"before")
+    load = Load(adapter, signing.public_key)
+    callers = [asyncio.create_task(load.run(number)) for number in range(IN_FLIGHT)]
+    for _ in range(3):
+        await _until(lambda right=load.right: load.right > right + IN_FLIGHT)
+        remote.server.kill()
+        failed = load.errors.total()
+        await _until(lambda failed=failed: load.errors.total() > failed + IN_FLIGHT)
+        with pytest.raises(HsmUnavailable):
+            await adapter.find("wrap")
+        remote.server.start()
+        await _until(lambda right=load.right: load.right > right + IN_FLIGHT)
+    load.end()
+    await asyncio.gather(*callers)
+    assert load.wrong == []
+    assert set(load.errors) <= {"hsm-unavailable", "hsm-token-not-present"}
+    assert await adapter.mac("mac", b"before") == mac
+    assert (await adapter.find("sign")).public_key == signing.public_key
+    await adapter.close()
+
+
+async def test_a_token_that_is_taken_away_is_named_and_taken_up_again(remote: Remote) -> None:
+    adapter = await Pkcs11Adapter.open(remote.uri)
+    await adapter.generate("mac", KeyKind.MAC_SHA256)
+    mac = await adapter.mac("mac", b"")
+    tokens, away = remote.folder / "tokens", remote.folder / "away"
+    remote.server.kill()
+    tokens.rename(away)
+    tokens.mkdir()
+    remote.server.start()
+    await _until_raises(lambda: adapter.mac("mac", b""), TokenNotPresent)
+    remote.server.kill()
+    tokens.rmdir()
+    away.rename(tokens)
+    remote.server.start()
+    assert await _until_answers(lambda: adapter.mac("mac", b"")) == mac
+    await adapter.close()
+
+
+async def test_a_silent_module_holds_nobody(remote: Remote, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "PATIENCE_S", 0.5)
+    monkeypatch.setattr(workers, "LOOK_S", 0.1)
+    adapter = await Pkcs11Adapter.open(remote.uri)
+    await adapter.generate("mac", KeyKind.MAC_SHA256)
+    mac = await adapter.mac("mac", b"")
+    remote.server.send(signal.SIGSTOP)
+    outcomes = await asyncio.gather(
+        *(adapter.mac("mac", b"") for _ in range(IN_FLIGHT)), return_exceptions=True
+    )
+    assert all(isinstance(outcome, HsmUnavailable) for outcome in outcomes)
+    with pytest.raises(HsmUnavailable):  # at once: every worker is in the module
+        await adapter.mac("mac", b"")
+    remote.server.send(signal.SIGCONT)
+    assert await _until_answers(lambda: adapter.mac("mac", b"")) == mac
+    assert {await adapter.mac("mac", b"") for _ in range(50)} == {mac}
+    await adapter.close()
+
+
+async def test_closed_sessions_are_opened_again_unnoticed(local: str, logins: list[bytes]) -> None:
+    adapter = await Pkcs11Adapter.open(local)
+    await adapter.generate("mac", KeyKind.MAC_SHA256)
+    mac = await adapter.mac("mac", b"")
+    for _ in range(5):
+        await asyncio.gather(*(adapter.mac("mac", b"") for _ in range(50)))
+        adapter._token.module.cryptoki._library.C_CloseAllSessions(adapter._token.slot)
+        assert set(await asyncio.gather(*(adapter.mac("mac", b"") for _ in range(50)))) == {mac}
+    assert 1 < len(logins) <= 2 + 5 * (workers_of(adapter) + 1)
+    await adapter.close()
+
+
+async def test_a_logged_out_user_is_logged_in_again(local: str) -> None:
+    adapter = await Pkcs11Adapter.open(local)
+    await adapter.generate("mac", KeyKind.MAC_SHA256)
+    mac = await adapter.mac("mac", b"")
+    adapter._token.module.cryptoki._library.C_Logout(
+        await adapter._pool.submit(lambda session: session.handle)
+    )
+    assert {await adapter.mac("mac", b"") for _ in range(50)} == {mac}
+    await adapter.close()
+
+
+async def test_a_wrong_pin_is_sent_once(local: str, tmp_path: Path, logins: list[bytes]) -> None:
+    pin_file(tmp_path, "00000000")
+    for _ in range(20):
+        with pytest.raises(PinRefused) as refused:
+            await open_store(local)
+        assert "00000000" not in str(refused.value)
+    assert logins == [b"00000000"]
+    pin_file(tmp_path, PIN)
+    adapter = await open_store(local)
+    assert logins == [b"00000000", PIN.encode()]
+    await adapter.close()
+
+
+async def test_a_pin_that_was_changed_is_sent_once_until_its_source_changes(
+    remote: Remote, logins: list[bytes]
+) -> None:
+    adapter = await Pkcs11Adapter.open(remote.uri)
+    await adapter.generate("mac", KeyKind.MAC_SHA256)
+    mac = await adapter.mac("mac", b"")
+    remote.server.kill()
+    _change_pin(remote, "16180339")
+    remote.server.start()
+    del logins[:]
+    await _until_raises(lambda: adapter.mac("mac", b""), PinRefused)
+    outcomes = await asyncio.gather(
+        *(adapter.mac("mac", b"") for _ in range(IN_FLIGHT)), return_exceptions=True
+    )
+    assert all(isinstance(outcome, HsmError) for outcome in outcomes)
+    await asyncio.sleep(1.2)
+    with pytest.raises(HsmError):
+        await adapter.mac("mac", b"")
+    assert logins == [PIN.encode()]
+    pin_file(remote.folder, "16180339")
+    assert await _until_answers(lambda: adapter.mac("mac", b"")) == mac
+    await adapter.close()
+
+
+async def test_a_locked_token_is_named_and_its_last_try_not_spent(
+    tmp_path: Path, logins: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opencryptoki(tmp_path) as stand:
+        for number in range(8):
+            pin_file(tmp_path, f"0000000{number}")
+            with pytest.raises((PinRefused, PinLocked)) as refused:
+                await open_store(stand.uri)
+            if isinstance(refused.value, PinLocked):
+                break
+        assert isinstance(refused.value, PinLocked)
+        spent = len(logins)
+        for _ in range(3):
+            with pytest.raises(PinLocked):
+                await open_store(stand.uri)
+        assert len(logins) == spent
+        pin_file(tmp_path)
+        if "one try" in str(refused.value):  # the token still takes the right PIN from its owner
+            run("pkcs11-tool", "--module", OPENCRYPTOKI, "--slot-index", "0", "--login", "--pin", PIN, "-O")
+            adapter = await open_store(stand.uri)
+            await adapter.close()
+
+
+@pytest.mark.parametrize(
+    ("path", "part"),
+    [("/nowhere/module.so", "cannot be loaded"), (str(Path(__file__)), "cannot be loaded")],
+)
+async def test_a_wrong_module_path_is_named(path: str, part: str, tmp_path: Path) -> None:
+    pin = pin_file(tmp_path)
+    with pytest.raises(HsmConfigurationError, match=part):
+        await open_store(f"pkcs11:token=tessera?module-path={path}&pin-source=file:{pin}")
+
+
+async def test_a_library_that_is_no_module_is_named(tmp_path: Path) -> None:
+    pin = pin_file(tmp_path)
+    with pytest.raises(HsmConfigurationError, match="PKCS#11"):
+        await open_store(f"pkcs11:token=tessera?module-path=libc.so.6&pin-source=file:{pin}")
+
+
+async def test_a_token_that_is_not_there_is_named_with_those_that_are(local: str) -> None:
+    with pytest.raises(TokenNotPresent, match="'tessera'"):
+        await open_store(local.replace("token=tessera", "token=another"))
+
+
+@pytest.mark.parametrize("value", [CKR_DEVICE_MEMORY, CKR_SESSION_COUNT])
+async def test_a_full_token_is_named(local: str, monkeypatch: pytest.MonkeyPatch, value: int) -> None:
+    """No module here says so by itself: the return value is put in its mouth."""
+    adapter = await Pkcs11Adapter.open(local)
+
+    def full(*_: object) -> int:
+        raise CryptokiError("C_GenerateKey", value)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(adapter._token.module.cryptoki, "generate", full)
+        with pytest.raises(TokenFull):
+            await adapter.generate("mac", KeyKind.MAC_SHA256)
+    await adapter.generate("mac", KeyKind.MAC_SHA256)
+    await adapter.close()
+
+
+def workers_of(adapter: Pkcs11Adapter) -> int:
+    """Return how many sessions the adapter works with."""
+    return len(adapter._pool._workers)
+
+
+async def _until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(60):
+        while not holds():
+            await asyncio.sleep(0.01)
+
+
+async def _until_answers(call: Callable[[], Awaitable[bytes]]) -> bytes:
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                return await call()
+            except HsmError:
+                await asyncio.sleep(0.05)
+
+
+async def _until_raises(call: Callable[[], Awaitable[bytes]], kind: type[HsmError]) -> None:
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                await call()
+            except kind:
+                return
+            except HsmUnavailable:
+                pass
+            await asyncio.sleep(0.05)
+
+
+def _change_pin(remote: Remote, new: str) -> None:
+    tool = ("pkcs11-tool", "--module", str(SOFTHSM), "--token-label", "tessera")
+    so_login = ("--login", "--login-type", "so", "--so-pin", SO_PIN)
+    environment = {"SOFTHSM2_CONF": str(remote.folder / "softhsm2.conf")}
+    run(*tool, *so_login, "--init-pin", "--new-pin", new, environment=environment)
