@@ -13,7 +13,8 @@ from sqlalchemy.exc import ArgumentError
 from gateway.protocol.code import is_loopback
 from gateway.settings import ConfigProblem, Settings
 from hsm_adapters.errors import HsmError
-from hsm_adapters.registry import find_adapter
+from hsm_adapters.registry import find_adapter, open_store
+from hsm_adapters.uri import KeyUri
 
 _HOST = re.compile(
     r"\A(?:[a-z0-9](?:[a-z0-9-]{0,62})(?:\.[a-z0-9][a-z0-9-]{0,62})*|\[[0-9a-f:.]+\])(?::[1-9][0-9]{0,4})?\Z"
@@ -138,6 +139,18 @@ def _check_key_store(settings: Settings) -> Iterator[ConfigProblem]:
             find_adapter(settings.hsm)
         except HsmError as error:
             yield ConfigProblem("hsm", str(error).rstrip("."), f"Code {error.code}.")
+
+
+async def find_key_store_problems(settings: Settings) -> list[ConfigProblem]:
+    """Open the key store that the settings name and close it again; return why it does not open. One that is asked for
+    its secret at the terminal is left alone. A PIN that is refused here costs the token a try, once."""
+    try:
+        if settings.hsm is None or KeyUri.parse(settings.hsm).asks_person:
+            return []
+        await (await open_store(settings.hsm)).close()
+    except HsmError as error:
+        return [ConfigProblem("hsm", str(error).rstrip("."), f"Code {error.code}.")]
+    return []
 
 
 def _check_production(settings: Settings) -> Iterator[ConfigProblem]:

@@ -120,14 +120,21 @@ def migrate_command(settings: Settings) -> None:
 @click.option("--keys", is_flag=True, help="List every key, its default and its meaning.")
 @click.pass_context
 def check_config_command(ctx: click.Context, keys: bool) -> None:  # noqa: FBT001 - click hands flags over so
-    """Say what is wrong with the settings, and what to do. Exits 1 when anything is."""
-    from gateway.checks import find_problems
+    """Say what is wrong with the settings, and what to do. Exits 1 when anything is.
+
+    The key store that they name is opened, and its PIN sent, once.
+    """
+    from gateway.checks import find_key_store_problems, find_problems
 
     if keys:
         for name, default, meaning in describe_keys():
             click.echo(f"{name} = {default}\n    TESSERA_{name.upper()}. {meaning}")
         return
-    if problems := find_problems(_load(ctx.meta["tessera.config"])):
+    settings = _load(ctx.meta["tessera.config"])
+    problems = find_problems(settings)
+    if all(problem.key != "hsm" for problem in problems):
+        problems += asyncio.run(find_key_store_problems(settings))
+    if problems:
         raise _refusal(ConfigError(problems))
     click.echo("The settings are good.")
 

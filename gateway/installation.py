@@ -52,13 +52,14 @@ async def open_installation(
     been. Raises Problem with the next step, HsmError."""
     url = settings.resolved_database_url
     async with contextlib.AsyncExitStack() as stack:
+        # First, since it may be away for long, and whoever waits for it opens an installation every 2 seconds.
+        adapter = await _open_keys(settings)
+        stack.push_async_callback(adapter.close)
         if url.startswith("sqlite"):
             await asyncio.to_thread(migrate, url)
         storage = Storage(url)
         stack.push_async_callback(storage.close)
         await storage.read(check_revision)
-        adapter = await _open_keys(settings)
-        stack.push_async_callback(adapter.close)
         keys = await ensure_keys(adapter)
         events = _event_log(settings, storage, clock)
         outbox = WebhookOutbox(random=random)

@@ -1,5 +1,6 @@
 """`tessera serve`: binds the sockets, starts the application, says where it is, and stops it gracefully. It listens on
-loopback unless told otherwise (`--lan`: on the network too), and starts nothing while the settings have problems."""
+loopback unless told otherwise (`--lan`: on the network too), and starts nothing while the settings have problems. A
+key store that is away is waited for (`gateway.starting`)."""
 
 import asyncio
 import contextlib
@@ -28,6 +29,7 @@ from gateway.http.wire import GatewayRunner
 from gateway.installation import Installation
 from gateway.lan import DevelopmentTls, lan_address, load_tls, make_tls
 from gateway.settings import ConfigError, ConfigProblem, Settings
+from gateway.starting import Door, open_app
 
 BACKLOG = 512
 GRACE_S = 10.0
@@ -39,7 +41,8 @@ _log = structlog.get_logger("serve")
 
 def serve(settings: Settings, *, is_lan: bool) -> None:
     """Serve until SIGTERM or SIGINT. With `is_lan` phones on the network find HTTPS at `lan_port`, and this computer
-    plain HTTP on loopback as before. Raises ConfigError, Problem, HsmError, OSError when it cannot start."""
+    plain HTTP on loopback as before; a key store that is away is waited for. Raises ConfigError, Problem, HsmError,
+    OSError when it cannot start."""
     clock = SystemClock()
     lan = _prepare_lan(settings, clock) if is_lan else None
     if lan is not None:
@@ -75,20 +78,26 @@ async def _serve(settings: Settings, clock: Clock, lan: DevelopmentTls | None) -
     async with contextlib.AsyncExitStack() as stack:
         public = stack.enter_context(_bind(settings.listen_host, settings.listen_port))
         inner = public if context is None else stack.enter_context(_bind("127.0.0.1", 0))
+        doors = [Door(public, context)]
+        if inner is not public:
+            doors.append(Door(inner))
+        if lan is not None:
+            outer = stack.enter_context(_bind(lan.address, settings.lan_port))
+            doors.append(Door(outer, lan.context))
         base = f"http://127.0.0.1:{inner.getsockname()[1]}"
         mounts = partial(_mount, base=base) if settings.demo else None
-        app = await create_app(settings, clock=clock, random=system_random, mounts=mounts)
+        make = partial(create_app, settings, clock=clock, random=system_random, mounts=mounts)
+        app = await open_app(make, doors, settings=settings, clock=clock, stop=stop)
+        if app is None:
+            _log.info("stopping")
+            return
         if lan is not None:
             _offer_authority(app, lan.authority_pem)
         runner = GatewayRunner(app, access_log=None, shutdown_timeout=GRACE_S, keepalive_timeout=KEEP_ALIVE_S)
         stack.push_async_callback(runner.cleanup)
         await runner.setup()
-        await web.SockSite(runner, public, ssl_context=context, backlog=BACKLOG).start()
-        if inner is not public:
-            await web.SockSite(runner, inner, backlog=BACKLOG).start()
-        if lan is not None:
-            outer = stack.enter_context(_bind(lan.address, settings.lan_port))
-            await web.SockSite(runner, outer, ssl_context=lan.context, backlog=BACKLOG).start()
+        for door in doors:
+            await web.SockSite(runner, door.bound, ssl_context=door.context, backlog=BACKLOG).start()
         _settle_memory()
         _announce(settings, lan)
         _log.info(

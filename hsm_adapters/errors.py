@@ -1,6 +1,8 @@
 """What can go wrong with a key store, and what the operator does next. No text here ever holds a secret, a PIN, or
 the query of a key URI (where a PIN may stand by mistake)."""
 
+import re
+
 
 class HsmError(Exception):
     """Base of all. `code` is stable; the text says what to do."""
@@ -96,3 +98,20 @@ class InvalidRequest(HsmError):
     """A label, length or count is outside what `hsm_adapters.api` allows: a mistake of the caller."""
 
     code = "hsm-invalid-request"
+
+
+OUTAGES = (HsmUnavailable, HsmConfigurationError)
+"""The store, its token or its PIN has to be mended, and the same call will succeed then. Whatever else is raised is
+about one key or blob (damage) or a mistake of the caller, and stays as it is however long one waits."""
+
+_URI_QUERY = re.compile(r"(?<![\w/])([a-z][a-z0-9+.-]*:[^\s?]*)\?\S+")
+_PIN_VALUE = re.compile(r"(pin-(?:value|source))=\S*", re.IGNORECASE)
+_MAX_TEXT = 300
+
+
+def describe(error: HsmError) -> str:
+    """Return code and sentence for whoever runs the gateway, on one line. The texts here hold no secret; an adapter of
+    others might quote the key URI, so its query is cut out."""
+    text = " ".join(str(error).split())
+    text = _PIN_VALUE.sub(r"\1=…", _URI_QUERY.sub(r"\1?…", text))[:_MAX_TEXT]
+    return f"{error.code}: {text}" if text else error.code

@@ -96,6 +96,11 @@ class KeyUri:
         and the query, which says how to open the store, left out."""
         return KeyUri(self.scheme, MappingProxyType({**self.path, "object": label, "type": kind}), _EMPTY)
 
+    @property
+    def asks_person(self) -> bool:
+        """Whether opening the store asks somebody at the terminal for its secret."""
+        return any(value.startswith("prompt:") for value in self.query.values())
+
     def __str__(self) -> str:
         """Return the URI, percent-encoded. Parsing the result gives an equal value."""
         # "/" is not a pk11-pchar, and our own schemes read %2F as well; only they print it plainly.

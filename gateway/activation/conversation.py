@@ -19,6 +19,7 @@ from gateway.core.errors import Problem, ProblemCode
 from gateway.core.events import AuditWord
 from gateway.core.subjects import BindingRef
 from gateway.http.channel import SocketClosed
+from gateway.http.problems import problem_of_hsm_error
 from gateway.http.secure_channel import SecureChannel
 from gateway.protocol import messages
 from gateway.protocol.errors import OutOfTurn, ProtocolError, SignatureInvalid
@@ -159,8 +160,11 @@ class Conversation:
             except ProtocolError as error:
                 self._problems += 1
                 answer = messages.Problem(code=error.code)
-            except (HsmError, Problem) as error:
-                _log.warning("message not served", error=type(error).__name__)
+            except HsmError as error:
+                _log.warning("message not served", error=error.code)
+                answer = messages.Problem(code=problem_of_hsm_error(error).kind.code)
+            except Problem as problem:
+                _log.warning("message not served", error=problem.kind.code)
                 answer = messages.Problem(code=ProblemCode.UNAVAILABLE.code)
             await self._channel.tell(answer)
         await self._channel.close()

@@ -74,6 +74,7 @@ class Checkpointer:
         """Make checkpoints until cancelled. A failing key store or database is logged and tried again. Before it
         ends, call `checkpoint` once more to sign what the last seconds brought."""
         due = self._clock.now() + self._interval_s
+        failing = ""
         while True:
             await asyncio.sleep(self._look_s)
             try:
@@ -81,12 +82,16 @@ class Checkpointer:
                 now = self._clock.now()
                 if sequence - signed >= self._every or (sequence > signed and now >= due):
                     await self.checkpoint()
+                    failing = ""
                 if now >= due:
                     due = now + self._interval_s
             except AuditRolledBack:
                 continue
             except (HsmError, Problem) as error:
-                _log.warning("audit checkpoint failed", error=type(error).__name__)
+                code = error.code if isinstance(error, HsmError) else error.kind.code
+                if code != failing:  # tried again every second: told once
+                    _log.warning("audit checkpoint failed", error=code)
+                failing = code
 
     async def check(self) -> None:
         """For /readyz. Raises Problem(UNAVAILABLE) once the log was found rolled back, until the process is started

@@ -4,6 +4,8 @@ is welcome. Thousands are open at once: one task, no queue, a few references eac
 
 from collections.abc import Sequence
 
+import structlog
+
 from gateway.core.errors import Problem, ProblemCode
 from gateway.core.events import AuditWord
 from gateway.core.subjects import BindingRef
@@ -15,6 +17,7 @@ from gateway.devices.service import DeviceService
 from gateway.http.channel import SocketClosed
 from gateway.http.limits import RateLimiter
 from gateway.http.parts import ChannelPart
+from gateway.http.problems import problem_of_hsm_error
 from gateway.http.secure_channel import SecureChannel
 from gateway.protocol import messages
 from gateway.protocol.errors import OutOfTurn, ProtocolError
@@ -24,6 +27,7 @@ from hsm_adapters.errors import HsmError
 MAX_PROBLEMS = 3
 ACTS = RateLimit(60, 60)
 """Messages that act, of one binding on this node; each is a write and a row of the audit log."""
+_log = structlog.get_logger("devices")
 
 
 class Overtaken(Exception):
@@ -75,8 +79,7 @@ class OpenChannels:
             else:
                 await open_channel.tell_state(state.value)
         except (Problem, HsmError) as problem:
-            kind = problem.kind if isinstance(problem, Problem) else ProblemCode.UNAVAILABLE
-            await channel.tell(messages.Problem(code=kind.code))
+            await channel.tell(_tell(problem))
         finally:
             self.live.discard(open_channel)
             await channel.close()
@@ -121,10 +124,8 @@ class OpenChannel:
             except ProtocolError as error:
                 self._problems += 1
                 answer = messages.Problem(code=error.code)
-            except Problem as problem:
-                answer = messages.Problem(code=problem.kind.code)
-            except HsmError:
-                answer = messages.Problem(code=ProblemCode.UNAVAILABLE.code)
+            except (Problem, HsmError) as problem:
+                answer = _tell(problem)
             await self._channel.tell(answer)
             if isinstance(answer, messages.Removed):
                 return
@@ -212,3 +213,10 @@ class OpenChannel:
             word=AuditWord.PHONE_BINDING_REMOVE,
         )
         return messages.Removed()
+
+
+def _tell(failure: Problem | HsmError) -> messages.Problem:
+    if isinstance(failure, HsmError):
+        _log.warning("message not served", error=failure.code)
+        failure = problem_of_hsm_error(failure)
+    return messages.Problem(code=failure.kind.code)

@@ -15,7 +15,7 @@ from gateway.http.hosts import Hosts
 from gateway.http.places import PLACE
 from gateway.protocol.errors import ContactRefused, ErrorCode, MalformedFrame, UnsupportedSuite
 from gateway.protocol.frames import MAX_FRAME, SUBPROTOCOL, Hello, Kind, error_frame, parse_hello
-from hsm_adapters.errors import HsmError
+from hsm_adapters.errors import OUTAGES, HsmError
 
 HELLO_TIMEOUT_S = 10.0
 SEND_TIMEOUT_S = 10.0
@@ -133,8 +133,12 @@ class PhoneDoor:
             await _refuse(socket, ErrorCode.REFUSED)
         except UnsupportedSuite:
             await _refuse(socket, ErrorCode.SUITE)
-        except (HsmError, Problem) as error:
-            _log.warning("contact not served", error=type(error).__name__)
+        except HsmError as error:
+            _log.warning("contact not served", error=error.code)
+            # A key or sealed value that is gone or was changed is no better when the phone comes again.
+            await _refuse(socket, ErrorCode.BUSY if isinstance(error, OUTAGES) else ErrorCode.REFUSED)
+        except Problem as problem:
+            _log.warning("contact not served", error=problem.kind.code)
             await _refuse(socket, ErrorCode.BUSY)
 
 

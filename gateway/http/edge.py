@@ -13,7 +13,7 @@ from aiohttp import web
 from gateway.core.errors import Problem, ProblemCode
 from gateway.http.metrics import Metrics
 from gateway.http.places import PLACE, clean_place, place_of_address
-from gateway.http.problems import problem_of_http_exception, problem_response
+from gateway.http.problems import problem_of_hsm_error, problem_of_http_exception, problem_response
 from hsm_adapters.errors import HsmError
 
 REQUEST_ID = web.RequestKey("request_id", str)
@@ -143,8 +143,10 @@ class Edge:
         if isinstance(error, Problem):
             problem = error
         elif isinstance(error, HsmError):
-            _log.error("key store failed", request_id=request_id, code=error.code)
-            problem = Problem(ProblemCode.UNAVAILABLE, "the key store does not answer")
+            _log.error(
+                "key store failed", request_id=request_id, route=_route_name(request), error=error.code
+            )
+            problem = problem_of_hsm_error(error)
         elif isinstance(error, ConnectionError):
             problem = Problem(ProblemCode.INTERNAL, "the connection was lost")
         else:

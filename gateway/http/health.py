@@ -6,6 +6,7 @@ import asyncio
 import hmac
 import ipaddress
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
 
 import msgspec
 from aiohttp import web
@@ -13,6 +14,7 @@ from aiohttp import web
 from gateway.core.clock import Clock
 from gateway.core.errors import Problem, ProblemCode
 from gateway.http.metrics import Metrics
+from hsm_adapters.errors import HsmError, describe
 
 CHECK_TIMEOUT_S = 3.0
 FRESH_S = 1.0
@@ -32,6 +34,7 @@ class Health:
         self._clock = clock
         self._look: asyncio.Task[list[str]] | None = None
         self._looked_at = 0.0
+        self._since: dict[str, float] = {}
         self._metrics = metrics
         self._metrics_token = metrics_token
         self.is_stopping = False
@@ -47,14 +50,12 @@ class Health:
         return web.Response(text="ok\n")
 
     async def ready(self, _: web.Request) -> web.Response:
-        """GET /readyz: 200 or 503, with every check's state."""
+        """GET /readyz: 200 or 503, with every check's state, and since when each was found failing."""
         found = await self._find_states()
         states = dict(zip(self._checks, found, strict=True))
         if self.is_stopping:
             states["server"] = "stopping"
-        is_ready = all(state == "ok" for state in states.values())
-        body = msgspec.json.encode({"ready": is_ready, "checks": states})
-        return web.Response(body=body, status=200 if is_ready else 503, content_type="application/json")
+        return readiness(states, since=self._since)
 
     async def metrics(self, request: web.Request) -> web.Response:
         """GET /metrics. Raises Problem(UNAUTHENTICATED) or Problem(FORBIDDEN)."""
@@ -76,7 +77,11 @@ class Health:
         return await asyncio.shield(self._look)
 
     async def _look_around(self) -> list[str]:
-        return await asyncio.gather(*(self._try(check) for check in self._checks.values()))
+        found = await asyncio.gather(*(self._try(check) for check in self._checks.values()))
+        now = self._clock.now()
+        failing = [name for name, state in zip(self._checks, found, strict=True) if state != "ok"]
+        self._since = {name: self._since.get(name, now) for name in failing}
+        return found
 
     async def _try(self, check: Check) -> str:
         try:
@@ -84,11 +89,27 @@ class Health:
                 await check()
         except Problem as problem:
             return problem.detail or problem.kind.title
+        except HsmError as error:
+            return describe(error)
         except TimeoutError:
             return f"no answer within {CHECK_TIMEOUT_S:g} s"
         except Exception as error:
             return f"failed: {type(error).__name__}"
         return "ok"
+
+
+def readiness(states: Mapping[str, str], *, since: Mapping[str, float]) -> web.Response:
+    """Return the answer of /readyz: the checks' states by name, and the Unix times since when those that are not "ok"
+    have been found so."""
+    is_ready = all(state == "ok" for state in states.values())
+    body: dict[str, object] = {"ready": is_ready, "checks": states}
+    if since:
+        body["failing_since"] = {
+            name: datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+            for name, at in since.items()
+        }
+    encoded = msgspec.json.encode(body)
+    return web.Response(body=encoded, status=200 if is_ready else 503, content_type="application/json")
 
 
 def _is_loopback(remote: str | None) -> bool:

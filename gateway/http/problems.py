@@ -7,8 +7,11 @@ import msgspec
 from aiohttp import web
 
 from gateway.core.errors import Problem, ProblemCode
+from hsm_adapters.errors import OUTAGES, HsmError
 
 MEDIA_TYPE = "application/problem+json"
+RETRY_S = 5
+"""When to come again while the key store is away."""
 _encode = msgspec.json.Encoder().encode
 
 _BY_STATUS = {
@@ -61,3 +64,16 @@ def problem_of_http_exception(error: web.HTTPException) -> Problem:
     if kind is None:
         kind = ProblemCode.INVALID_REQUEST if error.status < 500 else ProblemCode.INTERNAL
     return Problem(kind)
+
+
+def problem_of_hsm_error(error: HsmError) -> Problem:
+    """Return the problem that a failure of the key store stands for: an outage is waited for; one key or sealed value
+    that is gone or was changed (damage) is not mended by trying again."""
+    if isinstance(error, OUTAGES):
+        return Problem(
+            ProblemCode.UNAVAILABLE,
+            "the key store does not answer",
+            next_step="Try again shortly; whoever runs the gateway finds the reason at /readyz.",
+            retry_after=RETRY_S,
+        )
+    return Problem(ProblemCode.INTERNAL)

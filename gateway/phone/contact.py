@@ -14,6 +14,7 @@ from gateway.phone.errors import (
     CodeTwoNeeded,
     ConnectionLost,
     ContactEnded,
+    GatewayProblem,
     GatewayRefused,
     PhoneError,
     UnexpectedAnswer,
@@ -269,6 +270,9 @@ class FirstContact:
             except GatewayRefused as error:
                 if not is_refused(error, ErrorCode.BUSY):
                     raise
+            except GatewayProblem as problem:
+                if not problem.is_passing:
+                    raise
         raise ConnectionLost("the gateway can't be reached")
 
     async def _reconnect_or_settle(self) -> Channel | None:
@@ -351,5 +355,8 @@ class FirstContact:
                 if is_refused(error, ErrorCode.UNKNOWN):
                     return None
                 if not is_refused(error, ErrorCode.BUSY):
+                    raise
+            except GatewayProblem as problem:
+                if not problem.is_passing:
                     raise
         raise ConnectionLost("the gateway can't be reached")

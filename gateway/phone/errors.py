@@ -211,14 +211,16 @@ class OfflineStale(PhoneError):
 
 
 class GatewayProblem(PhoneError):
-    """The gateway did not take a message in this state. `problem` is for the log."""
+    """The gateway did not take a message in this state. `problem` is for the log; where it `is_passing`, the same
+    message is taken later."""
 
     code = "gateway-problem"
 
     def __init__(self, problem: str) -> None:
         super().__init__(f"the gateway did not take that: {problem}")
         self.problem = problem
-        if problem in _PASSING_PROBLEMS:
+        self.is_passing = problem in _PASSING_PROBLEMS
+        if self.is_passing:
             self.next_step = _REFUSALS[ErrorCode.BUSY]
 
 

@@ -10,7 +10,7 @@ from gateway.core.clock import Clock
 from gateway.phone.asks import Ask, PastPage
 from gateway.phone.channel import Channel
 from gateway.phone.conversation import is_refused
-from gateway.phone.errors import ConnectionLost, GatewayRefused
+from gateway.phone.errors import ConnectionLost, GatewayProblem, GatewayRefused
 from gateway.protocol.errors import ErrorCode
 from gateway.protocol.messages import ApprovalEnd, Decision, InboxPage
 
@@ -86,6 +86,9 @@ class Line:
                     raise
             except GatewayRefused as error:
                 if not is_refused(error, ErrorCode.BUSY):
+                    raise
+            except GatewayProblem as problem:
+                if not problem.is_passing:
                     raise
             else:
                 break

@@ -9,6 +9,7 @@ from gateway.pin.service import Enrolment, Evaluation, PinService
 from gateway.protocol import messages
 from gateway.protocol.errors import OutOfTurn
 from gateway.protocol.wiretypes import Bytes16, Bytes33
+from hsm_adapters.errors import HsmError
 
 MAX_ENROLMENT_EVALUATIONS = 8
 """Each makes a key in the key store; in first contact, and in one change."""
@@ -33,10 +34,10 @@ class PinEnrolment:
         """Evaluate under a fresh key. Raises `PinRefused` for a bad point, OutOfTurn beyond the limit."""
         if self._count >= MAX_ENROLMENT_EVALUATIONS:
             raise OutOfTurn("too many evaluations in one enrolment")
-        self._count += 1
         self._enrolment = await self._service.begin_enrolment(
             binding_id=self._ref.binding_id, blinded=blinded
         )
+        self._count += 1  # a key that an outage kept from being made counts for nothing
         return messages.PinEvaluated(element=Bytes33(self._enrolment.element), left=self._enrolment.left)
 
     def check(self, *, pin_key: bytes, signature: bytes) -> None:
@@ -90,16 +91,20 @@ class PinDialogue:
         message: messages.PinEvaluate | messages.PinProve | messages.PinChange | messages.PinEnrol,
     ) -> messages.GatewayMessage:
         """Answer one message. Raises OutOfTurn when it is not due, `PinRefused` when it does not verify (a wrong
-        PIN is an answer, not an error)."""
-        match message:
-            case messages.PinEvaluate():
-                return await self._evaluate(message.blinded)
-            case messages.PinProve():
-                return await self._prove(message.signature)
-            case messages.PinChange():
-                return self._change()
-            case messages.PinEnrol():
-                return await self._enrol(message)
+        PIN is an answer, not an error), and HsmError, after which a change begins anew with the proof."""
+        try:
+            match message:
+                case messages.PinEvaluate():
+                    return await self._evaluate(message.blinded)
+                case messages.PinProve():
+                    return await self._prove(message.signature)
+                case messages.PinChange():
+                    return self._change()
+                case messages.PinEnrol():
+                    return await self._enrol(message)
+        except HsmError:
+            self._is_changing, self._proved_key = False, None
+            raise
 
     def take_evaluation(self) -> Evaluation | None:
         """Return the evaluation that waits for a proof, once: the caller proves it by an answer of its own."""

@@ -1,7 +1,8 @@
 """The rules of the PIN: evaluation of the OPRF under a key that never leaves the key store, the counter that falls at
 evaluation and is restored on proof, enrolment and change. Called by first contact and by the open channel of a
-binding; it never sees a PIN, and never evaluates without having stored the fallen counter first."""
+binding; it never sees a PIN, and never lets an evaluation out before the fallen counter is stored."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -172,18 +173,28 @@ class PinService:
         store.insert(tx, pin)
 
     async def evaluate(self, owner: BindingRef, blinded: bytes) -> Evaluation:
-        """Take one try, durably, then evaluate `blinded` (33 bytes). Raises `PinBlocked`, and `PinRefused` for a
-        bad point, which takes no try."""
+        """Evaluate `blinded` (33 bytes), and let the outcome out once the try that it takes is stored. The key store
+        comes first, so that its outage takes no try. Raises `PinBlocked`, HsmError, and `PinRefused` for a bad point,
+        which takes no try either, and where the PIN was changed meanwhile."""
         peers = _peers(blinded)
-        now_ms = int(self._clock.now() * 1000)
+        known = await self._storage.read(lambda tx: _find(tx, owner, is_locked=False))
+        element = b""
+        with contextlib.suppress(PinBlocked):  # told in the transaction
+            self._after_evaluation(known)
+            context = _CONTEXT + owner.binding_id.encode()
+            element = await self._evaluate(
+                peers, blob=known.oprf_blob, public=known.oprf_public, context=context
+            )
 
         def take(tx: Transaction) -> Pin | PinBlocked:
             pin = _find(tx, owner)
             try:
-                fallen = after_evaluation(pin, now_ms=now_ms, policy=self.policy)
+                fallen = self._after_evaluation(pin)
             except PinBlocked as blocked:
                 self._tell_block(tx, owner, pin)
                 return blocked
+            if not element or pin.oprf_blob != known.oprf_blob:
+                raise PinRefused("the PIN changed meanwhile")
             _change(tx, pin, fallen)
             self._record(tx, owner, AuditWord.PHONE_PIN_EVALUATE, {"left": fallen.left})
             return fallen
@@ -191,9 +202,10 @@ class PinService:
         pin = await self._storage.write(take)
         if isinstance(pin, PinBlocked):
             raise pin
-        context = _CONTEXT + owner.binding_id.encode()
-        element = await self._evaluate(peers, blob=pin.oprf_blob, public=pin.oprf_public, context=context)
         return Evaluation(element, pin.left, pin.blocked_until_ms, self._random(NONCE_BYTES), pin.pin_key)
+
+    def _after_evaluation(self, pin: Pin) -> Pin:
+        return after_evaluation(pin, now_ms=int(self._clock.now() * 1000), policy=self.policy)
 
     async def prove(
         self, owner: BindingRef, evaluation: Evaluation, *, handshake_hash: bytes, signature: bytes

@@ -8,6 +8,8 @@ CLAIM_S = 60
 """Seconds that a sender may take for a wake-up."""
 BACKOFF_S = (2, 5, 10, 20, 30)
 """Seconds to the next try, where the push service names none."""
+OUTAGE_S = 5
+"""Seconds to the next look while the key store is away."""
 A_MINUTE = 10
 """Wake-ups of one phone in a minute; more would be noise, and the phone gets all when it opens."""
 

@@ -20,11 +20,11 @@ from gateway.core.errors import Problem
 from gateway.core.transaction import Transaction
 from gateway.outbound import AddressRefused, PublicResolver, check_url
 from gateway.push import store
-from gateway.push.models import BACKOFF_S, CLAIM_S, Wake, WakeEvent, WakeState
+from gateway.push.models import BACKOFF_S, CLAIM_S, OUTAGE_S, Wake, WakeEvent, WakeState
 from gateway.push.service import PushService
 from gateway.push.vapid import Vapid
 from gateway.storage.engine import Storage
-from hsm_adapters.errors import HsmError
+from hsm_adapters.errors import OUTAGES, HsmError
 
 BATCH = 40
 IDLE_S = 30.0
@@ -123,12 +123,16 @@ class PushSender:
             _log.warning("wake-up failed", error=type(error).__name__)
 
     async def _send(self, http: aiohttp.ClientSession, claimed: Wake) -> None:
-        attempts = claimed.attempts + 1
+        attempts = counted = claimed.attempts + 1
         try:
             async with asyncio.timeout(CLAIM_S):
                 event, wait_s = await self._post(http, claimed, attempts)
+        except OUTAGES as outage:
+            # Not the push service's fault and no try: it goes on until the end of the cause.
+            _log.warning("wake-up waits for the key store", error=outage.code)
+            event, wait_s, counted = WakeEvent.AGAIN, OUTAGE_S, claimed.attempts
         except HsmError as error:
-            _log.warning("wake-up waits for the key store", error=error.code)
+            _log.error("wake-up cannot be made", error=error.code)
             event, wait_s = self._again(attempts, None)
         except TimeoutError:
             event, wait_s = WakeEvent.GIVE_UP, 0
@@ -138,7 +142,7 @@ class PushSender:
             event = WakeEvent.GIVE_UP
         sending = replace(claimed, state=WakeState.SENDING, attempts=attempts)
         await self._storage.write(
-            lambda tx: store.move(tx, sending, event, attempts=attempts, next_ms=next_ms)
+            lambda tx: store.move(tx, sending, event, attempts=counted, next_ms=next_ms)
         )
 
     async def _post(self, http: aiohttp.ClientSession, wake: Wake, attempts: int) -> tuple[WakeEvent, int]:

@@ -34,13 +34,15 @@ from gateway.webhooks.models import (
     Endpoint,
 )
 from gateway.webhooks.service import Sealer, WebhookOutbox
-from hsm_adapters.errors import HsmError, HsmUnavailable
+from hsm_adapters.errors import OUTAGES, HsmError
 
 BATCH = 40
 """Deliveries under way at once."""
 EACH = 4
 """Of these to one endpoint: one that is silent must hold up no other bank."""
 IDLE_SECONDS = 30.0
+OUTAGE_SECONDS = 5
+"""Between two looks whether the key store is back."""
 KEPT_SECONDS = 7 * 86_400
 PRUNE_SECONDS = 3_600
 MEASURE_SECONDS = 60
@@ -79,7 +81,8 @@ class WebhookSender:
         """`timeout_s` is how long a receiver has to answer, `attempts` how often it is asked, `failed_kept_s` how long
         what has failed can be sent again."""
         self._failed_kept_s = failed_kept_s
-        self._pruned_ms = self._measured_ms = self._warned_ms = 0
+        self._pruned_ms = self._measured_ms = self._warned_ms = self._resting_ms = 0
+        self._outage = ""
         self._backlogs: Sequence[Backlog] = ()
         self._storage = storage
         self._sealer = sealer
@@ -133,6 +136,8 @@ class WebhookSender:
         await self._measure(to_millis(self._clock.now()))
         while len(self._sending) < BATCH:
             now_ms = to_millis(self._clock.now())
+            if now_ms < self._resting_ms:
+                return (self._resting_ms - now_ms) / 1000
             busy = Counter(self._sending.values())
             claimed = await self._claim(now_ms, busy)
             if not claimed:
@@ -211,13 +216,12 @@ class WebhookSender:
             error = (
                 "the endpoint was deleted" if endpoint is None else await self._post(http, endpoint, delivery)
             )
-        except HsmUnavailable:
-            # Not the receiver's fault and no attempt: the claim runs out, and the delivery is due again.
-            _log.warning("webhook waits for the key store", delivery=delivery.id)
+        except OUTAGES as outage:
+            await self._put_back(delivery, outage)
             return
         except HsmError as failure:
             # The secret will not open by itself: an attempt like any other, so that the bank's list shows it.
-            _log.error("webhook secret does not open", delivery=delivery.id, code=failure.code)
+            _log.error("webhook secret does not open", delivery=delivery.id, error=failure.code)
             error = failure.code
         await self._settle(delivery, error)
 
@@ -226,6 +230,7 @@ class WebhookSender:
         secret = await self._sealer.open(
             endpoint.secret, table="webhook_endpoints", column="secret", row=endpoint.id
         )
+        self._outage = ""
         body = delivery.body.encode()
         timestamp = int(self._clock.now())
         headers = {
@@ -246,6 +251,24 @@ class WebhookSender:
             return "the address is not public, or not https"
         except (aiohttp.ClientError, OSError) as error:
             return type(error).__name__
+
+    async def _put_back(self, delivery: Delivery, outage: HsmError) -> None:
+        """The key store is away: not the receiver's fault and no attempt. This one and all others wait a moment."""
+        self._resting_ms = to_millis(self._clock.now()) + OUTAGE_SECONDS * 1000
+        if outage.code != self._outage:
+            self._outage = outage.code
+            _log.warning("webhooks wait for the key store", error=outage.code)
+        to = TRANSITIONS[DeliveryState.SENDING, DeliveryEvent.AGAIN]
+        await self._storage.write(
+            lambda tx: store.settle(
+                tx,
+                delivery,
+                to=to,
+                attempts=delivery.attempts,
+                next_ms=self._resting_ms,
+                error=delivery.last_error,
+            )
+        )
 
     async def _settle(self, delivery: Delivery, error: str | None) -> None:
         attempts = delivery.attempts + 1

@@ -80,6 +80,7 @@ async def test_alive_while_not_ready(tmp_path: Path) -> None:
         assert (await face.ask("GET", "/healthz", token=None))[0] == 200
         status, body, _ = await face.ask("GET", "/readyz", token=None)
         assert status == 503
+        began = body["failing_since"]["hsm"]
         assert body == {
             "ready": False,
             "checks": {
@@ -87,7 +88,11 @@ async def test_alive_while_not_ready(tmp_path: Path) -> None:
                 "hsm": "failed: RuntimeError",
                 "migrations": "ok",
             },
+            "failing_since": {"database": began, "hsm": began},
         }
+        face.clock.advance(60)
+        _, body, _ = await face.ask("GET", "/readyz", token=None)
+        assert body["failing_since"] == {"database": began, "hsm": began}, "since the first look"
 
 
 async def test_ready_when_every_check_passes(face: Face) -> None:

@@ -17,7 +17,16 @@ from gateway.demo.webhook import WebhookVerifier
 from gateway.storage.schema import to_millis
 from gateway.webhooks import store
 from gateway.webhooks.models import BACKOFF_SECONDS, DeliveryState
-from gateway.webhooks.sender import BATCH, EACH
+from gateway.webhooks.sender import BATCH, EACH, OUTAGE_SECONDS
+from hsm_adapters.errors import (
+    HsmConfigurationError,
+    HsmError,
+    HsmUnavailable,
+    OperationUnsupported,
+    PinLocked,
+    PinRefused,
+    TokenFull,
+)
 
 
 @pytest.fixture
@@ -143,26 +152,33 @@ async def test_secret_that_does_not_open_is_a_failed_attempt_and_holds_up_no_oth
     assert len(bench.receiver.got) == 1
 
 
-async def test_key_store_that_is_away_costs_no_attempt(bench: Bench) -> None:
+@pytest.mark.parametrize(
+    "outage", [HsmUnavailable, TokenFull, HsmConfigurationError, PinRefused, PinLocked, OperationUnsupported]
+)
+async def test_key_store_that_is_away_costs_no_attempt(bench: Bench, outage: type[HsmError]) -> None:
+    """Asked again every 5 seconds, whatever keeps it away, for one delivery or many."""
     await bench.service.create(tenant_id=TENANT, url=bench.url, events=())
-    bench.sealer.is_away = True
-    await bench.tell()
+    bench.sealer.is_away, bench.sealer.outage = True, outage
+    for _ in range(50):
+        await bench.tell()
 
-    async def claimed() -> bool:
-        return await bench.states() == [(DeliveryState.SENDING, 0)]
+    async def all_wait() -> bool:
+        return await bench.states() == [(DeliveryState.PENDING, 0)] * 50 and bench.sealer.asked > 0
 
     async def delivered() -> bool:
-        return await bench.states() == [(DeliveryState.DELIVERED, 1)]
+        return await bench.states() == [(DeliveryState.DELIVERED, 1)] * 50
 
     async with bench.sending():
-        await bench.until(claimed)
-        for _ in range(20):
-            await asyncio.sleep(0.01)
-        assert await claimed()
+        await bench.until(all_wait)
+        asked = bench.sealer.asked
+        bench.outbox.wake()
+        await asyncio.sleep(0.05)
+        assert bench.sealer.asked == asked <= EACH, "all wait, not each"
         bench.sealer.is_away = False
-        bench.clock.advance(61)
+        bench.clock.advance(OUTAGE_SECONDS)
         bench.outbox.wake()
         await bench.until(delivered)
+    assert len(bench.receiver.got) == 50
 
 
 async def test_failed_deliveries_are_kept_for_thirty_days(bench: Bench) -> None:

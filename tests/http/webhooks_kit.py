@@ -18,7 +18,7 @@ from gateway.storage.schema import metadata, to_millis
 from gateway.webhooks.models import DeliveryState
 from gateway.webhooks.sender import WebhookSender
 from gateway.webhooks.service import WebhookOutbox, WebhookService
-from hsm_adapters.errors import HsmUnavailable, UnwrapFailed
+from hsm_adapters.errors import HsmError, HsmUnavailable, UnwrapFailed
 
 TENANT = "ten_test"
 
@@ -27,13 +27,16 @@ class CellSealer:
     """Stands for gateway/keys: opens only for the cell that was sealed, and not while the key store is away."""
 
     is_away = False
+    outage: type[HsmError] = HsmUnavailable
+    asked = 0
 
     async def seal(self, plaintext: bytes, *, table: str, column: str, row: str) -> bytes:
         return f"{table}|{column}|{row}|".encode() + plaintext
 
     async def open(self, blob: bytes, *, table: str, column: str, row: str) -> bytes:
+        self.asked += 1
         if self.is_away:
-            raise HsmUnavailable("the key store does not answer")
+            raise self.outage("the key store does not answer")
         prefix = f"{table}|{column}|{row}|".encode()
         if not blob.startswith(prefix):
             raise UnwrapFailed("made for another cell")

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -270,6 +271,42 @@ async def test_change_that_lost_a_race_is_refused(rules: Rules, desk: PinDesk) -
     assert sum(isinstance(answer, PinRefused) for answer in answers) == 1
     assert (await read(rules)).pin_key == new
     assert await opened_verifier(desk) == bytes(32)
+
+
+async def test_an_evaluation_that_a_change_overtook_is_not_let_out(
+    rules: Rules, desk: PinDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was made under the old key while the new one came into force: no try, and nothing to guess with."""
+    key = await enrol(rules, desk)
+    blinded = oprf.blind(b"749205", system_random).element
+    fresh = await desk.begin_enrolment(binding_id=REF.binding_id, blinded=blinded)
+    evaluate = desk._evaluate
+
+    async def overtaken(*given: Any, **named: Any) -> bytes:
+        element = await evaluate(*given, **named)
+        new = P256().generate().public
+        await desk.change(REF, fresh, proved_key=public_of(key), pin_key=new, verifier=bytes(32))
+        return element
+
+    monkeypatch.setattr(desk, "_evaluate", overtaken)
+    before = await read(rules)
+    with pytest.raises(PinRefused):
+        await desk.evaluate(REF, blinded)
+    assert (await read(rules)).left == before.left == POLICY.tries
+
+
+async def test_a_blocked_pin_asks_the_key_store_nothing(
+    rules: Rules, desk: PinDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await enrol(rules, desk)
+    for _ in range(POLICY.tries):
+        await try_pin(desk, b"111111")
+
+    async def never(*_: Any, **__: Any) -> bytes:
+        raise AssertionError
+
+    monkeypatch.setattr(desk, "_evaluate", never)
+    assert isinstance(await try_pin(desk, b"749205"), messages.PinBlocked)
 
 
 async def test_the_check_of_offline_answers_rests_sealed_for_its_pin(rules: Rules, desk: PinDesk) -> None:

@@ -49,6 +49,8 @@ function resumePrologue({ suite, id, counter }: Hello): Bytes {
 
 export class FakeGateway {
   readonly faults = new Set<string>();
+  /** Messages that are refused once, since the gateway's key store is away. */
+  readonly outages = new Set<string>();
   readonly heard: string[] = [];
   /** What somebody on the wire does to a hello. */
   garble = (hello: Bytes): Bytes => hello;
@@ -225,6 +227,10 @@ export class FakeGateway {
     this.#line = line;
     this.deviceCode = await line.session.deviceCode();
     this.code2 = await this.sealCode2();
+    if (this.outages.delete("bind")) {
+      await line.say({ t: "problem", code: "unavailable" });
+      throw new Hangup("bind");
+    }
     await line.say(this.confirmed ? this.#confirmation() : { t: "pending", tries: this.tries });
     return key;
   }
@@ -243,6 +249,10 @@ export class FakeGateway {
     const oprfKey = copyBytes(p256_oprf.oprf.generateKeyPair().secretKey);
     for (;;) {
       const message = await line.read();
+      if (this.outages.delete(String(message["t"]))) {
+        await line.say({ t: "problem", code: "unavailable" });
+        continue;
+      }
       if (message["t"] === "pin-evaluate" && this.confirmed) {
         await line.say({ t: "pin-evaluated", element: evaluate(oprfKey, message), left: 4 });
         continue;

@@ -86,6 +86,30 @@ describe("first contact through losses", () => {
     expect(await contact.choosePin(PIN)).toMatchObject({ state: "active" });
   });
 
+  it("tries by itself again when the bank's key store is away at bind", async () => {
+    const world = await makeWorld();
+    const contact = await world.start();
+    world.gateway.outages.add("bind");
+    const back = once(contact, "reconnected");
+    world.gateway.hangUp();
+    expect(await back).toMatchObject({ step: "waiting" });
+    expect(world.gateway.outages.size).toBe(0);
+  });
+
+  it.each(["pin-evaluate", "commit"])("two-step: the same code 2 and PIN serve again after an outage at %s", async (message) => {
+    const world = await makeWorld();
+    world.gateway.twoStep = true;
+    const contact = await world.start();
+    const confirmed = once(contact, "confirmed");
+    await world.gateway.confirm();
+    await confirmed;
+    await contact.code2(world.gateway.code2);
+    world.gateway.outages.add(message);
+    await expect(contact.choosePin(PIN)).rejects.toMatchObject({ code: "problem", next: "retry", details: { problem: "unavailable" } });
+    expect(contact.step).toBe("pin");
+    expect(await contact.choosePin(PIN)).toMatchObject({ state: "active" });
+  });
+
   it("settles by itself after a reload when the answer to commit was lost", async () => {
     const world = await makeWorld();
     const contact = await world.start();

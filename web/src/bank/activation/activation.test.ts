@@ -15,7 +15,7 @@ describe("stepsOf", () => {
 });
 
 describe("statusOf", () => {
-  const calm: Standing = { state: "present", hasFailed: false, isLost: false, phoneAway: false, newDigits: false, busy: false, isUntold: false };
+  const calm: Standing = { state: "present", hasFailed: false, isLost: false, isCodeless: false, phoneAway: false, newDigits: false, busy: false, isUntold: false };
 
   it("says that it loads, then how each step begins", () => {
     expect(statusOf({ ...calm, state: null })).toBe("loading");
@@ -24,11 +24,13 @@ describe("statusOf", () => {
   });
 
   it("says one thing at a time, the most pressing", () => {
-    const all: Standing = { ...calm, isLost: true, phoneAway: true, newDigits: true, busy: true, isUntold: true };
+    const all: Standing = { ...calm, isLost: true, isCodeless: true, phoneAway: true, newDigits: true, busy: true, isUntold: true };
     expect(statusOf(all)).toBe("lost");
-    expect(statusOf({ ...all, isLost: false })).toBe("away");
-    expect(statusOf({ ...all, isLost: false, phoneAway: false })).toBe("newDigits");
-    expect(statusOf({ ...all, isLost: false, phoneAway: false, newDigits: false })).toBe("confirming");
+    expect(statusOf({ ...all, isLost: false })).toBe("codeless");
+    const shown = { ...all, isLost: false, isCodeless: false };
+    expect(statusOf(shown)).toBe("away");
+    expect(statusOf({ ...shown, phoneAway: false })).toBe("newDigits");
+    expect(statusOf({ ...shown, phoneAway: false, newDigits: false })).toBe("confirming");
   });
 
   it("leaves to the alert what the alert says", () => {

@@ -112,13 +112,13 @@ export class TesseraActivation extends LitElement implements SessionHost {
   }
 
   #status(words: Words): TemplateResult | typeof nothing {
-    const { activation, failure, stream, phoneAway, newDigits, busy } = this.#session;
+    const { activation, failure, stream, isCodeless, phoneAway, newDigits, busy } = this.#session;
     const state = activation?.state ?? null;
-    const status = statusOf({ state, hasFailed: failure !== null, isLost: stream === "lost", phoneAway, newDigits, busy, isUntold: this.#isUntold });
+    const status = statusOf({ state, hasFailed: failure !== null, isLost: stream === "lost", isCodeless, phoneAway, newDigits, busy, isUntold: this.#isUntold });
     if (status === null) return nothing;
     if (activation === null) return this.#loading(words);
     if (status === "confirming") return html`<p class="sr">${words.confirming}</p>`;
-    if (status === "lost" || status === "away" || status === "newDigits") return this.#notice(words[status]);
+    if (status === "lost" || status === "codeless" || status === "away" || status === "newDigits") return this.#notice(words[status]);
     return html`<p class="sr">${this.#beginning(words, activation)}</p>`;
   }
 

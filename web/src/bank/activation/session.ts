@@ -35,6 +35,8 @@ export class ActivationSession implements ReactiveController {
   turnsAt: number | null = null;
   turnLasts = 1;
   form: CodeForm = "colour";
+  /** No code that is in force could be fetched; it is asked for again by itself. */
+  isCodeless = false;
   stream: StreamState = "closed";
   phoneAway = false;
   wrongLeft: number | null = null;
@@ -79,7 +81,7 @@ export class ActivationSession implements ReactiveController {
   start(base: string, id: string, token: string): void {
     this.stop();
     this.activation = this.code = this.failure = this.wrongLeft = null;
-    this.phoneAway = this.busy = this.newDigits = this.isTyped = false;
+    this.phoneAway = this.busy = this.newDigits = this.isTyped = this.isCodeless = false;
     this.#presences = 0;
     this.#id = id;
     this.#followed = [base, id, token];
@@ -252,6 +254,7 @@ export class ActivationSession implements ReactiveController {
     const wanted = activation?.state === "waiting" || (activation?.state === "confirmed" && activation.two_step);
     if (!wanted || this.#client === null) {
       this.code = null;
+      this.isCodeless = false;
       return;
     }
     if (document.visibilityState === "hidden" && this.code !== null) return;
@@ -261,6 +264,7 @@ export class ActivationSession implements ReactiveController {
     try {
       const code = await this.#client.code(this.#id, this.form, fetching.signal);
       this.code = code;
+      this.isCodeless = false;
       this.turnsAt = code.next_in_ms === null ? null : performance.now() + code.next_in_ms;
       this.turnLasts = Math.max(code.next_in_ms ?? 1, code.rotation === null ? 1 : this.turnLasts);
       wait = code.next_in_ms === null ? 0 : code.next_in_ms + AFTER_TURN_MS;
@@ -269,6 +273,11 @@ export class ActivationSession implements ReactiveController {
       if (error instanceof ApiError && !error.transient) {
         await this.#read();
         return;
+      }
+      // The one on the screen has turned, or is another one than is wanted now.
+      if (this.turnsAt === null || performance.now() >= this.turnsAt) {
+        this.code = null;
+        this.isCodeless = true;
       }
     }
     if (wait > 0) this.#timer = setTimeout(() => void this.#turn(), wait);

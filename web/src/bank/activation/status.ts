@@ -9,6 +9,8 @@ export interface Standing {
   readonly state: ActivationState | null;
   readonly hasFailed: boolean;
   readonly isLost: boolean;
+  /** The code that belongs on the screen cannot be had now. */
+  readonly isCodeless: boolean;
   readonly phoneAway: boolean;
   readonly newDigits: boolean;
   readonly busy: boolean;
@@ -16,13 +18,14 @@ export interface Standing {
   readonly isUntold: boolean;
 }
 
-export type Status = "loading" | "lost" | "away" | "newDigits" | "confirming" | "step" | null;
+export type Status = "loading" | "lost" | "codeless" | "away" | "newDigits" | "confirming" | "step" | null;
 
 export function statusOf(now: Standing): Status {
   const { state } = now;
   if (now.hasFailed || (state !== null && isEnded(state))) return null;
   if (state === null) return "loading";
   if (now.isLost) return "lost";
+  if (now.isCodeless) return "codeless";
   if (now.phoneAway && (state === "present" || state === "confirmed")) return "away";
   if (now.newDigits && state === "present") return "newDigits";
   if (now.busy) return "confirming";

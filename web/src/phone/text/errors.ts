@@ -3,7 +3,7 @@
  * to the client's closed list of codes.
  */
 import type { Lang } from "../../shared/i18n/index.js";
-import { PhoneClientError, type EndReason, type NextStep, type PhoneErrorCode } from "../../shared/phone-client/index.js";
+import { isPassingProblem, PhoneClientError, type EndReason, type NextStep, type PhoneErrorCode } from "../../shared/phone-client/index.js";
 
 export interface Failure {
   readonly title: string;
@@ -139,14 +139,10 @@ const BUG: Readonly<Record<Lang, Pair>> = {
   fr: ["Une erreur s’est produite ici", "Réessayez. Si cela se reproduit, fermez l’application et rouvrez-la."],
 };
 
-/** Refusals of one message that time mends. */
-const PASSING_PROBLEMS = ["rate-limited", "unavailable"];
-
 /** Returns what to show for any thrown value. */
 export function explainFailure(error: unknown, lang: Lang): Failure {
   if (!(error instanceof PhoneClientError)) return { title: BUG[lang][0], text: BUG[lang][1], next: "retry" };
-  const passing = error.code === "problem" && PASSING_PROBLEMS.includes(error.details.problem ?? "");
-  const code = passing ? "busy" : error.code;
+  const code = isPassingProblem(error) ? "busy" : error.code;
   const [title, text] = code === "ended" ? ENDS[lang][error.details.reason ?? "unknown"] : TEXTS[lang][code];
   return { title, text, next: error.next };
 }

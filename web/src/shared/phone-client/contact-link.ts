@@ -13,7 +13,7 @@ import { sendHello } from "./connect";
 import { Conversation } from "./conversation";
 import type { PhoneEnvironment } from "./environment";
 import { PhoneClientError, type PhoneErrorCode } from "./errors";
-import { frameError } from "./failures";
+import { frameError, isPassingProblem } from "./failures";
 import { agreementKey, makePhoneKeys, signByPhone } from "./keystore";
 import type { PendingRecord } from "./records";
 import { idBytes, idText, type PhoneStore } from "./store";
@@ -126,7 +126,8 @@ export async function link(context: ContactContext, record: PendingRecord): Prom
     return { conversation, answer, reply, record: kept, deviceCode, clockOffset };
   } catch (cause) {
     conversation.close();
-    throw cause;
+    // As the frame of that name says it before the handshake: the next try may be taken.
+    throw isPassingProblem(cause) ? new PhoneClientError("busy", {}, { cause }) : cause;
   }
 }
 

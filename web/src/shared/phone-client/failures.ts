@@ -10,6 +10,14 @@ export function isPassing(error: unknown): boolean {
   return error instanceof PhoneClientError && PASSING.has(error.code);
 }
 
+/** Refusals of one message that time mends. */
+const PASSING_PROBLEMS = ["rate-limited", "unavailable"];
+
+/** Whether the gateway refused a message for a trouble of its own: sent again later, it is taken. */
+export function isPassingProblem(error: unknown): boolean {
+  return error instanceof PhoneClientError && error.code === "problem" && PASSING_PROBLEMS.includes(error.details.problem ?? "");
+}
+
 /** A PhoneClientError of any failure: the protocol's own become `protocol`, except those of codes people give. */
 export function toPhoneError(cause: unknown): PhoneClientError {
   if (cause instanceof PhoneClientError) return cause;

@@ -16,7 +16,7 @@ import type { ConversationOwner } from "./conversation";
 import { Emitter } from "./emitter";
 import { browserEnvironment } from "./environment";
 import { type EndReason, PhoneClientError } from "./errors";
-import { isPassing, toPhoneError } from "./failures";
+import { isPassing, isPassingProblem, toPhoneError } from "./failures";
 import { type ChannelStart, freshStart, startOf } from "./line";
 import { requireChoosable } from "./pin";
 import type { PendingRecord } from "./records";
@@ -224,7 +224,7 @@ class Contact extends Emitter<ContactEvents> implements FirstContact {
       return this.#activate(start, release);
     } catch (cause) {
       const error = toPhoneError(cause);
-      if (error.code === "problem" && this.#committing && this.twoStep) {
+      if (error.code === "problem" && this.#committing && this.twoStep && !isPassingProblem(error)) {
         // The nonce may belong to a code 2 that is no longer the right one.
         this.#committing = false;
         this.#forgetNonce();
