@@ -7,7 +7,18 @@ Handles, flags and lengths are CK_ULONG (the platform's unsigned long). No buffe
 is shared between two threads but read-only templates and mechanisms."""
 
 import ctypes
-from ctypes import POINTER, Structure, byref, c_char_p, c_ubyte, c_ulong, c_void_p, cast, string_at
+import threading
+from ctypes import (
+    POINTER,
+    Structure,
+    addressof,
+    byref,
+    c_char_p,
+    c_ubyte,
+    c_ulong,
+    c_void_p,
+    cast,
+)
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +26,7 @@ from hsm_adapters.cryptoki.constants import (
     CKF_OS_LOCKING_OK,
     CKF_RW_SESSION,
     CKF_SERIAL_SESSION,
+    CKM_AES_GCM,
     CKR_ATTRIBUTE_SENSITIVE,
     CKR_ATTRIBUTE_TYPE_INVALID,
     CKR_FUNCTION_NOT_SUPPORTED,
@@ -26,6 +38,7 @@ _UNAVAILABLE = c_ulong(-1).value
 _MAX_SLOTS = 256
 _MAX_MECHANISMS = 1_024
 _MAX_ATTRIBUTE = 65_536
+_MAX_ANSWER = 66_560
 
 _U, _P = c_ulong, c_void_p
 # By name: the place in CK_FUNCTION_LIST (pkcs11f.h), and the arguments.
@@ -172,7 +185,7 @@ class Template:
                 buffer = (c_ubyte * len(value)).from_buffer_copy(value) if value else (c_ubyte * 1)()
             self._kept.append(buffer)
             size = len(value) if isinstance(value, bytes) else ctypes.sizeof(buffer)
-            self.array[place] = _Attribute(kind, cast(byref(buffer), c_void_p), size)
+            self.array[place] = _Attribute(kind, addressof(buffer), size)
 
 
 class Mechanism:
@@ -188,15 +201,47 @@ class Mechanism:
         if kept is not None:
             size = ctypes.sizeof(kept)
         self._kept = kept
-        self._struct = _Mechanism(mechanism, None if kept is None else cast(byref(kept), c_void_p), size)
+        self._struct = _Mechanism(mechanism, None if kept is None else addressof(kept), size)
         self.reference = byref(self._struct)
 
 
-def gcm(mechanism: int, *, nonce: bytes, associated: bytes, tag_bits: int = 128) -> Mechanism:
-    """AES-GCM with its nonce and associated data (CK_GCM_PARAMS, current mechanisms section 2.12.3)."""
-    return Mechanism(
-        mechanism, _GcmParameters(nonce, len(nonce), len(nonce) * 8, associated, len(associated), tag_bits)
-    )
+class _Gcm(Mechanism):
+    """AES-GCM with a nonce of 12 bytes and a tag of 16 (CK_GCM_PARAMS, current mechanisms section 2.12.3), set anew for
+    each operation of its thread."""
+
+    __slots__ = ("_parameters",)
+
+    def __init__(self) -> None:
+        self._parameters = _GcmParameters(None, 12, 96, None, 0, 128)
+        super().__init__(CKM_AES_GCM, self._parameters)
+
+    def set(self, nonce: bytes, associated: bytes) -> None:
+        """Take these for the next operation; the structure keeps them alive."""
+        parameters = self._parameters
+        parameters.iv = nonce
+        parameters.aad = associated
+        parameters.aad_length = len(associated)
+
+
+class _Scratch:
+    """What a thread's calls write their answers to: making an array of a new size each time takes longer
+    than an HMAC."""
+
+    __slots__ = ("_view", "address", "buffer", "gcm", "length", "length_reference")
+
+    def __init__(self) -> None:
+        self.buffer = (c_ubyte * _MAX_ANSWER)()
+        self.address = addressof(self.buffer)
+        self.length = c_ulong()
+        self.length_reference = byref(self.length)
+        self._view = memoryview(self.buffer).cast("B")
+        self.gcm = _Gcm()
+
+    def take(self, size: int) -> bytes:
+        """Return the answer, and wipe it here."""
+        answer = self._view[:size].tobytes()
+        self._view[:size] = bytes(size)
+        return answer
 
 
 def ecdh(mechanism: int, *, kdf: int, public: bytes) -> Mechanism:
@@ -220,14 +265,16 @@ class Cryptoki:
         for name, (place, *arguments) in _SIGNATURES.items():
             prototype = ctypes.CFUNCTYPE(c_ulong, *arguments)
             calls[name] = prototype(entries[place]) if entries[place] else _not_supported
-        self._calls: dict[str, Any] = calls
+        self.functions: dict[str, Any] = calls
+        """The module's functions by name, as ctypes calls them; each returns a CK_RV."""
+        self._local = threading.local()
         self._sign_init, self._sign = calls["C_SignInit"], calls["C_Sign"]
         self._encrypt_init, self._encrypt = calls["C_EncryptInit"], calls["C_Encrypt"]
         self._decrypt_init, self._decrypt = calls["C_DecryptInit"], calls["C_Decrypt"]
         self._arguments: _InitializeArguments | None = None
 
     def _call(self, name: str, *arguments: Any) -> None:
-        value = self._calls[name](*arguments)
+        value = self.functions[name](*arguments)
         if value:
             raise CryptokiError(name, value)
 
@@ -251,7 +298,7 @@ class Cryptoki:
         found = []
         for slot in slots[: count.value]:
             info = _TokenInfo()
-            value = self._calls["C_GetTokenInfo"](slot, byref(info))
+            value = self.functions["C_GetTokenInfo"](slot, byref(info))
             if value:  # a token that was pulled a moment ago, or a broken reader: not ours
                 continue
             texts = (info.label, info.manufacturer, info.model, info.serial)
@@ -322,14 +369,14 @@ class Cryptoki:
                     break
                 found += handles[: count.value]
         finally:
-            self._calls["C_FindObjectsFinal"](session)
+            self.functions["C_FindObjectsFinal"](session)
         return found
 
     def attributes(self, session: int, handle: int, *kinds: int) -> list[bytes | None]:
         """Return the values of attributes, None for those that the object lacks or does not tell."""
         array = (_Attribute * len(kinds))(*(_Attribute(kind, None, 0) for kind in kinds))
         partial = (0, CKR_ATTRIBUTE_SENSITIVE, CKR_ATTRIBUTE_TYPE_INVALID)
-        value = self._calls["C_GetAttributeValue"](session, handle, array, len(kinds))
+        value = self.functions["C_GetAttributeValue"](session, handle, array, len(kinds))
         if value not in partial:
             raise CryptokiError("C_GetAttributeValue", value)
         buffers: list[Any] = []
@@ -337,9 +384,9 @@ class Cryptoki:
             known = attribute.length != _UNAVAILABLE and attribute.length <= _MAX_ATTRIBUTE
             buffer = (c_ubyte * attribute.length)() if known and attribute.length else None
             buffers.append(buffer if buffer is not None else b"" if known else None)
-            attribute.value = None if buffer is None else cast(byref(buffer), c_void_p)
+            attribute.value = None if buffer is None else addressof(buffer)
             attribute.length = len(buffer) if buffer is not None else 0
-        value = self._calls["C_GetAttributeValue"](session, handle, array, len(kinds))
+        value = self.functions["C_GetAttributeValue"](session, handle, array, len(kinds))
         if value not in partial:
             raise CryptokiError("C_GetAttributeValue", value)
         return [
@@ -349,10 +396,10 @@ class Cryptoki:
 
     def value_of(self, session: int, handle: int, kind: int, size: int) -> bytes:
         """Return one attribute of at most `size` bytes, in one call."""
-        buffer = (c_ubyte * size)()
-        attribute = _Attribute(kind, cast(byref(buffer), c_void_p), size)
+        scratch = self._scratch()
+        attribute = _Attribute(kind, scratch.address, size)
         self._call("C_GetAttributeValue", session, handle, byref(attribute), 1)
-        return bytes(buffer[: attribute.length])
+        return scratch.take(attribute.length)
 
     # Keys -----------------------------------------------------------------------------------------------
 
@@ -421,33 +468,49 @@ class Cryptoki:
         value = self._sign_init(session, mechanism.reference, key)
         if value:
             raise CryptokiError("C_SignInit", value)
-        buffer, length = (c_ubyte * size)(), c_ulong(size)
-        value = self._sign(session, data, len(data), buffer, byref(length))
-        if value:
-            raise CryptokiError("C_Sign", value)
-        return string_at(buffer, length.value)
+        return self._answer("C_Sign", self._sign, session, data, size)
 
     def encrypt(self, session: int, mechanism: Mechanism, key: int, data: bytes, size: int) -> bytes:
         """Encrypt; the result has at most `size` bytes."""
         value = self._encrypt_init(session, mechanism.reference, key)
         if value:
             raise CryptokiError("C_EncryptInit", value)
-        buffer, length = (c_ubyte * size)(), c_ulong(size)
-        value = self._encrypt(session, data, len(data), buffer, byref(length))
-        if value:
-            raise CryptokiError("C_Encrypt", value)
-        return string_at(buffer, length.value)
+        return self._answer("C_Encrypt", self._encrypt, session, data, size)
+
+    def seal(self, session: int, key: int, data: bytes, *, nonce: bytes, associated: bytes) -> bytes:
+        """Encrypt by AES-GCM with a nonce of 12 bytes: the ciphertext, then the tag of 16 bytes."""
+        mechanism = self._scratch().gcm
+        mechanism.set(nonce, associated)
+        return self.encrypt(session, mechanism, key, data, len(data) + 16)
+
+    def open(self, session: int, key: int, sealed: bytes, *, nonce: bytes, associated: bytes) -> bytes:
+        """Decrypt what `seal` made."""
+        mechanism = self._scratch().gcm
+        mechanism.set(nonce, associated)
+        return self.decrypt(session, mechanism, key, sealed, len(sealed))
 
     def decrypt(self, session: int, mechanism: Mechanism, key: int, data: bytes, size: int) -> bytes:
         """Decrypt; the result has at most `size` bytes."""
         value = self._decrypt_init(session, mechanism.reference, key)
         if value:
             raise CryptokiError("C_DecryptInit", value)
-        buffer, length = (c_ubyte * max(size, 1))(), c_ulong(size)
-        value = self._decrypt(session, data, len(data), buffer, byref(length))
+        return self._answer("C_Decrypt", self._decrypt, session, data, size)
+
+    def _answer(self, name: str, function: Any, session: int, data: bytes, size: int) -> bytes:
+        """Call what answers with bytes, and wipe the buffer of the thread that they came in."""
+        scratch = self._scratch()
+        length = scratch.length
+        length.value = size
+        value = function(session, data, len(data), scratch.buffer, scratch.length_reference)
         if value:
-            raise CryptokiError("C_Decrypt", value)
-        return string_at(buffer, length.value)
+            raise CryptokiError(name, value)
+        return scratch.take(length.value)
+
+    def _scratch(self) -> "_Scratch":
+        scratch: _Scratch | None = getattr(self._local, "scratch", None)
+        if scratch is None:
+            scratch = self._local.scratch = _Scratch()
+        return scratch
 
     def random(self, session: int, size: int) -> bytes:
         """Return bytes of the token's random generator."""

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from hsm_adapters.api import HashName, KeyKind, WrappedKey
 from hsm_adapters.cryptoki import constants as ck
-from hsm_adapters.cryptoki.binding import Cryptoki, CryptokiError, Mechanism, Template, ecdh, gcm
+from hsm_adapters.cryptoki.binding import Cryptoki, CryptokiError, Mechanism, Template, ecdh
 from hsm_adapters.cryptoki.objects import EC_PAIR, P256, KeyObjects, pair_templates
 from hsm_adapters.cryptoki.workers import Session
 from hsm_adapters.errors import InvalidPeerKey, OperationUnsupported, UnwrapFailed
@@ -240,9 +240,13 @@ class Operations:
         """Seal by the better way of the two."""
         nonce = secrets.token_bytes(_NONCE)
         if self.ways.seals_by_gcm:
-            mechanism = gcm(ck.CKM_AES_GCM, nonce=nonce, associated=_BY_TOKEN + associated)
-            size = len(plaintext) + _TAG
-            return _BY_TOKEN + nonce + self._cryptoki.encrypt(session.handle, mechanism, key, plaintext, size)
+            return (
+                _BY_TOKEN
+                + nonce
+                + self._cryptoki.seal(
+                    session.handle, key, plaintext, nonce=nonce, associated=_BY_TOKEN + associated
+                )
+            )
         salt = secrets.token_bytes(_SALT)
         cipher = AESGCM(self._cryptoki.encrypt(session.handle, AES_ECB, key, salt, _SALT))
         return _BY_DATA_KEY + salt + nonce + cipher.encrypt(nonce, plaintext, _BY_DATA_KEY + associated)
@@ -264,9 +268,8 @@ class Operations:
     def _open_by_token(
         self, session: Session, key: int, nonce: bytes, sealed: bytes, associated: bytes
     ) -> bytes:
-        mechanism = gcm(ck.CKM_AES_GCM, nonce=nonce, associated=associated)
         try:
-            return self._cryptoki.decrypt(session.handle, mechanism, key, sealed, len(sealed))
+            return self._cryptoki.open(session.handle, key, sealed, nonce=nonce, associated=associated)
         except CryptokiError as error:
             if error.value in _BAD or (error.value in _VAGUE and self._is_sound(session, key)):
                 raise _not_ours() from None
@@ -275,10 +278,9 @@ class Operations:
     def _is_sound(self, session: Session, key: int) -> bool:
         """Whether the key opens what it seals just now: then a vague error was about the blob, not about the token.
         Raises `CryptokiError` when it is about the token."""
-        nonce = secrets.token_bytes(_NONCE)
-        mechanism = gcm(ck.CKM_AES_GCM, nonce=nonce, associated=_CANARY)
-        sealed = self._cryptoki.encrypt(session.handle, mechanism, key, _CANARY, len(_CANARY) + _TAG)
-        return self._cryptoki.decrypt(session.handle, mechanism, key, sealed, len(sealed)) == _CANARY
+        how = {"nonce": secrets.token_bytes(_NONCE), "associated": _CANARY}
+        sealed = self._cryptoki.seal(session.handle, key, _CANARY, **how)
+        return self._cryptoki.open(session.handle, key, sealed, **how) == _CANARY
 
     def wrap_key(self, session: Session, way: int, companion: int, key: int) -> bytes:
         """Wrap a key of the session: way u8 | IV (CBC alone) | what the token made."""
