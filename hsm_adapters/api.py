@@ -168,6 +168,11 @@ class WrappedMacKeys(ABC):
     inside it. A seed that came from elsewhere passes the caller's memory once, when it is wrapped."""
 
     @abstractmethod
+    async def macs_inside(self) -> bool:
+        """Whether such a key, once wrapped, is never in this process's memory; False for a store that holds its keys
+        there anyway, or whose module cannot wrap HMAC keys."""
+
+    @abstractmethod
     async def wrap_mac_key(self, wrapping_label: str, key: bytes, context: bytes) -> bytes:
         """Return the blob (at most 512 bytes) of an HMAC key of 10 to 64 bytes, bound to `context`. No `unwrap` opens
         it."""

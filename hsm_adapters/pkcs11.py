@@ -233,6 +233,10 @@ class Pkcs11Adapter(HsmAdapter, WrappedAgreementKeys, WrappedKeyImport, WrappedM
             lambda session: self._operations.import_wrapped(session, wrapping_label, scalar, point, context)
         )
 
+    async def macs_inside(self) -> bool:
+        """Whether the token can wrap HMAC keys; it was tried when the store was opened."""
+        return self._abilities.ways.wraps_mac is not None
+
     async def wrap_mac_key(self, wrapping_label: str, key: bytes, context: bytes) -> bytes:
         """Put an HMAC key into the token, wrap it by the companion of the wrapping key, and seal the result."""
         check_mac_key(key)

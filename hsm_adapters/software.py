@@ -268,6 +268,10 @@ class SoftwareAdapter(
         except ValueError:
             raise InvalidRequest("This is not a private key of P-256.") from None
 
+    async def macs_inside(self) -> bool:
+        """No: the keys are in this process's memory."""
+        return False
+
     async def wrap_mac_key(self, wrapping_label: str, key: bytes, context: bytes) -> bytes:
         """An HMAC key under a wrapping key: 29 bytes longer."""
         check_mac_key(key)

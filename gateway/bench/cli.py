@@ -39,6 +39,7 @@ def bench(name: str, as_json: bool, strict: bool) -> None:  # noqa: FBT001 - cli
       activations  whole activations a second, and where the time goes
       approvals    payments approved a second on open channels, and where the time goes
       offline      answers without a network a second, beside bare JSON posts
+      hsm          the PKCS#11 adapter beside its module, event-loop pause, code checks
       channels     memory of 5,000 open channels; events to all of them
       reader, robustness   reading spoilt pictures, beside QR
     """

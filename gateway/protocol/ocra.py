@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from gateway.protocol.errors import MalformedSuite, OcraInputRefused
+from gateway.protocol.otp import truncate
 
 QuestionForm = Literal["A", "N", "H"]
 
@@ -87,13 +88,7 @@ def respond(suite: Suite, inputs: Inputs, *, key: bytes) -> str:
     mac = hmac.new(key, _data_input(suite, inputs), suite.hash.lower()).digest()
     if suite.digits == 0:
         return mac.hex()
-    return f"{_truncate(mac) % 10**suite.digits:0{suite.digits}d}"
-
-
-def _truncate(mac: bytes) -> int:
-    """Dynamic truncation (RFC 4226 section 5.3): 31 bits."""
-    place = mac[-1] & 15
-    return int.from_bytes(mac[place : place + 4], "big") & 0x7FFFFFFF
+    return f"{truncate(mac) % 10**suite.digits:0{suite.digits}d}"
 
 
 def _data_input(suite: Suite, inputs: Inputs) -> bytes:

@@ -205,7 +205,7 @@ class Mechanism:
         self.reference = byref(self._struct)
 
 
-class _Gcm(Mechanism):
+class Gcm(Mechanism):
     """AES-GCM with a nonce of 12 bytes and a tag of 16 (CK_GCM_PARAMS, current mechanisms section 2.12.3), set anew for
     each operation of its thread."""
 
@@ -235,7 +235,7 @@ class _Scratch:
         self.length = c_ulong()
         self.length_reference = byref(self.length)
         self._view = memoryview(self.buffer).cast("B")
-        self.gcm = _Gcm()
+        self.gcm = Gcm()
 
     def take(self, size: int) -> bytes:
         """Return the answer, and wipe it here."""

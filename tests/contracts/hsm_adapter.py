@@ -327,7 +327,7 @@ class HsmAdapterContract:
                 "unwrap",
             ),
             *("random", "generate_wrapped", "ecdh_wrapped", "rewrap", "create", "examine", "import_wrapped"),
-            *("wrap_mac_key", "mac_wrapped", "rewrap_mac_key"),
+            *("wrap_mac_key", "mac_wrapped", "rewrap_mac_key", "macs_inside"),
             *(("release_wrapped",) if isinstance(adapter, WrappedKeyRelease) else ()),
         }
         assert all(inspect.iscoroutinefunction(getattr(adapter, name)) for name in public)
