@@ -347,7 +347,8 @@ class _Desk:
         counter = self._counters[token]
         self._counters[token] += 1
         code = code_of(hmac.digest(self._known[token], counter_message(counter), "sha1"))
-        sealed, seen = await self.storage.read(lambda tx: tx.execute(_FIND, {"token": token}).one())
+        row = await self.storage.read(lambda tx: tx.execute(_FIND, {"token": token}).one())
+        sealed, seen = row.seed, row.counter
         place = None
         for steps in (range(1), range(1, WINDOW)):
             messages = [counter_message(seen + step) for step in steps]
