@@ -53,12 +53,14 @@ class WrappingKey(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Enrolment:
-    """A fresh OPRF key (wrapped) and one evaluation under it: `element` (33 bytes) for the phone."""
+    """A fresh OPRF key, wrapped under the key of a label, and one evaluation under it: `element` (33 bytes) for the
+    phone."""
 
     element: bytes
     left: int
     nonce: bytes
     key: WrappedKey
+    wrapped_by: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,9 +138,22 @@ class PinService:
         PIN key to guess against, so no try is taken. Raises `PinRefused` for a bad point."""
         peers = _peers(blinded)
         context = key_context(binding_id)
-        key = await self._keys.generate_wrapped(await self._ring.wrapping_label(), context)
+        label = await self._ring.wrapping_label()
+        key = await self._keys.generate_wrapped(label, context)
         element = await self._evaluate(peers, blob=key.blob, public=key.public_key, context=context)
-        return Enrolment(element, self.policy.tries, self._random(NONCE_BYTES), key)
+        return Enrolment(element, self.policy.tries, self._random(NONCE_BYTES), key, label)
+
+    async def renew(self, owner: BindingRef, enrolment: Enrolment) -> Enrolment:
+        """Return an enrolment that is about to be stored with its key under the wrapping key in force: a phone may have
+        taken its time, and the one before may be retired. Raises HsmError."""
+        label = await self._ring.wrapping_label()
+        if label == enrolment.wrapped_by:
+            return enrolment
+        context = key_context(owner.binding_id)
+        blob = await self._keys.rewrap(
+            enrolment.wrapped_by, enrolment.key.blob, context, new_label=label, new_context=context
+        )
+        return replace(enrolment, key=replace(enrolment.key, blob=blob), wrapped_by=label)
 
     def check_enrolment(
         self, *, pin_key: bytes, signature: bytes, handshake_hash: bytes, nonce: bytes = b""
@@ -261,6 +276,7 @@ class PinService:
         """Put a new PIN in force, with its check of offline answers (32 bytes), after `check_enrolment` and a proof by
         `proved_key` in the same channel. Raises `PinRefused` when another change came first, or the PIN is blocked by
         now; HsmError."""
+        enrolment = await self.renew(owner, enrolment)
         sealed = await self.seal_verifier(owner, verifier, pin_key=pin_key)
 
         def replace_keys(tx: Transaction) -> None:

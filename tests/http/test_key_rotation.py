@@ -27,15 +27,19 @@ from sealed_kit import bind_two, catch_up, cells, fill, life_of, opens, rewrappe
 
 from gateway.audit.service import AuditService, verify_log
 from gateway.audit.vouchers import audit_public_keys
+from gateway.core.encoding import b64url_encode
 from gateway.core.errors import Problem, ProblemCode
 from gateway.core.events import INSTALLATION, AuditWord
+from gateway.core.secrets import system_random
+from gateway.core.subjects import BindingRef
 from gateway.evidence.verify import verify_evidence
 from gateway.keys import rewrap, store
 from gateway.keys.labels import KeyPurpose, agree_label, audit_label, parse_label, wrap_label
 from gateway.phone.client import PhoneClient
+from gateway.protocol import oprf
 from gateway.protocol.offline import open_offline, parse_offline
 from gateway.storage.migrate import migrate
-from hsm_adapters.errors import HsmUnavailable, KeyNotFound
+from hsm_adapters.errors import HsmUnavailable, KeyNotFound, UnwrapFailed
 
 
 @pytest.fixture(autouse=True)
@@ -283,6 +287,28 @@ async def test_rewrapping_in_the_middle_of_right_digits_is_tried_again(
 
 class Killed(BaseException):
     """The process ends here."""
+
+
+async def test_a_pin_that_was_begun_under_an_older_key_is_stored_under_the_one_in_force(
+    kit: GatewayKit,
+) -> None:
+    """The phone takes its time between its evaluation and the end; meanwhile keys are rotated, or even retired."""
+    phone, channel = await bind_phone(kit)
+    pins, [binding] = kit.now.capabilities.pins, phone.store.bindings()
+    owner = BindingRef(kit.tenant_id, f"bnd_{b64url_encode(binding.binding_id)}", "user-1")
+    blinded = oprf.blind(b"749205", system_random).element
+    begun = await pins.begin_enrolment(binding_id=owner.binding_id, blinded=blinded)
+    await life_of(kit).rotate(KeyPurpose.WRAP)
+    renewed = await pins.renew(owner, begun)
+    assert (renewed.wrapped_by, renewed.key.blob[1:3]) == (wrap_label(2), b"\x00\x02")
+    assert renewed.key.public_key == begun.key.public_key
+    assert await pins.renew(owner, renewed) is renewed
+    await rewrapper_of(kit).run()
+    catch_up(kit)
+    await retire(kit, wrap_label(1))
+    with pytest.raises(UnwrapFailed):
+        await pins.renew(owner, begun)
+    await channel.close()
 
 
 @ENGINES
