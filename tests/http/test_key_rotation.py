@@ -236,6 +236,18 @@ async def test_rewrapping_between_ready_and_the_turn_of_the_ratchet_costs_nothin
     assert (await audit_words(kit)).count("phone:binding:resume") == 1
 
 
+async def test_rewrapping_in_the_middle_of_an_evaluation_is_no_change_of_the_pin(
+    kit: GatewayKit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, channel = await bind_phone(kit)
+    await life_of(kit).rotate(KeyPurpose.WRAP)
+    done = rewrap_before(kit, monkeypatch, "PinBlocked")
+    await channel.prove_pin(PIN)
+    assert done
+    await channel.close()
+    assert "phone:pin:wrong" not in await audit_words(kit)
+
+
 async def test_rewrapping_between_welcome_and_the_first_act_costs_nothing(kit: GatewayKit) -> None:
     phone, channel = await bind_phone(kit)
     await channel.close()
