@@ -32,6 +32,8 @@ from gateway.http.routing import Route
 from gateway.http.server import ServerParts, build_app
 from gateway.http.sse import EventStreams
 from gateway.installation import Installation, check_revision, open_installation
+from gateway.key_life import make_rewrapper
+from gateway.keys.rewrap import Rewrapper
 from gateway.settings import Settings
 from gateway.webhooks.routes import routes as webhook_routes
 from gateway.webhooks.sender import WebhookSender
@@ -64,6 +66,7 @@ async def create_app(
         idempotency = Idempotency(storage=installation.storage, clock=clock, random=random)
         metrics = Metrics()
         sender, checkpointer, tasks = _sender(installation), _checkpointer(installation), Supervisor()
+        rewrapper = make_rewrapper(installation)
         _add_gauges(metrics, installation, capabilities, streams, sender)
         checks = _checks(installation) | {"audit": checkpointer.check}
         checks["tasks"] = partial(_check_all, (tasks, capabilities.tasks, installation.events.tasks))
@@ -88,7 +91,7 @@ async def create_app(
         app[CAPABILITIES] = capabilities
         await stack.enter_async_context(installation.events.running())
         await stack.enter_async_context(capabilities.running())
-        await stack.enter_async_context(_working(sender, idempotency, checkpointer, tasks))
+        await stack.enter_async_context(_working(sender, idempotency, checkpointer, rewrapper, tasks))
 
         async def stop_streams(_: web.Application) -> None:
             health.is_stopping = True
@@ -115,7 +118,8 @@ def _ground(installation: Installation, streams: EventStreams) -> Ground:
         events=installation.events,
         streams=streams,
         adapter=installation.adapter,
-        installation_keys=installation.keys,
+        ring=installation.ring,
+        push_key=installation.keys.push,
         tenants=installation.tenants,
     )
 
@@ -167,7 +171,7 @@ def _checks(installation: Installation) -> dict[str, Callable[[], Awaitable[None
         await installation.storage.read(check_revision)
 
     async def key_store() -> None:
-        await installation.adapter.find(installation.keys.wrapping.label)
+        await installation.adapter.find(await installation.ring.wrapping_label())
 
     return {"database": database, "migrations": migrations, "hsm": key_store}
 
@@ -197,7 +201,7 @@ def _checkpointer(installation: Installation) -> Checkpointer:
     return Checkpointer(
         storage=installation.storage,
         adapter=installation.adapter,
-        key_label=installation.keys.audit.label,
+        ring=installation.ring,
         clock=installation.clock,
     )
 
@@ -219,12 +223,17 @@ def _sender(installation: Installation) -> WebhookSender:
 
 @contextlib.asynccontextmanager
 async def _working(
-    sender: WebhookSender, idempotency: Idempotency, checkpointer: Checkpointer, tasks: Supervisor
+    sender: WebhookSender,
+    idempotency: Idempotency,
+    checkpointer: Checkpointer,
+    rewrapper: Rewrapper,
+    tasks: Supervisor,
 ) -> AsyncIterator[None]:
-    """Run what works on its own: webhooks, audit checkpoints, forgetting."""
+    """Run what works on its own: webhooks, audit checkpoints, re-wrapping, forgetting."""
     works: dict[str, Work] = {
         "send webhooks": sender.run,
         "sign the audit log": checkpointer.run,
+        "re-wrap secrets": rewrapper.run_forever,
         "forget answers": partial(_forget, idempotency),
     }
     try:

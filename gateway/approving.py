@@ -27,6 +27,8 @@ from gateway.http.routing import Route
 from gateway.inbox.channel import InboxPart
 from gateway.inbox.routes import routes as inbox_routes
 from gateway.inbox.service import InboxService
+from gateway.keys.labels import KeyPurpose
+from gateway.keys.ring import KeyRing
 from gateway.keys.sealer import Sealer
 from gateway.outbound import check_url
 from gateway.pin.dialogue import PinDesk
@@ -51,6 +53,7 @@ class ApprovingGround:
     journal: Journal
     events: EventLog
     adapter: HsmAdapter
+    ring: KeyRing
     push_key: KeyInfo
     sealer: Sealer
     tenants: TenantService
@@ -142,7 +145,7 @@ def build_approving(ground: ApprovingGround) -> Approving:
         sender=sender,
         biometrics=biometrics,
         parts=(
-            PushPart(service=push, public_key=vapid.public_key),
+            PushPart(service=push, vapid=vapid),
             BiometricPart(service=biometrics, clock=ground.clock, random=ground.random),
             inbox_part,
             approval_part,
@@ -156,8 +159,7 @@ def _build_push(ground: ApprovingGround) -> tuple[PushService, Vapid, PushSender
     is_inside_allowed = settings.allows_inside_webhooks
     vapid = Vapid(
         adapter=ground.adapter,
-        label=ground.push_key.label,
-        public_key=ground.push_key.public_key or b"",
+        in_force=lambda: ground.ring.known(KeyPurpose.PUSH) or ground.push_key,
         contact=settings.push_contact or f"https://{settings.public_host}",
         clock=ground.clock,
     )

@@ -41,15 +41,15 @@ from gateway.http.parts import ChannelPart
 from gateway.http.routing import Route
 from gateway.http.sse import EventStreams
 from gateway.keys.agreement import AgreementKeys
+from gateway.keys.ring import KeyRing
 from gateway.keys.sealer import SealedAgreementKeys, Sealer
-from gateway.keys.service import InstallationKeys
 from gateway.pin.dialogue import PinDesk
 from gateway.pin.models import PinPolicy
 from gateway.protocol.frames import Kind
 from gateway.settings import Settings
 from gateway.storage.engine import Storage
 from gateway.tenants.service import TenantService
-from hsm_adapters.api import HsmAdapter
+from hsm_adapters.api import HsmAdapter, KeyInfo
 
 SWEEP_S = 5.0
 
@@ -68,7 +68,8 @@ class Ground:
     events: EventLog
     streams: EventStreams
     adapter: HsmAdapter
-    installation_keys: InstallationKeys
+    ring: KeyRing
+    push_key: KeyInfo
     tenants: TenantService
 
 
@@ -111,8 +112,8 @@ class Capabilities:
 def build_capabilities(ground: Ground) -> Capabilities:
     """Make everything. The event log must not be running yet, or nothing have happened."""
     settings, clock = ground.settings, ground.clock
-    sealer = Sealer(ground.adapter, ground.installation_keys.wrapping_generation)
-    keys = AgreementKeys(ground.adapter, clock)
+    sealer = Sealer(ground.adapter, ground.ring)
+    keys = AgreementKeys(ground.adapter, ground.ring)
     tools = _Tools(ground, sealer, keys, LiveChannels())
     pins = _build_pins(tools)
     tokens = _build_tokens(tools)
@@ -173,7 +174,8 @@ def _approving_ground(tools: _Tools, *, tokens: PageTokens, pins: PinDesk) -> Ap
         journal=ground.journal,
         events=ground.events,
         adapter=ground.adapter,
-        push_key=ground.installation_keys.push,
+        ring=ground.ring,
+        push_key=ground.push_key,
         sealer=tools.sealer,
         tenants=ground.tenants,
         tokens=tokens,
@@ -189,7 +191,7 @@ def _build_pins(tools: _Tools) -> PinDesk:
         storage=ground.storage,
         journal=ground.journal,
         keys=SealedAgreementKeys(ground.adapter),
-        wrapping_label=ground.installation_keys.wrapping.label,
+        ring=ground.ring,
         sealer=tools.sealer,
         clock=ground.clock,
         random=ground.random,

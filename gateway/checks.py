@@ -134,11 +134,18 @@ def _check_demo(settings: Settings, *, is_lan: bool) -> Iterator[ConfigProblem]:
 
 
 def _check_key_store(settings: Settings) -> Iterator[ConfigProblem]:
-    if settings.hsm is not None:
+    for key, uri in (("hsm", settings.hsm), ("hsm_previous", settings.hsm_previous)):
+        if uri is None:
+            continue
         try:
-            find_adapter(settings.hsm)
+            find_adapter(uri)
         except HsmError as error:
-            yield ConfigProblem("hsm", str(error).rstrip("."), f"Code {error.code}.")
+            yield ConfigProblem(key, str(error).rstrip("."), f"Code {error.code}.")
+    if settings.hsm_previous is not None and settings.hsm is None:
+        step = "Set hsm to the key store that it moves to, or leave hsm_previous out."
+        yield ConfigProblem("hsm_previous", "nothing says which key store comes after it", step)
+    if settings.hsm_previous is not None and settings.hsm_previous == settings.hsm:
+        yield ConfigProblem("hsm_previous", "it is the same as hsm", "Leave it out.")
 
 
 async def find_key_store_problems(settings: Settings) -> list[ConfigProblem]:

@@ -7,7 +7,7 @@ import importlib
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
@@ -19,13 +19,15 @@ from gateway.core.secrets import system_random
 from gateway.settings import ConfigError, Settings, describe_keys, load
 from hsm_adapters.errors import HsmError
 
+if TYPE_CHECKING:
+    from gateway.installation import Installation
+
 _MOUNTED = {
-    "keys": "gateway.keys.cli:keys_group",
     "audit": "gateway.audit.cli:audit_group",
     "phone": "gateway.phone.cli:phone",
     "bench": "gateway.bench.cli:bench",
 }
-_OPENING = ("tenant", "api-key", "evidence")
+_OPENING = ("keys", "tenant", "api-key", "evidence")
 """Commands that open the installation themselves, where they need it."""
 _WITHOUT_SETTINGS = frozenset({"phone", "bench", "check-config", "evidence"})
 
@@ -156,11 +158,23 @@ def _opening_command(ctx: click.Context, name: str) -> click.Command:
 
         return asyncio.run(with_installation())
 
+    if name == "keys":
+        return _keys_group(run)
     if name == "tenant":
         return cli.tenant_group(run)
     if name == "evidence":
         return evidence_group(lambda work: run(lambda installation: work(make_evidence(installation))))
     return cli.api_key_group(run, lambda: int(clock.now() * 1000))
+
+
+def _keys_group(run: Callable[[Callable[["Installation"], Awaitable[Any]]], Any]) -> click.Group:
+    from gateway.key_life import make_desk
+    from gateway.keys.cli import keys_group
+    from gateway.keys.life_cli import life_commands
+
+    life = life_commands(lambda work: run(lambda installation: work(make_desk(installation))))
+    commands = {**keys_group.commands, **{str(each.name): each for each in life}}
+    return click.Group("keys", commands=commands, help=keys_group.help, short_help=keys_group.short_help)
 
 
 def _load(config: Path | None) -> Settings:

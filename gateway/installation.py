@@ -14,15 +14,16 @@ from gateway.core.clock import Clock
 from gateway.core.errors import Problem, ProblemCode
 from gateway.core.secrets import RandomSource
 from gateway.core.transaction import Transaction
+from gateway.keys.ring import KeyRing
 from gateway.keys.sealer import Sealer
-from gateway.keys.service import InstallationKeys, default_store_uri, ensure_keys, ensure_tenant_key
+from gateway.keys.service import InstallationKeys, ensure_keys, ensure_tenant_key
+from gateway.keys.stores import open_key_store
 from gateway.settings import Settings
 from gateway.storage.engine import Storage
 from gateway.storage.migrate import current_revision, migrate, newest_revision
 from gateway.tenants.service import ApiKeyService, TenantService
 from gateway.webhooks.service import WebhookOutbox, WebhookService
 from hsm_adapters.api import HsmAdapter
-from hsm_adapters.registry import create_store, open_store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +36,7 @@ class Installation:
     storage: Storage
     adapter: HsmAdapter
     keys: InstallationKeys
+    ring: KeyRing
     sealer: Sealer
     events: EventLog
     outbox: WebhookOutbox
@@ -64,7 +66,8 @@ async def open_installation(
         events = _event_log(settings, storage, clock)
         outbox = WebhookOutbox(random=random)
         journal = RecordingJournal(audit=append, events=events, outbox=outbox, clock=clock)
-        sealer = Sealer(adapter, keys.wrapping_generation)
+        ring = KeyRing(adapter, clock)
+        sealer = Sealer(adapter, ring)
         yield Installation(
             settings=settings,
             clock=clock,
@@ -72,6 +75,7 @@ async def open_installation(
             storage=storage,
             adapter=adapter,
             keys=keys,
+            ring=ring,
             sealer=sealer,
             events=events,
             outbox=outbox,
@@ -111,6 +115,4 @@ def _event_log(settings: Settings, storage: Storage, clock: Clock) -> EventLog:
 
 
 async def _open_keys(settings: Settings) -> HsmAdapter:
-    if settings.hsm is not None:
-        return await open_store(settings.hsm)
-    return await create_store(default_store_uri(settings.data))
+    return await open_key_store(uri=settings.hsm, previous=settings.hsm_previous, data=settings.data)

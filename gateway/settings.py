@@ -82,6 +82,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         str | None,
         _key("URI of the key store: software:file=PATH?passphrase-source=env:NAME, or another adapter's."),
     ] = None
+    hsm_previous: Annotated[
+        str | None,
+        _key("URI of the key store before `hsm`, while `tessera keys migrate` moves from it."),
+    ] = None
     production: Annotated[bool, _key("Refuse what only development may have.")] = False
     web_dist: Annotated[
         str | None, _key("Directory of the built web files. Default: web/dist beside the code.")
@@ -204,7 +208,7 @@ def load(path: Path | None, environment: Mapping[str, str] | None = None, **over
     variables = os.environ if environment is None else environment
     values |= _read_environment(variables)
     values |= {key: value for key, value in overrides.items() if value is not None}
-    problems = _unknown_names(variables, key_store=str(values.get("hsm")))
+    problems = _unknown_names(variables, key_stores=f"{values.get('hsm')} {values.get('hsm_previous')}")
     types = {f.name: f.type for f in msgspec.structs.fields(Settings)}
     for key, value in values.items():
         if key not in types:
@@ -275,11 +279,11 @@ def _read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     return values
 
 
-def _unknown_names(environment: Mapping[str, str], *, key_store: str) -> list[ConfigProblem]:
+def _unknown_names(environment: Mapping[str, str], *, key_stores: str) -> list[ConfigProblem]:
     """Find TESSERA_* variables that nothing reads: a misspelt one would leave its default in force, unsaid. The
     key store's secret, `tessera phone` and Kubernetes, for a service called tessera, have names of their own."""
     known = {info.name.upper() for info in msgspec.structs.fields(Settings)} | set(_OTHERS)
-    known |= {name.removeprefix(PREFIX) for name in re.findall(r"env:(\w+)", key_store)}
+    known |= {name.removeprefix(PREFIX) for name in re.findall(r"env:(\w+)", key_stores)}
     problems = []
     for name, value in sorted(environment.items()):
         short = name.removeprefix(PREFIX)

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Self
 
 
@@ -214,6 +215,17 @@ class Examinable(ABC):
     @abstractmethod
     async def examine(self, *, measure: bool) -> Sequence[OperationReport]:
         """Try every operation with keys that are gone afterwards; with `measure` for a while, to tell a rate."""
+
+
+class CopyableStore(ABC):
+    """Capability: the store can be copied as a whole, encrypted (`tessera keys backup`). A device whose keys do not
+    leave it lacks it, and is backed up by its maker's means."""
+
+    @abstractmethod
+    async def copy_to(self, path: Path, *, passphrase_source: str) -> str:
+        """Write a copy to a new file under a passphrase (`env:NAME`, `file:PATH` or `prompt:`), and return the URI that
+        opens it. Raises `HsmConfigurationError` for a file that is there already, and for a passphrase that is too
+        short."""
 
 
 class CreatableStore(ABC):

@@ -8,11 +8,9 @@ and the others see that within a second."""
 
 import asyncio
 import builtins
-import os
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -22,11 +20,14 @@ from hsm_adapters.api import (
     MAX_CONTEXT,
     MAX_MESSAGE,
     MAX_PLAINTEXT,
+    CopyableStore,
     CreatableStore,
+    Examinable,
     HashName,
     HsmAdapter,
     KeyInfo,
     KeyKind,
+    OperationReport,
     WrappedAgreementKeys,
     WrappedKey,
     WrappedKeyImport,
@@ -36,23 +37,21 @@ from hsm_adapters.api import (
 from hsm_adapters.errors import (
     HsmConfigurationError,
     HsmUnavailable,
-    InvalidKeyUri,
     InvalidRequest,
     KeyExists,
     KeyNotFound,
 )
-from hsm_adapters.files import check_folder, exclusive, read_private, write_private
+from hsm_adapters.examination import examine
+from hsm_adapters.files import check_folder, exclusive, write_private
 from hsm_adapters.held_keys import HeldKey, digest_of, fresh_material, hold
 from hsm_adapters.key_file import (
-    KEY_BYTES,
-    MAX_FILE,
-    MIN_PASSPHRASE,
     Kdf,
     KeyRecord,
     open_keys,
     read_kdf,
     seal_keys,
 )
+from hsm_adapters.key_location import KeyFileLocation, Stamp, make_folder
 from hsm_adapters.limits import (
     check_blob,
     check_label,
@@ -63,66 +62,38 @@ from hsm_adapters.limits import (
     check_random,
     check_scalar,
 )
-from hsm_adapters.sources import read_secret, source_path, strip_line_ending
 from hsm_adapters.uri import KeyUri
 
 _REFRESH_S = 1.0
 
-Stamp = tuple[int, int, int]
-"""Inode, modification time in ns, size: another stamp means another writer's file."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Location:
-    """What the URI says: the key file, and where the secret that opens it comes from."""
-
-    path: Path
-    source: str
-    takes_passphrase: bool
-
-    @classmethod
-    def parse(cls, uri: str) -> "_Location":
-        parsed = KeyUri.parse(uri)
-        if parsed.scheme != "software" or not parsed.path.get("file") or len(parsed.path) != 1:
-            raise InvalidKeyUri(
-                "Write software:file=PATH?passphrase-source=… or software:file=PATH?key-source=…."
-            )
-        if len(parsed.query) != 1:
-            raise InvalidKeyUri(
-                "Give either passphrase-source or key-source (env:NAME, file:PATH or prompt:)."
-            )
-        ((name, source),) = parsed.query.items()
-        # Resolved once: rename replaces the file and not a link to it, and a later chdir changes nothing.
-        return cls(Path(parsed.path["file"]).resolve(), source, name == "passphrase-source")
-
-    async def secret(self, *, fresh: bool = False) -> bytes:
-        if self.takes_passphrase:
-            return strip_line_ending(
-                await read_secret(self.source, purpose="passphrase of the key file", confirm=fresh)
-            )
-        return _decode_key(await read_secret(self.source, purpose="key of the key file"))
-
-    def read(self) -> tuple[bytes, Stamp]:
-        # The stamp is taken first: when another writer comes between, the next look reads once more.
-        stamp = self.stamp()
-        return read_private(self.path, limit=MAX_FILE), stamp
-
-    def stamp(self) -> Stamp:
-        try:
-            found = self.path.stat()
-        except FileNotFoundError:
-            raise HsmConfigurationError(f"There is no key file {self.path}. Run: tessera keys init") from None
-        except OSError as error:
-            raise HsmUnavailable(f"{self.path} cannot be read: {os.strerror(error.errno or 0)}.") from None
-        return (found.st_ino, found.st_mtime_ns, found.st_size)
+_HOW = {
+    "sign": "ECDSA P-256 SHA-256",
+    "ecdh": "ECDH P-256",
+    "mac": "HMAC-SHA-256",
+    "wrap": "AES-256-GCM",
+    "unwrap": "AES-256-GCM",
+    "generate wrapped agreement key": "AES-256-GCM",
+    "ecdh by wrapped agreement key": "ECDH P-256, in this process",
+    "import agreement key": "AES-256-GCM",
+    "wrap HMAC key": "AES-256-GCM",
+    "HMAC by wrapped key": "HMAC, in this process",
+    "random": "operating system's generator",
+}
 
 
 class SoftwareAdapter(
-    HsmAdapter, WrappedAgreementKeys, WrappedKeyRelease, WrappedKeyImport, WrappedMacKeys, CreatableStore
+    HsmAdapter,
+    WrappedAgreementKeys,
+    WrappedKeyRelease,
+    WrappedKeyImport,
+    WrappedMacKeys,
+    Examinable,
+    CopyableStore,
+    CreatableStore,
 ):
     """A key store in one encrypted file. Open it by `open` or `create`."""
 
-    def __init__(self, location: _Location, kdf: Kdf, cipher: AESGCM, now: Callable[[], float]) -> None:
+    def __init__(self, location: KeyFileLocation, kdf: Kdf, cipher: AESGCM, now: Callable[[], float]) -> None:
         self._location = location
         self._kdf = kdf
         self._cipher: AESGCM | None = cipher
@@ -136,7 +107,7 @@ class SoftwareAdapter(
     async def open(cls, uri: str) -> Self:
         """Open the key file that the URI names. Raises `HsmConfigurationError` for a missing or damaged file, wide
         permissions or a wrong secret."""
-        location = _Location.parse(uri)
+        location = KeyFileLocation.parse(uri)
         content, stamp = await asyncio.to_thread(location.read)
         await asyncio.to_thread(check_folder, location.path.parent)
         kdf = read_kdf(content)
@@ -153,15 +124,11 @@ class SoftwareAdapter(
     async def create(cls, uri: str) -> Self:
         """Make the key file unless it is there, and open it. A missing `key-source=file:PATH` is filled with a fresh
         key. Raises `HsmConfigurationError`, also for a passphrase under 12 characters."""
-        location = _Location.parse(uri)
+        location = KeyFileLocation.parse(uri)
         if not await asyncio.to_thread(location.path.exists):
-            await asyncio.to_thread(_make_folder, location.path.parent)
-            if not location.takes_passphrase:
-                await asyncio.to_thread(_make_key_source, location.source)
-            secret = await location.secret(fresh=True)
-            if location.takes_passphrase and len(secret) < MIN_PASSPHRASE:
-                raise HsmConfigurationError(f"The passphrase has fewer than {MIN_PASSPHRASE} characters.")
-            await asyncio.to_thread(_make_key_file, location, secret)
+            await asyncio.to_thread(make_folder, location.path.parent)
+            await asyncio.to_thread(location.make_source)
+            await asyncio.to_thread(location.write_new, await location.secret(fresh=True))
         return await cls.open(uri)
 
     async def close(self) -> None:
@@ -301,6 +268,25 @@ class SoftwareAdapter(
         key = self._key(wrapping_label).open_mac_key(blob, context)
         return self._key(new_label).wrap_mac_key(key, new_context)
 
+    async def examine(self, *, measure: bool) -> Sequence[OperationReport]:
+        """Try every operation with keys that are gone afterwards."""
+        return await examine(self, _HOW, measure=measure)
+
+    async def copy_to(self, path: Path, *, passphrase_source: str) -> str:
+        """Write the keys to a new key file under a passphrase of its own."""
+        uri = KeyUri("software", {"file": str(path)}, {"passphrase-source": passphrase_source})
+        location = KeyFileLocation.parse(str(uri))
+        await asyncio.to_thread(check_folder, location.path.parent)
+        taken = HsmConfigurationError(f"{path} is there already: give another name.")
+        if await asyncio.to_thread(location.path.exists):
+            raise taken
+        secret = await location.secret(fresh=True)
+        content, _ = await asyncio.to_thread(self._location.read)
+        records = self._decrypt(content, self._open_cipher())
+        if not await asyncio.to_thread(location.write_new, secret, records):
+            raise taken
+        return str(uri)
+
     def _key(self, label: str) -> HeldKey:
         self._look()
         held = self._keys.get(label)
@@ -362,41 +348,3 @@ def _hold(record: KeyRecord) -> HeldKey:
         return hold(record)
     except ValueError:
         raise HsmConfigurationError(f"The key '{record.label}' of the key file is not of its kind.") from None
-
-
-def _decode_key(content: bytes) -> bytes:
-    """Return the 32 bytes of a key source: raw, or 64 hexadecimal digits and a line ending."""
-    if len(content) == KEY_BYTES:
-        return content
-    text = strip_line_ending(content)
-    if len(text) == 2 * KEY_BYTES:
-        try:
-            return bytes.fromhex(text.decode("ascii"))
-        except ValueError:
-            pass
-    raise HsmConfigurationError(
-        "A key source holds 32 bytes, or 64 hexadecimal digits (openssl rand -hex 32)."
-    )
-
-
-def _make_folder(path: Path) -> None:
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    check_folder(path)
-
-
-def _make_key_source(source: str) -> None:
-    path = source_path(source)
-    if path is None:
-        return
-    _make_folder(path.parent)
-    with exclusive(path):
-        if not path.exists():
-            write_private(path, secrets.token_hex(KEY_BYTES).encode() + b"\n")
-
-
-def _make_key_file(location: _Location, secret: bytes) -> None:
-    kdf = Kdf.for_passphrase() if location.takes_passphrase else Kdf.for_key()
-    content = seal_keys([], kdf, kdf.derive(secret))
-    with exclusive(location.path):
-        if not location.path.exists():
-            write_private(location.path, content)

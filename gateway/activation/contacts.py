@@ -33,6 +33,7 @@ from gateway.protocol.errors import ContactRefused, ErrorCode
 from gateway.protocol.frames import Hello
 from gateway.protocol.keys import TYPED_ROTATION, rotation_at
 from gateway.storage.engine import Storage
+from hsm_adapters.errors import UnwrapFailed
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,7 @@ class ContactService:
         activation_id = encode_id("act", hello.subject)
         recent = self._activations.recent.recall(activation_id)
         if recent is not None:
-            with contextlib.suppress(ContactRefused):  # what is remembered may be old
+            with contextlib.suppress(ContactRefused, UnwrapFailed):  # what is remembered may be old
                 return await self._admit(recent, hello)
         activation = await self._storage.read(lambda tx: store.find(tx, activation_id))
         if activation is None:

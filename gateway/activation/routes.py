@@ -24,6 +24,7 @@ from gateway.protocol import crockford
 from gateway.protocol.errors import MalformedCode
 from gateway.protocol.frames import SUBPROTOCOL
 from gateway.protocol.keys import compress
+from hsm_adapters.errors import UnwrapFailed
 
 _TAG = "activations"
 _READ, _WRITE = "activations:read", "activations:write"
@@ -170,7 +171,15 @@ class _PageHandlers:
             tenant_id=request.tenant_id, activation_id=_activation_of(request)
         )
         request.headers["Cache-Control"] = "no-store"
-        code = await self._face.codes.show(activation, params.form, host=_host_of(self._face, request))
+        host = _host_of(self._face, request)
+        try:
+            code = await self._face.codes.show(activation, params.form, host=host)
+        except UnwrapFailed:  # what is remembered may be sealed under a key that was retired since
+            self._face.service.recent.forget(activation.id)
+            activation = await self._face.service.read_recent(
+                tenant_id=request.tenant_id, activation_id=activation.id
+            )
+            code = await self._face.codes.show(activation, params.form, host=host)
         return views.code_view(code, params)
 
     async def follow(self, request: ApiRequest) -> web.StreamResponse:

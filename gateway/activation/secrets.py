@@ -3,8 +3,11 @@ for one use and never kept. One seed, one purpose a derivation: HKDF with the ac
 
 from gateway.activation.models import Activation
 from gateway.activation.ports import Sealing
+from gateway.activation.store import activations
 from gateway.core.errors import Problem, ProblemCode
 from gateway.core.ids import decode_id
+from gateway.keys.sealed import SealedColumn
+from gateway.keys.sealer import cell_context
 from gateway.protocol.code import CODE_2_NONCE_BYTES, TypedCode
 from gateway.protocol.keys import TYPED_ROTATION, hkdf, one_time_key
 
@@ -53,6 +56,14 @@ def seed_cell(activation_id: str) -> dict[str, str]:
 def device_code_cell(activation_id: str) -> dict[str, str]:
     """Return the cell of the sealed export("device-code")."""
     return {"table": "activations", "column": "device_code", "row": activation_id}
+
+
+_c = activations.c
+SEALED = (
+    SealedColumn(_c.seed, lambda row: cell_context(**seed_cell(row["id"])), version=_c.version),
+    SealedColumn(_c.device_code, lambda row: cell_context(**device_code_cell(row["id"])), version=_c.version),
+)
+"""The version counts up: services write remembered activations back, sealed values and all."""
 
 
 def _derive(seed: bytes, activation_id: bytes, info: bytes, length: int) -> bytes:

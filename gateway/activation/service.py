@@ -32,6 +32,7 @@ from gateway.core.transaction import Transaction
 from gateway.protocol.errors import MalformedCode
 from gateway.protocol.keys import check_device_code
 from gateway.storage.engine import Storage
+from hsm_adapters.errors import UnwrapFailed
 
 ATTEMPTS = 5
 PAGE_GRACE_S = 60
@@ -200,7 +201,13 @@ class ActivationService:
                 if attempt == 0:
                     continue
                 raise Problem(ProblemCode.CONFLICT, f"the activation is {activation.state}")
-            key = await self._sealer.open(activation.device_code, **device_code_cell(activation.id))
+            try:
+                key = await self._sealer.open(activation.device_code, **device_code_cell(activation.id))
+            except UnwrapFailed:  # what is remembered may be sealed under a key that was retired since
+                self.recent.forget(activation_id)
+                if attempt == 0:
+                    continue
+                raise
             try:
                 check_device_code(key, code)
             except MalformedCode:

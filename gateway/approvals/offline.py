@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from gateway.approvals import facts, store
 from gateway.approvals.answers import AnswerService
 from gateway.approvals.at_hand import DrawnCode
+from gateway.approvals.cells import code_cell
 from gateway.approvals.models import Approval, ApprovalEvent, Counter, Via, next_state
 from gateway.approvals.ports import Phone, Phones, Pins, Sealing
 from gateway.approvals.service import ApprovalService, over
@@ -105,7 +106,7 @@ class OfflineService:
             approval.statement, binding_id=decode_id("bnd", phone.id), keys=keys, random=self._random
         )
         packed = b"".join(_KEY.pack(each.index, each.answer_key) for each in keys)
-        sealed = await self._sealer.seal(packed, **_cell(approval.id, phone.id))
+        sealed = await self._sealer.seal(packed, **code_cell(approval.id, phone.id))
 
         def unit(tx: Transaction) -> None:
             now = store.find(tx, approval.id, is_locked=True)
@@ -207,7 +208,7 @@ class OfflineService:
         if shown.counter.is_blocked_at(self._approvals.now_ms()):
             raise Problem(ProblemCode.CONFLICT, _BLOCKED)
         ref = BindingRef(approval.tenant_id, phone.id, approval.user)
-        packed = await self._sealer.open(shown.sealed, **_cell(approval.id, phone.id))
+        packed = await self._sealer.open(shown.sealed, **code_cell(approval.id, phone.id))
         verifier = await self._pins.offline_verifier(ref)
         if verifier is None:
             raise Problem(ProblemCode.CONFLICT, "this phone has no PIN for answers without a network")
@@ -293,10 +294,6 @@ class OfflineService:
         if wrong.approval.is_over:
             return over(wrong.approval)
         return Problem(ProblemCode.OFFLINE_ANSWER_WRONG, left=wrong.approval.tries_left)
-
-
-def _cell(approval_id: str, binding_id: str) -> dict[str, str]:
-    return {"table": "approval_codes", "column": "keys", "row": f"{approval_id}#{binding_id}"}
 
 
 def _unpack(packed: bytes) -> list[OfflineKeys]:

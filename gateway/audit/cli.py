@@ -14,15 +14,17 @@ import msgspec
 from sqlalchemy import make_url
 
 from gateway.audit import store
-from gateway.audit.service import AuditBroken, VerifyReport, audit_public_keys, verify_log
+from gateway.audit.service import AuditBroken, VerifyReport, verify_log
+from gateway.audit.vouchers import audit_public_keys
 from gateway.core.chain import Checkpoint
 from gateway.core.errors import Problem
 from gateway.keys.service import default_store_uri
+from gateway.keys.stores import open_key_store
 from gateway.settings import Settings
 from gateway.storage.engine import Storage
 from gateway.storage.migrate import current_revision
+from hsm_adapters.api import HsmAdapter
 from hsm_adapters.errors import HsmError
-from hsm_adapters.registry import open_store
 
 T = TypeVar("T")
 MAX_KNOWN_LINE = 4_096
@@ -63,16 +65,19 @@ def verify_command(settings: Settings, known: Path | None, as_json: bool) -> Non
     total = _Progress(enabled=not as_json and sys.stderr.isatty())
 
     async def verify() -> VerifyReport:
-        adapter = await open_store(settings.hsm or default_store_uri(settings.data))
-        try:
-            keys = await audit_public_keys(adapter)
-        finally:
-            await adapter.close()
-        if not keys:
-            raise click.ClickException("The key store holds no audit key, so no checkpoint can be verified.")
-        return await _with_storage(
-            settings, lambda storage: verify_log(storage, keys, known=checkpoints, progress=total.show)
-        )
+        async def work(storage: Storage) -> VerifyReport:
+            adapter = await _open_keys(settings)
+            try:
+                keys = await audit_public_keys(adapter, storage)
+            finally:
+                await adapter.close()
+            if not keys:
+                raise click.ClickException(
+                    "The key store holds no audit key, so no checkpoint can be verified."
+                )
+            return await verify_log(storage, keys, known=checkpoints, progress=total.show)
+
+        return await _with_storage(settings, work)
 
     try:
         report, broken = _run(verify()), False
@@ -159,6 +164,12 @@ def _read_known(path: Path) -> Iterator[Checkpoint]:
             )
     if not count:
         raise click.ClickException(f"{path} holds no checkpoint.")
+
+
+async def _open_keys(settings: Settings) -> HsmAdapter:
+    # The file that no setting names is not made here: a log would not be whole by a key that was never there.
+    uri = settings.hsm or default_store_uri(settings.data)
+    return await open_key_store(uri=uri, previous=settings.hsm_previous, data=settings.data)
 
 
 async def _with_storage(settings: Settings, work: Callable[[Storage], Awaitable[T]]) -> T:

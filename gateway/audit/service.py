@@ -10,11 +10,12 @@ import structlog
 from gateway.audit import store
 from gateway.audit.models import Finding
 from gateway.audit.verify import UNSIGNED, ChainCheck, Row, check_signature
+from gateway.audit.vouchers import audit_public_keys
 from gateway.core.chain import GENESIS, AuditEntry, Checkpoint
 from gateway.core.clock import Clock
 from gateway.core.errors import Problem, ProblemCode
 from gateway.core.transaction import Transaction
-from gateway.keys.labels import KeyPurpose, parse_label
+from gateway.keys.ring import KeyRing
 from gateway.storage.engine import Storage
 from gateway.storage.schema import to_millis
 from hsm_adapters.api import HsmAdapter
@@ -51,17 +52,16 @@ class Checkpointer:
         *,
         storage: Storage,
         adapter: HsmAdapter,
-        key_label: str,
+        ring: KeyRing,
         clock: Clock,
         interval_s: float = 60.0,
         every: int = 1_000,
         look_s: float = 1.0,
     ) -> None:
-        """`key_label` is the audit key in force (`InstallationKeys.audit.label`); the head is looked at every
-        `look_s` seconds."""
+        """The head is looked at every `look_s` seconds."""
         self._storage = storage
         self._adapter = adapter
-        self._key_label = key_label
+        self._ring = ring
         self._clock = clock
         self._interval_s = interval_s
         self._every = every
@@ -138,7 +138,7 @@ class Checkpointer:
         return _Sight(sequence, digest, signed, store.find_hash(tx, self._seen[0]), checkpoints)
 
     async def _check_checkpoints(self, checkpoints: Sequence[Checkpoint]) -> None:
-        keys = await audit_public_keys(self._adapter)
+        keys = await audit_public_keys(self._adapter, self._storage)
         for checkpoint in checkpoints:
             try:
                 check_signature(checkpoint, keys)
@@ -156,9 +156,10 @@ class Checkpointer:
         if sequence == signed:
             return None
         made_at = to_millis(self._clock.now())
-        unsigned = Checkpoint(sequence, signed, digest, made_at, self._key_label, b"")
-        signature = await self._adapter.sign(self._key_label, unsigned.signed_bytes())
-        checkpoint = Checkpoint(sequence, signed, digest, made_at, self._key_label, signature)
+        label = await self._ring.audit_label()
+        unsigned = Checkpoint(sequence, signed, digest, made_at, label, b"")
+        signature = await self._adapter.sign(label, unsigned.signed_bytes())
+        checkpoint = Checkpoint(sequence, signed, digest, made_at, label, signature)
         if not await self._storage.write(lambda tx: store.insert_checkpoint(tx, checkpoint)):
             return None
         self._last = checkpoint
@@ -182,16 +183,6 @@ class AuditBroken(Exception):
     def __init__(self, report: VerifyReport) -> None:
         super().__init__("; ".join(str(finding) for finding in report.findings[:3]))
         self.report = report
-
-
-async def audit_public_keys(adapter: HsmAdapter) -> dict[str, bytes]:
-    """Return the audit keys' public points (65 bytes) by label, of all generations. Raises `HsmError`."""
-    keys = {}
-    for info in await adapter.list():
-        name = parse_label(info.label)
-        if name is not None and name.purpose is KeyPurpose.AUDIT and info.public_key is not None:
-            keys[info.label] = info.public_key
-    return keys
 
 
 async def verify_log(

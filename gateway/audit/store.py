@@ -68,6 +68,16 @@ audit_checkpoints = Table(
     Column("signature", LargeBinary(64), nullable=False),
 )
 
+audit_vouchers = Table(
+    "audit_vouchers",
+    metadata,
+    Column("label", String(64), primary_key=True),
+    Column("point", LargeBinary(65), nullable=False),
+    Column("signer", String(64), nullable=False),
+    Column("signature", LargeBinary(64), nullable=False),
+)
+"""Public halves of retired audit keys. They prove themselves (`vouchers.py`), so nothing guards the rows."""
+
 _REFUSE = (
     "CREATE OR REPLACE FUNCTION tessera_audit_refuse() RETURNS trigger LANGUAGE plpgsql AS "
     "$$ BEGIN RAISE EXCEPTION 'the audit log is append-only'; END $$"
@@ -345,3 +355,20 @@ def raw_head(tx: Transaction) -> tuple[Any, ...] | None:
     """Return the head's row, or None."""
     row = tx.execute(_RAW_HEAD).one_or_none()
     return tuple(row) if row is not None else None
+
+
+_DROP_VOUCHER = audit_vouchers.delete().where(audit_vouchers.c.label == bindparam("b_label"))
+_INSERT_VOUCHER = insert(audit_vouchers)
+_RAW_VOUCHERS = text("SELECT label, point, signer, signature FROM audit_vouchers ORDER BY label")
+
+
+def put_voucher(tx: Transaction, *, label: str, point: bytes, signer: str, signature: bytes) -> None:
+    """Store a voucher in the place of an older one for that label."""
+    tx.execute(_DROP_VOUCHER, {"b_label": label})
+    row = {"label": label, "point": point, "signer": signer, "signature": signature}
+    tx.execute(_INSERT_VOUCHER, row)
+
+
+def raw_vouchers(tx: Transaction) -> list[tuple[Any, ...]]:
+    """Return rows of vouchers, in the order of Voucher's fields, as the database holds them."""
+    return [tuple(row) for row in tx.execute(_RAW_VOUCHERS)]

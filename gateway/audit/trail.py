@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from gateway.audit import store
-from gateway.audit.service import AuditRolledBack, audit_public_keys
+from gateway.audit.service import AuditRolledBack
+from gateway.audit.vouchers import audit_public_keys
 from gateway.core.chain import AuditEntry, ChainPart, Checkpoint
 from gateway.core.errors import Problem, ProblemCode
 from gateway.core.transaction import Transaction
@@ -51,7 +52,7 @@ class AuditTrail:
         last = max(sequences)
         if (await self._storage.read(store.read_head))[2] < last:
             await self._sign()
-        keys = await audit_public_keys(self._adapter)
+        keys = await audit_public_keys(self._adapter, self._storage)
 
         def unit(tx: Transaction) -> list[ChainPart]:
             starts: dict[int, tuple[int, Checkpoint]] = {}

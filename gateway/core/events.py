@@ -9,6 +9,9 @@ from typing import Protocol
 
 from gateway.core.transaction import Transaction
 
+INSTALLATION = "installation"
+"""Stands for the tenant in facts that are no bank's. No bank reads them over the API."""
+
 
 class AuditWord(StrEnum):
     """Who did what to which kind of thing: `subject:object:action`. An unknown word cannot be written."""
@@ -74,6 +77,9 @@ class AuditWord(StrEnum):
     PHONE_BIOMETRIC_REMOVE = "phone:biometric:remove"
     GATEWAY_BINDING_MOVE = "gateway:binding:move"
     OPERATOR_TENANT_CREATE = "operator:tenant:create"
+    OPERATOR_KEY_ROTATE = "operator:key:rotate"
+    OPERATOR_KEY_RETIRE = "operator:key:retire"
+    OPERATOR_KEY_MIGRATE = "operator:key:migrate"
     OPERATOR_API_KEY_CREATE = "operator:api-key:create"
     OPERATOR_API_KEY_REVOKE = "operator:api-key:revoke"
     BANK_WEBHOOK_CREATE = "bank:webhook:create"

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 import structlog
 from msgspec import UNSET, UnsetType
 
-from gateway.core.encoding import b64url_encode
 from gateway.core.errors import Problem, ProblemCode
 from gateway.core.ids import encode_id
 from gateway.core.secrets import RandomSource
 from gateway.core.subjects import BindingRef
 from gateway.core.transaction import Transaction
 from gateway.devices import store
+from gateway.devices.cells import cell_of
 from gateway.devices.models import Binding, BindingEvent, BindingState, Turn
 from gateway.devices.open_channel import OpenChannels
 from gateway.devices.ports import GatewayKeys, PinBook, PinStatus, Sealing, Tenants
@@ -44,7 +44,7 @@ from gateway.protocol.frames import (
     parse_stale_answer,
     stale_challenge_frame,
 )
-from gateway.protocol.keys import resume_prologue, sha256, stale_input, verify
+from gateway.protocol.keys import resume_prologue, stale_input, verify
 from gateway.protocol.noise import run_async
 from gateway.protocol.resume import ResumeResponder, next_key
 from gateway.protocol.session import Session
@@ -67,29 +67,6 @@ class ContactDesk:
     keys: GatewayKeys
     sealer: Sealing
     random: RandomSource
-
-
-def psk_cell(
-    ref: BindingRef, index: int, *, static_key: bytes, signing_key: bytes, gateway_label: str
-) -> dict[str, str]:
-    """Return the cell that the sealed ratchet key of an index is bound to, whichever column it lies in: that of this
-    binding while it belongs to this customer, is for these keys (s_D and g_D, 65 bytes each), and runs under the
-    gateway key S of that label."""
-    parts = (ref.tenant_id.encode(), ref.user.encode(), static_key, signing_key, gateway_label.encode())
-    owner = sha256(b"".join(len(part).to_bytes(2, "big") + part for part in parts))
-    return {"table": "bindings", "column": "psk", "row": f"{ref.binding_id}#{index}#{b64url_encode(owner)}"}
-
-
-def cell_of(binding: Binding, index: int, *, gateway_label: str | None = None) -> dict[str, str]:
-    """Return the cell of a binding's sealed ratchet key of an index, under the gateway key that the binding names for
-    it unless another one is given."""
-    return psk_cell(
-        binding.ref,
-        index,
-        static_key=binding.static_key,
-        signing_key=binding.signing_key,
-        gateway_label=gateway_label or binding.gateway_label_of(index),
-    )
 
 
 def _prologue(socket: PhoneSocket, hello: Hello) -> bytes:
@@ -223,14 +200,13 @@ class ResumeContact:
         cell = cell_of(binding, counter + 1, gateway_label=label)
         sealed = await desk.sealer.seal(next_key(channel.session), **cell)
         now_ms = desk.service.now_ms()
-        used = binding.psk_of(counter)
 
         def unit(tx: Transaction) -> PinStatus | BindingState | None:
             row = store.find(tx, tenant_id=binding.tenant_id, binding_id=binding.id, is_locked=True)
             if row is None or row.state is not BindingState.ACTIVE:
                 return BindingState.REMOVED if row is None else row.state
             # Neither by another contact: the phone may have had its `welcome`, and forgotten this one.
-            if (row.psk_of(counter), row.psk_next) != (used, binding.psk_next):
+            if (row.index, row.turns) != (binding.index, binding.turns) or row.psk_of(counter) is None:
                 return None
             hybrid_ms = now_ms if hello.suite is Suite.RESUME_HYBRID else row.hybrid_at
             if not store.turn_ratchet(
@@ -253,7 +229,7 @@ class ResumeContact:
         if pin is None:
             await channel.tell(messages.Problem(code="conflict"))
             raise SocketClosed
-        return pin, Turn(counter, sealed, is_move=label != binding.gateway_label_of(counter))
+        return pin, Turn(counter, binding.turns + 1, is_move=label != binding.gateway_label_of(counter))
 
     def _hybrid_due_s(self, binding: Binding, suite: Suite) -> int:
         service = self._desk.service

@@ -8,7 +8,7 @@ from gateway.core.ids import decode_id
 from gateway.core.subjects import BindingRef, NewPhone
 from gateway.core.transaction import Transaction
 from gateway.devices import store
-from gateway.devices.channel import cell_of, psk_cell
+from gateway.devices.cells import cell_of, psk_cell
 from gateway.devices.models import Binding, BindingState
 from gateway.devices.open_channel import OpenChannels
 from gateway.devices.ports import Sealing

@@ -61,7 +61,8 @@ class Binding:
     """One bound phone. `gateway_label` names the gateway key S that `index` runs under, `next_gateway_label` that of
     `index` + 1, None where it is the same; `signing_key` is g_D and `static_key` s_D (65 bytes each). `psk` is the
     sealed ratchet key of `index`, `psk_next` that of `index` + 1, once the phone has said `ready`; both are gone when
-    the binding is removed or a copy was found. `suspended_by` is None unless it is suspended."""
+    the binding is removed or a copy was found. `suspended_by` is None unless it is suspended; `turns`
+    counts contacts that moved the ratchet."""
 
     id: str
     tenant_id: str
@@ -81,6 +82,7 @@ class Binding:
     last_seen_at: int
     suspended_by: SuspendedBy | None = None
     next_gateway_label: str | None = None
+    turns: int = 0
 
     @property
     def name(self) -> str:
@@ -110,11 +112,11 @@ class Binding:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A turn of the ratchet whose `welcome` nobody has proved to have: the contact came with `index`, and `psk_next` is
-    the sealed key of `index` + 1, which `is_move` when it runs under another gateway key S."""
+    """A turn of the ratchet whose `welcome` nobody has proved to have: the contact came with `index`, and was the
+    binding's turn of this `number`; the next index `is_move` when it runs under another gateway key S."""
 
     index: int
-    psk_next: bytes
+    number: int
     is_move: bool = False
 
 

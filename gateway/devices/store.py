@@ -1,5 +1,6 @@
 """The SQL of bindings. Called by the service and the channel inside a unit of work; every query of the bank's carries
-the tenant, and the phone's ratchet moves by compare-and-set on the sealed key it was proved under."""
+the tenant, and the phone's ratchet moves by compare-and-set on its index and the number of its turns, which stay as
+they are when its sealed keys are wrapped anew."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -58,6 +59,7 @@ bindings = Table(
     Column("hybrid_at", Millis, nullable=False),
     Column("last_seen_at", Millis, nullable=False),
     Column("next_gateway_label", String(128)),
+    Column("turns", BigInteger, nullable=False, server_default="0"),
     Index(None, "tenant_id", "user_ref", "added_at"),
     Index(None, "tenant_id", "added_at", "id"),
     Index(None, "gateway_label"),
@@ -91,9 +93,15 @@ _rename = bindings.update().where(_mine).values(name=bindparam("b_name"))
 _seen = bindings.update().where(_mine).values(last_seen_at=bindparam("b_now"))
 _turn = (
     bindings.update()
-    .where(_mine, _c.ratchet_index == bindparam("b_index"), _c.state == BindingState.ACTIVE.value)
+    .where(
+        _mine,
+        _c.ratchet_index == bindparam("b_index"),
+        _c.turns == bindparam("b_turns"),
+        _c.state == BindingState.ACTIVE.value,
+    )
     .values(
         ratchet_index=bindparam("b_counter"),
+        turns=bindparam("b_turns") + 1,
         psk=bindparam("b_psk"),
         psk_next=bindparam("b_next"),
         last_seen_at=bindparam("b_now"),
@@ -105,7 +113,8 @@ _settle = (
     .where(
         _mine,
         _c.ratchet_index == bindparam("b_index"),
-        _c.psk_next == bindparam("b_next"),
+        _c.turns == bindparam("b_turns"),
+        _c.psk_next.is_not(None),
         _c.state == BindingState.ACTIVE.value,
     )
     .values(ratchet_index=bindparam("b_counter"), psk=_c.psk_next, psk_next=None)
@@ -239,6 +248,7 @@ def turn_ratchet(
         "b_id": binding.id,
         "b_tenant": binding.tenant_id,
         "b_index": binding.index,
+        "b_turns": binding.turns,
         "b_counter": counter,
         "b_psk": binding.psk_of(counter),
         "b_next": psk_next,
@@ -256,7 +266,7 @@ def settle_ratchet(tx: Transaction, ref: BindingRef, turn: Turn) -> bool:
         "b_id": ref.binding_id,
         "b_tenant": ref.tenant_id,
         "b_index": turn.index,
-        "b_next": turn.psk_next,
+        "b_turns": turn.number,
         "b_counter": turn.index + 1,
     }
     return tx.execute(_settle_and_move if turn.is_move else _settle, values).rowcount == 1

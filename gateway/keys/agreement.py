@@ -1,33 +1,32 @@
 """The tenants' agreement keys S as the phone channels use them: which one is in force, which one a bound phone moves
-to, its point, and ECDH with it. Points are remembered, so that a handshake asks the key store for its agreements alone;
-a key of a later generation, once the key store has one, is found within a minute."""
+to, its point, and ECDH with it. Points are remembered, so that a handshake asks the key store for its agreements
+alone."""
 
 from typing import NoReturn
 
-from gateway.core.clock import Clock
 from gateway.keys.labels import KeyName, KeyPurpose, parse_label
-from gateway.keys.service import ensure_tenant_key, newest
+from gateway.keys.ring import KeyRing
+from gateway.keys.service import ensure_tenant_key
 from hsm_adapters.api import HsmAdapter, KeyInfo
 from hsm_adapters.errors import HsmUnavailable, KeyNotFound, WrongKeyKind
-
-REMEMBERED_S = 60.0
 
 
 class AgreementKeys:
     """S of every tenant. One for the process."""
 
-    def __init__(self, adapter: HsmAdapter, clock: Clock) -> None:
+    def __init__(self, adapter: HsmAdapter, ring: KeyRing) -> None:
         self._adapter = adapter
-        self._clock = clock
-        self._current: dict[str, tuple[str, float]] = {}
+        self._ring = ring
         self._points: dict[str, bytes] = {}
 
     async def current_label(self, tenant_id: str) -> str:
-        """Return the label of the key in force. Raises `HsmError`."""
-        known = self._recall(tenant_id)
-        if known is not None:
-            return known
-        return self._remember(tenant_id, await ensure_tenant_key(self._adapter, tenant_id))
+        """Return the label of the key in force, made now for a tenant that has none. Raises `HsmError`."""
+        info = await self._ring.find(KeyPurpose.AGREE, tenant_id)
+        if info is None:  # or another node has just made the tenant
+            info = await ensure_tenant_key(self._adapter, tenant_id)
+            await self._ring.refresh()
+        self._points[info.label] = _point(info)
+        return info.label
 
     async def next_label(self, tenant_id: str, label: str) -> str:
         """Return the label of the key that a phone moves to from that of `label`: the one in force, or `label` itself
@@ -63,21 +62,8 @@ class AgreementKeys:
         raise error
 
     async def _is_superseded(self, name: KeyName) -> bool:
-        tenant_id = name.tenant_id or ""
-        current = self._recall(tenant_id)
-        if current is None:
-            found = newest(await self._adapter.list(), KeyPurpose.AGREE, tenant_id)
-            current = None if found is None else self._remember(tenant_id, found)
-        return current is not None and _generation(current) > name.generation
-
-    def _recall(self, tenant_id: str) -> str | None:
-        known = self._current.get(tenant_id)
-        return known[0] if known is not None and self._clock.now() < known[1] else None
-
-    def _remember(self, tenant_id: str, info: KeyInfo) -> str:
-        self._points[info.label] = _point(info)
-        self._current[tenant_id] = (info.label, self._clock.now() + REMEMBERED_S)
-        return info.label
+        current = await self._ring.find(KeyPurpose.AGREE, name.tenant_id)
+        return current is not None and _generation(current.label) > name.generation
 
 
 def _generation(label: str) -> int:

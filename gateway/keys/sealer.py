@@ -9,6 +9,7 @@ import struct
 from collections.abc import Sequence
 
 from gateway.keys.labels import MAX_GENERATION, KeyPurpose, parse_label, wrap_label
+from gateway.keys.ring import KeyRing
 from hsm_adapters.api import HsmAdapter, WrappedAgreementKeys, WrappedKey
 from hsm_adapters.errors import HsmConfigurationError, InvalidRequest, KeyNotFound, UnwrapFailed
 
@@ -17,25 +18,32 @@ _VERSION = 1
 
 
 class Sealer:
-    """Seals under one generation of the wrapping key, and opens what any generation in the store sealed."""
+    """Seals under the wrapping key in force, and opens what any generation in the store sealed."""
 
-    def __init__(self, adapter: HsmAdapter, generation: int = 1) -> None:
-        """`generation` is that of the key in force (`InstallationKeys.wrapping_generation`)."""
+    def __init__(self, adapter: HsmAdapter, ring: KeyRing) -> None:
         self._adapter = adapter
-        self._label = wrap_label(generation)
-        self._header = _HEADER.pack(_VERSION, generation)
+        self._ring = ring
 
     async def seal(self, plaintext: bytes, *, table: str, column: str, row: str) -> bytes:
         """Return the sealed form of at most 64 KiB, for that cell alone; some 32 bytes longer. Raises `HsmError`."""
-        context = self._header + cell_context(table, column, row)
-        return self._header + await self._adapter.wrap(self._label, plaintext, context)
+        return await self.seal_for(plaintext, cell_context(table, column, row))
 
     async def open(self, blob: bytes, *, table: str, column: str, row: str) -> bytes:
         """Return what was sealed for that cell. Raises `UnwrapFailed` for a value of another cell or a changed one,
         `HsmUnavailable`."""
+        return await self.open_for(blob, cell_context(table, column, row))
+
+    async def seal_for(self, plaintext: bytes, context: bytes) -> bytes:
+        """Seal for a cell whose `cell_context` is given. Raises as `seal`."""
+        generation = await self._ring.wrapping_generation()
+        header = header_of(generation)
+        return header + await self._adapter.wrap(wrap_label(generation), plaintext, header + context)
+
+    async def open_for(self, blob: bytes, context: bytes) -> bytes:
+        """Open for a cell whose `cell_context` is given. Raises as `open`."""
         header, label, sealed = _split(blob)
         try:
-            return await self._adapter.unwrap(label, sealed, header + cell_context(table, column, row))
+            return await self._adapter.unwrap(label, sealed, header + context)
         except (KeyNotFound, InvalidRequest) as error:
             raise UnwrapFailed("The blob names a key that is not there, or is too long.") from error
 
@@ -90,11 +98,17 @@ def cell_context(table: str, column: str, row: str) -> bytes:
     return b"tessera cell\x00" + b"".join(struct.pack(">H", len(part)) + part for part in parts)
 
 
+def header_of(generation: int) -> bytes:
+    """Return the first bytes of what that generation of the wrapping key sealed. They grow with the generation, so that
+    a database finds older values by comparing."""
+    return _HEADER.pack(_VERSION, generation)
+
+
 def _header_of(wrapping_label: str) -> bytes:
     name = parse_label(wrapping_label)
     if name is None or name.purpose is not KeyPurpose.WRAP:
         raise InvalidRequest("This is not the label of a wrapping key.")
-    return _HEADER.pack(_VERSION, name.generation)
+    return header_of(name.generation)
 
 
 def _split(blob: bytes) -> tuple[bytes, str, bytes]:

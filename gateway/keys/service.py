@@ -12,18 +12,11 @@ from hsm_adapters.uri import KeyUri
 
 @dataclass(frozen=True, slots=True)
 class InstallationKeys:
-    """The keys in force that belong to no tenant. Their labels and generations go to `Sealer`, to the audit log and to
-    the sender of wake-ups."""
+    """The keys that belong to no tenant, in force when they were asked for: `KeyRing` knows later ones."""
 
     wrapping: KeyInfo
     audit: KeyInfo
     push: KeyInfo
-
-    @property
-    def wrapping_generation(self) -> int:
-        """Generation of the wrapping key in force."""
-        name = parse_label(self.wrapping.label)
-        return name.generation if name is not None else 1
 
 
 def default_store_uri(data: str) -> str:

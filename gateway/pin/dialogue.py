@@ -51,6 +51,8 @@ class PinEnrolment:
 
     async def seal(self, verifier: bytes) -> None:
         """Take what offline answers are checked against (32 bytes), after `check`. Raises HsmError."""
+        if self._enrolment is not None:
+            self._enrolment = await self._service.renew(self._ref, self._enrolment)
         self._verifier = await self._service.seal_verifier(self._ref, verifier, pin_key=self._checked)
 
     def record(self, tx: Transaction, *, pin_key: bytes) -> None:

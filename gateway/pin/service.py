@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from gateway.core.clock import Clock
-from gateway.core.encoding import b64url_encode
 from gateway.core.errors import Problem, ProblemCode
 from gateway.core.events import AuditWord, Fact, Journal
 from gateway.core.secrets import RandomSource
 from gateway.core.subjects import BindingRef
 from gateway.core.transaction import Transaction
 from gateway.pin import store
+from gateway.pin.cells import key_context, verifier_cell
 from gateway.pin.models import (
     Pin,
     PinBlocked,
@@ -36,7 +36,6 @@ from hsm_adapters.api import WrappedAgreementKeys, WrappedKey
 from hsm_adapters.errors import InvalidPeerKey
 
 NONCE_BYTES = 16
-_CONTEXT = b"tessera oprf|"
 
 
 class Sealing(Protocol):
@@ -46,14 +45,22 @@ class Sealing(Protocol):
     async def open(self, blob: bytes, *, table: str, column: str, row: str) -> bytes: ...
 
 
+class WrappingKey(Protocol):
+    """Which wrapping key is in force (`gateway.keys.ring.KeyRing`)."""
+
+    async def wrapping_label(self) -> str: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Enrolment:
-    """A fresh OPRF key (wrapped) and one evaluation under it: `element` (33 bytes) for the phone."""
+    """A fresh OPRF key, wrapped under the key of a label, and one evaluation under it: `element` (33 bytes) for the
+    phone."""
 
     element: bytes
     left: int
     nonce: bytes
     key: WrappedKey
+    wrapped_by: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +113,7 @@ class PinService:
         storage: Storage,
         journal: Journal,
         keys: WrappedAgreementKeys,
-        wrapping_label: str,
+        ring: WrappingKey,
         sealer: Sealing,
         clock: Clock,
         random: RandomSource,
@@ -115,7 +122,7 @@ class PinService:
         self._storage = storage
         self._journal = journal
         self._keys = keys
-        self._wrapping_label = wrapping_label
+        self._ring = ring
         self._sealer = sealer
         self._clock = clock
         self._random = random
@@ -130,10 +137,23 @@ class PinService:
         """Generate an OPRF key and evaluate `blinded` (33 bytes) under it. Nothing is stored yet, and there is no
         PIN key to guess against, so no try is taken. Raises `PinRefused` for a bad point."""
         peers = _peers(blinded)
-        context = _CONTEXT + binding_id.encode()
-        key = await self._keys.generate_wrapped(self._wrapping_label, context)
+        context = key_context(binding_id)
+        label = await self._ring.wrapping_label()
+        key = await self._keys.generate_wrapped(label, context)
         element = await self._evaluate(peers, blob=key.blob, public=key.public_key, context=context)
-        return Enrolment(element, self.policy.tries, self._random(NONCE_BYTES), key)
+        return Enrolment(element, self.policy.tries, self._random(NONCE_BYTES), key, label)
+
+    async def renew(self, owner: BindingRef, enrolment: Enrolment) -> Enrolment:
+        """Return an enrolment that is about to be stored with its key under the wrapping key in force: a phone may have
+        taken its time, and the one before may be retired. Raises HsmError."""
+        label = await self._ring.wrapping_label()
+        if label == enrolment.wrapped_by:
+            return enrolment
+        context = key_context(owner.binding_id)
+        blob = await self._keys.rewrap(
+            enrolment.wrapped_by, enrolment.key.blob, context, new_label=label, new_context=context
+        )
+        return replace(enrolment, key=replace(enrolment.key, blob=blob), wrapped_by=label)
 
     def check_enrolment(
         self, *, pin_key: bytes, signature: bytes, handshake_hash: bytes, nonce: bytes = b""
@@ -148,7 +168,7 @@ class PinService:
     async def seal_verifier(self, owner: BindingRef, verifier: bytes, *, pin_key: bytes) -> bytes:
         """Return what offline answers are checked against (32 bytes), sealed for the PIN of that key. Raises
         HsmError."""
-        return await self._sealer.seal(verifier, **_verifier_cell(owner.binding_id, pin_key))
+        return await self._sealer.seal(verifier, **verifier_cell(owner.binding_id, pin_key))
 
     def enrol(
         self, tx: Transaction, *, owner: BindingRef, enrolment: Enrolment, pin_key: bytes, verifier: bytes
@@ -181,7 +201,7 @@ class PinService:
         element = b""
         with contextlib.suppress(PinBlocked):  # told in the transaction
             self._after_evaluation(known)
-            context = _CONTEXT + owner.binding_id.encode()
+            context = key_context(owner.binding_id)
             element = await self._evaluate(
                 peers, blob=known.oprf_blob, public=known.oprf_public, context=context
             )
@@ -193,7 +213,7 @@ class PinService:
             except PinBlocked as blocked:
                 self._tell_block(tx, owner, pin)
                 return blocked
-            if not element or pin.oprf_blob != known.oprf_blob:
+            if not element or pin.oprf_public != known.oprf_public:  # the blob changes with a re-wrap
                 raise PinRefused("the PIN changed meanwhile")
             _change(tx, pin, fallen)
             self._record(tx, owner, AuditWord.PHONE_PIN_EVALUATE, {"left": fallen.left})
@@ -243,7 +263,7 @@ class PinService:
         pin = await self._storage.read(lambda tx: _find(tx, owner, is_locked=False))
         if pin.verifier is None:
             return None
-        opened = await self._sealer.open(pin.verifier, **_verifier_cell(owner.binding_id, pin.pin_key))
+        opened = await self._sealer.open(pin.verifier, **verifier_cell(owner.binding_id, pin.pin_key))
         return OfflineVerifier(opened, pin.verifier)
 
     def is_verifier(self, tx: Transaction, owner: BindingRef, sealed: bytes) -> bool:
@@ -256,6 +276,7 @@ class PinService:
         """Put a new PIN in force, with its check of offline answers (32 bytes), after `check_enrolment` and a proof by
         `proved_key` in the same channel. Raises `PinRefused` when another change came first, or the PIN is blocked by
         now; HsmError."""
+        enrolment = await self.renew(owner, enrolment)
         sealed = await self.seal_verifier(owner, verifier, pin_key=pin_key)
 
         def replace_keys(tx: Transaction) -> None:
@@ -303,7 +324,8 @@ class PinService:
 
     async def _evaluate(self, peers: Sequence[bytes], *, blob: bytes, public: bytes, context: bytes) -> bytes:
         try:
-            x1, x2 = await self._keys.ecdh_wrapped(self._wrapping_label, blob, context, peers)
+            label = await self._ring.wrapping_label()
+            x1, x2 = await self._keys.ecdh_wrapped(label, blob, context, peers)
         except InvalidPeerKey as error:
             raise PinRefused("the blinded element is not usable") from error
         return oprf.recover(x1, x2, public)
@@ -338,11 +360,6 @@ class PinService:
         self._journal.record(
             tx, Fact(tenant_id=owner.tenant_id, word=word, subject=owner.binding_id, data=data)
         )
-
-
-def _verifier_cell(binding_id: str, pin_key: bytes) -> dict[str, str]:
-    row = f"{binding_id}#{b64url_encode(sha256(pin_key))}"
-    return {"table": "pins", "column": "verifier", "row": row}
 
 
 def _utc(at_ms: int) -> str:

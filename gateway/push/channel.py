@@ -10,6 +10,7 @@ from gateway.protocol import messages
 from gateway.protocol.errors import OutOfTurn
 from gateway.protocol.wiretypes import Bytes65
 from gateway.push.service import PushService
+from gateway.push.vapid import Vapid
 
 
 class PushPart:
@@ -17,14 +18,17 @@ class PushPart:
 
     handles: ClassVar[tuple[type[Any], ...]] = (messages.PushSubscribe, messages.PushUnsubscribe)
 
-    def __init__(self, *, service: PushService, public_key: bytes) -> None:
-        """`public_key` is the VAPID key, 65 bytes."""
+    def __init__(self, *, service: PushService, vapid: Vapid) -> None:
         self._service = service
-        self._public_key = Bytes65(public_key)
+        self._vapid = vapid
 
     def greet(self, tx: Transaction, ref: BindingRef) -> Sequence[messages.GatewayMessage]:
         """Tell the key, and whether there is a subscription."""
-        return [messages.PushKey(key=self._public_key, subscribed=self._service.is_subscribed(tx, ref))]
+        return [
+            messages.PushKey(
+                key=Bytes65(self._vapid.public_key), subscribed=self._service.is_subscribed(tx, ref)
+            )
+        ]
 
     async def answer(self, context: ChannelContext, message: Any) -> messages.GatewayMessage:
         """Answer one message. Raises OutOfTurn, Problem(INVALID_REQUEST) for an endpoint that may not be called,
@@ -32,7 +36,11 @@ class PushPart:
         match message:
             case messages.PushSubscribe():
                 await self._service.subscribe(
-                    context.ref, endpoint=message.endpoint, p256dh=message.p256dh, auth=message.auth
+                    context.ref,
+                    endpoint=message.endpoint,
+                    p256dh=message.p256dh,
+                    auth=message.auth,
+                    key_label=self._vapid.label,
                 )
                 return messages.PushSubscribed(subscribed=True)
             case messages.PushUnsubscribe():

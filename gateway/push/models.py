@@ -48,7 +48,7 @@ woken twice for one cause; a sender that died leaves its wake-up as it is, until
 @dataclass(frozen=True, slots=True)
 class Subscription:
     """Where a phone's push service takes wake-ups, and the phone's keys for them (RFC 8291 section 3.1): `p256dh` 65
-    bytes; `endpoint` and `auth` are sealed."""
+    bytes; `endpoint` and `auth` are sealed. `key_label` names the gateway's key that the push service expects."""
 
     binding_id: str
     tenant_id: str
@@ -56,6 +56,7 @@ class Subscription:
     p256dh: bytes
     auth: bytes
     created_at: int
+    key_label: str = "tessera-push-1"
 
 
 @dataclass(frozen=True, slots=True)

@@ -150,16 +150,16 @@ class PushSender:
         opened = await self._service.open_subscription(wake)
         if opened is None:
             return WakeEvent.GIVE_UP, 0
-        endpoint, p256dh, auth = opened
+        endpoint = opened.endpoint
         life_s = max(1, -(-(wake.expires_at - int(self._clock.now() * 1000)) // 1000))
         headers = {
-            "Authorization": await self._vapid.authorization(endpoint),
+            "Authorization": await self._vapid.authorization(endpoint, opened.key_label),
             "Content-Encoding": "aes128gcm",
             "Content-Type": "application/octet-stream",
             "TTL": str(life_s),
             "Urgency": "high",
         }
-        body = encrypt(PAYLOAD, p256dh=p256dh, auth=auth)
+        body = encrypt(PAYLOAD, p256dh=opened.p256dh, auth=opened.auth)
         try:
             if not self._is_inside_allowed:
                 check_url(endpoint, is_inside_allowed=False)

@@ -3,12 +3,15 @@ its cause. Where a subscription leads and its secret are sealed at rest."""
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.core.clock import Clock
 from gateway.core.events import AuditWord, Fact, Journal
 from gateway.core.subjects import BindingRef
 from gateway.core.transaction import Transaction
+from gateway.keys.sealed import SealedColumn
+from gateway.keys.sealer import cell_context
 from gateway.protocol.keys import parse_point
 from gateway.push import store
 from gateway.push.models import A_MINUTE, Subscription, Wake, WakeState
@@ -23,6 +26,16 @@ class Sealing(Protocol):
 
     async def seal(self, plaintext: bytes, *, table: str, column: str, row: str) -> bytes: ...
     async def open(self, blob: bytes, *, table: str, column: str, row: str) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A subscription in clear: `p256dh` 65 bytes, `auth` 16, and the label of our key that it was made for."""
+
+    endpoint: str
+    p256dh: bytes
+    auth: bytes
+    key_label: str
 
 
 class PushService:
@@ -43,9 +56,11 @@ class PushService:
         """Whether a phone has a subscription."""
         return bool(store.find_subscribed(tx, tenant_id=ref.tenant_id, binding_ids=[ref.binding_id]))
 
-    async def subscribe(self, ref: BindingRef, *, endpoint: str, p256dh: bytes, auth: bytes) -> None:
-        """Take a phone's subscription, in the place of an older one. Raises Problem(INVALID_REQUEST) for an endpoint
-        that may not be called, `InvalidPoint` for a point that is not on the curve, HsmError."""
+    async def subscribe(
+        self, ref: BindingRef, *, endpoint: str, p256dh: bytes, auth: bytes, key_label: str
+    ) -> None:
+        """Take a phone's subscription for a key of ours, in the place of an older one. Raises Problem(INVALID_REQUEST)
+        for an endpoint that may not be called, `InvalidPoint` for a point that is not on the curve, HsmError."""
         self._check_url(endpoint)
         parse_point(p256dh)
         subscription = Subscription(
@@ -55,6 +70,7 @@ class PushService:
             p256dh=p256dh,
             auth=await self._sealer.seal(auth, **cell(ref.binding_id, "auth")),
             created_at=int(self._clock.now() * 1000),
+            key_label=key_label,
         )
 
         def unit(tx: Transaction) -> None:
@@ -107,19 +123,16 @@ class PushService:
 
         await self._storage.write(unit)
 
-    async def open_subscription(self, wake: Wake) -> tuple[str, bytes, bytes] | None:
-        """Return endpoint, p256dh (65 bytes) and auth (16 bytes) of the phone to be woken. Raises HsmError."""
+    async def open_subscription(self, wake: Wake) -> Opened | None:
+        """Return the subscription of the phone to be woken, opened. Raises HsmError."""
         found = await self._storage.read(
             lambda tx: store.find(tx, tenant_id=wake.tenant_id, binding_id=wake.binding_id)
         )
         if found is None:
             return None
         endpoint = await self._sealer.open(found.endpoint, **cell(found.binding_id, "endpoint"))
-        return (
-            endpoint.decode(),
-            found.p256dh,
-            await self._sealer.open(found.auth, **cell(found.binding_id, "auth")),
-        )
+        auth = await self._sealer.open(found.auth, **cell(found.binding_id, "auth"))
+        return Opened(endpoint.decode(), found.p256dh, auth, found.key_label)
 
     def _record(self, tx: Transaction, tenant_id: str, binding_id: str, word: AuditWord) -> None:
         self._journal.record(
@@ -130,3 +143,10 @@ class PushService:
 def cell(binding_id: str, column: str) -> dict[str, str]:
     """Return the cell that a sealed part of a subscription is bound to."""
     return {"table": "push_subscriptions", "column": column, "row": binding_id}
+
+
+_c = store.subscriptions.c
+SEALED = (
+    SealedColumn(_c.endpoint, lambda row: cell_context(**cell(row["binding_id"], "endpoint"))),
+    SealedColumn(_c.auth, lambda row: cell_context(**cell(row["binding_id"], "auth"))),
+)

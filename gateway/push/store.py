@@ -32,6 +32,7 @@ subscriptions = Table(
     Column("p256dh", LargeBinary(65), nullable=False),
     Column("auth", LargeBinary, nullable=False),
     Column("created_at", Millis, nullable=False),
+    Column("key_label", String(64), nullable=False, server_default="tessera-push-1"),
 )
 
 wakes = Table(
@@ -81,6 +82,7 @@ _move = (
     .where(*_one, _w.state == bindparam("b_from"), _w.attempts == bindparam("b_attempts"))
     .values(state=bindparam("v_state"), attempts=bindparam("v_attempts"), next_at=bindparam("v_next_at"))
 )
+_of_key = select(func.count()).where(_s.key_label == bindparam("b_label"))
 _prune = delete(wakes).where(_w.expires_at < bindparam("b_before"))
 
 
@@ -166,3 +168,8 @@ def count_waiting(tx: Transaction) -> int:
 def prune(tx: Transaction, before_ms: int) -> None:
     """Erase wake-ups whose cause ended before that moment."""
     tx.execute(_prune, {"b_before": before_ms})
+
+
+def count_of_key(tx: Transaction, key_label: str) -> int:
+    """Return how many subscriptions were made for a key of wake-ups."""
+    return int(tx.execute(_of_key, {"b_label": key_label}).scalar_one())

@@ -33,7 +33,7 @@ from gateway.webhooks.models import (
     DeliveryState,
     Endpoint,
 )
-from gateway.webhooks.service import Sealer, WebhookOutbox
+from gateway.webhooks.service import Sealer, WebhookOutbox, secret_cell
 from hsm_adapters.errors import OUTAGES, HsmError
 
 BATCH = 40
@@ -227,9 +227,7 @@ class WebhookSender:
 
     async def _post(self, http: aiohttp.ClientSession, endpoint: Endpoint, delivery: Delivery) -> str | None:
         """Post once; return what went wrong, or None. Raises `HsmError`."""
-        secret = await self._sealer.open(
-            endpoint.secret, table="webhook_endpoints", column="secret", row=endpoint.id
-        )
+        secret = await self._sealer.open(endpoint.secret, **secret_cell(endpoint.id))
         self._outage = ""
         body = delivery.body.encode()
         timestamp = int(self._clock.now())

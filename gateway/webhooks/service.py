@@ -13,6 +13,8 @@ from gateway.core.events import AuditWord, Fact, Journal
 from gateway.core.ids import ID_BYTES, encode_id
 from gateway.core.secrets import RandomSource, Secret
 from gateway.core.transaction import Transaction
+from gateway.keys.sealed import SealedColumn
+from gateway.keys.sealer import cell_context
 from gateway.outbound import check_url
 from gateway.storage.engine import Storage
 from gateway.storage.schema import to_millis
@@ -33,6 +35,13 @@ class Sealer(Protocol):
         """Return the plaintext."""
         ...
 
+
+def secret_cell(endpoint_id: str) -> dict[str, str]:
+    """Return the cell of an endpoint's sealed secret."""
+    return {"table": "webhook_endpoints", "column": "secret", "row": endpoint_id}
+
+
+SEALED = (SealedColumn(store.endpoints.c.secret, lambda row: cell_context(**secret_cell(row["id"]))),)
 
 _Told = tuple[str, str, Mapping[str, Any], int]
 """Tenant, type, data, Unix milliseconds of an event."""
@@ -119,7 +128,7 @@ class WebhookService:
         check_url(url, is_inside_allowed=self._is_inside_allowed)
         secret = b"whsec_" + base64.b64encode(self._random(SECRET_BYTES))
         endpoint_id = encode_id("whk", self._random(ID_BYTES))
-        sealed = await self._sealer.seal(secret, table="webhook_endpoints", column="secret", row=endpoint_id)
+        sealed = await self._sealer.seal(secret, **secret_cell(endpoint_id))
         endpoint = Endpoint(endpoint_id, tenant_id, url, events, sealed, to_millis(self._clock.now()))
 
         def unit(tx: Transaction) -> None:

@@ -9,8 +9,8 @@ from attack_kit import ENGINES, WireNetwork, bind_phone, phone_over
 from gateway_kit import PIN, Cut, GatewayKit
 
 from gateway.devices.store import count_under_label
-from gateway.keys.agreement import REMEMBERED_S
 from gateway.keys.labels import agree_label
+from gateway.keys.ring import ASKED_S
 from gateway.phone.errors import ConnectionLost
 from hsm_adapters.api import KeyKind
 
@@ -75,7 +75,7 @@ async def test_a_loss_while_the_banks_key_is_rotated_locks_nobody_out(kit: Gatew
     labels = [agree_label(kit.tenant_id, generation) for generation in range(1, 6)]
     for label, (number, is_answer) in zip(labels[1:], STEPS[:4], strict=True):
         await adapter.generate(label, KeyKind.AGREE_P256)
-        kit.clock.advance(REMEMBERED_S)
+        kit.clock.advance(ASKED_S)
         cut = Cut(number, is_answer=is_answer, happens=nothing)
         with pytest.raises(ConnectionLost):
             await kit.phone(store=phone.store, cut=cut).open(identifier)  # type: ignore[arg-type]

@@ -11,13 +11,16 @@ from sqlalchemy import create_engine, text
 
 from gateway.audit import service, store
 from gateway.audit.models import FindingKind
+from gateway.audit.vouchers import Voucher, audit_public_keys, keep_voucher, make_voucher, with_vouched
 from gateway.core.chain import Checkpoint, entry_hash
 from gateway.core.clock import ManualClock
 from gateway.core.errors import Problem
 from gateway.core.transaction import Transaction
+from gateway.keys.ring import KeyRing
 from gateway.keys.service import default_store_uri, ensure_keys
 from gateway.storage.engine import Storage
 from gateway.storage.schema import metadata
+from hsm_adapters.api import KeyKind
 from hsm_adapters.software import SoftwareAdapter
 
 STORY = [
@@ -70,7 +73,7 @@ class Insider:
         async def verify() -> list[tuple[FindingKind, int, int]]:
             storage = Storage(f"sqlite:///{self.path}")
             adapter = await SoftwareAdapter.open(default_store_uri(str(self.folder)))
-            keys = await service.audit_public_keys(adapter)
+            keys = await audit_public_keys(adapter, storage)
             try:
                 await service.verify_log(storage, keys, known=known or [])
             except service.AuditBroken as broken:
@@ -95,13 +98,15 @@ def told(word: str, subject: str, data: dict[str, str | int | bool | None]) -> C
 async def write_story(folder: Path) -> Path:
     path = folder / "tessera.db"
     engine = create_engine(f"sqlite:///{path}")
-    metadata.create_all(engine, tables=[store.audit_entries, store.audit_head, store.audit_checkpoints])
+    metadata.create_all(
+        engine, tables=[store.audit_entries, store.audit_head, store.audit_checkpoints, store.audit_vouchers]
+    )
     engine.dispose()
     storage = Storage(f"sqlite:///{path}")
     adapter = await SoftwareAdapter.create(default_store_uri(str(folder)))
-    label = (await ensure_keys(adapter)).audit.label
+    await ensure_keys(adapter)
     checkpointer = service.Checkpointer(
-        storage=storage, adapter=adapter, key_label=label, clock=ManualClock()
+        storage=storage, adapter=adapter, ring=KeyRing(adapter, ManualClock()), clock=ManualClock()
     )
     for number, (word, subject, data) in enumerate(STORY, start=1):
         await storage.write(told(word, subject, data))
@@ -234,9 +239,9 @@ async def test_the_gateway_signs_no_log_that_was_rolled_back(tmp_path: Path) -> 
     path = await write_story(tmp_path)
     storage = Storage(f"sqlite:///{path}")
     adapter = await SoftwareAdapter.open(default_store_uri(str(tmp_path)))
-    label = (await ensure_keys(adapter)).audit.label
+    await ensure_keys(adapter)
     checkpointer = service.Checkpointer(
-        storage=storage, adapter=adapter, key_label=label, clock=ManualClock()
+        storage=storage, adapter=adapter, ring=KeyRing(adapter, ManualClock()), clock=ManualClock()
     )
     await checkpointer.look()
     attacker = Insider(path, tmp_path)
@@ -286,8 +291,13 @@ async def test_the_gateway_signs_nothing_after_a_checkpoint_that_is_not_its_own(
     path = await write_story(tmp_path)
     storage = Storage(f"sqlite:///{path}")
     adapter = await SoftwareAdapter.open(default_store_uri(str(tmp_path)))
-    label = (await ensure_keys(adapter)).audit.label
-    common = {"storage": storage, "adapter": adapter, "key_label": label, "clock": ManualClock()}
+    await ensure_keys(adapter)
+    common = {
+        "storage": storage,
+        "adapter": adapter,
+        "ring": KeyRing(adapter, ManualClock()),
+        "clock": ManualClock(),
+    }
     checkpointer = service.Checkpointer(**common)  # type: ignore[arg-type]
     await checkpointer.look()
     attacker = Insider(path, tmp_path)
@@ -305,3 +315,96 @@ async def test_the_gateway_signs_nothing_after_a_checkpoint_that_is_not_its_own(
     attacker.connection.close()
     await adapter.close()
     await storage.close()
+
+
+# After an audit key was retired: its public half lies in the database, under the word of the key in force.
+
+
+async def retire_first_key(folder: Path) -> bytes:
+    """Retire `tessera-audit-1` as the operator does; return its point."""
+    adapter = await SoftwareAdapter.open(default_store_uri(str(folder)))
+    storage = Storage(f"sqlite:///{folder / 'tessera.db'}")
+    retired = await adapter.find("tessera-audit-1")
+    await adapter.generate("tessera-audit-2", KeyKind.SIGN_P256)
+    voucher = await make_voucher(adapter, retired, signer="tessera-audit-2")
+    await storage.write(lambda tx: keep_voucher(tx, voucher))
+    await adapter.destroy("tessera-audit-1")
+    await storage.close()
+    await adapter.close()
+    return voucher.point
+
+
+@pytest.fixture
+def after(insider: Insider) -> Insider:
+    """The insider, when the key of both checkpoints has been retired."""
+    asyncio.run(retire_first_key(insider.folder))
+    assert insider.verify() == []
+    return insider
+
+
+BOTH_UNSIGNED = [(FindingKind.CHECKPOINT_ALTERED, 3, 3), (FindingKind.CHECKPOINT_ALTERED, SIGNED, SIGNED)]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "DELETE FROM audit_vouchers",
+        "UPDATE audit_vouchers SET signature = zeroblob(64)",
+        "UPDATE audit_vouchers SET signature = x'00'",
+        "UPDATE audit_vouchers SET point = zeroblob(65)",
+        "UPDATE audit_vouchers SET point = NULL",
+        "UPDATE audit_vouchers SET signer = 'tessera-audit-3'",
+        "UPDATE audit_vouchers SET signer = 'tessera-audit-1'",
+        "UPDATE audit_vouchers SET signer = 7",
+        "UPDATE audit_vouchers SET label = 'tessera-audit-0'",
+        "UPDATE audit_vouchers SET label = 'tessera-push-1'",
+    ],
+)
+def test_a_voucher_that_was_changed_vouches_for_nothing(after: Insider, change: str) -> None:
+    after.run("CREATE TABLE copy AS SELECT * FROM audit_vouchers")
+    after.run("DROP TABLE audit_vouchers")
+    after.run("ALTER TABLE copy RENAME TO audit_vouchers")  # without its constraints
+    after.run(change)
+    assert after.verify() == BOTH_UNSIGNED
+
+
+@pytest.mark.parametrize(
+    "signer", ["tessera-audit-1", "tessera-audit-2", "tessera-audit-3", "tessera-wrap-1"]
+)
+def test_the_insider_cannot_vouch_for_a_key_of_his_own(after: Insider, signer: str) -> None:
+    """He writes history anew, signs it by a key of his, and puts its public half where the retired one's was."""
+
+    async def forge() -> None:
+        own = await SoftwareAdapter.create(default_store_uri(str(after.folder / "own")))
+        mine = await own.generate("tessera-audit-1", KeyKind.SIGN_P256)
+        voucher = Voucher("tessera-audit-1", mine.public_key or b"", signer, b"")
+        signature = await own.sign("tessera-audit-1", voucher.signed_bytes())
+        after.run(
+            "UPDATE audit_vouchers SET point = ?, signer = ?, signature = ?",
+            mine.public_key,
+            signer,
+            signature,
+        )
+        for checkpoint in after.checkpoints():
+            signed = await own.sign("tessera-audit-1", checkpoint.signed_bytes())
+            after.run(
+                "UPDATE audit_checkpoints SET signature = ? WHERE sequence = ?", signed, checkpoint.sequence
+            )
+        await own.close()
+
+    asyncio.run(forge())
+    assert after.verify() == BOTH_UNSIGNED
+
+
+async def test_a_retired_key_from_an_old_backup_brings_in_no_newer_one(tmp_path: Path) -> None:
+    """Whoever finds it may not vouch for a key of his that is to sign from now on, nor for one in the key store."""
+    old = await SoftwareAdapter.create(default_store_uri(str(tmp_path)))
+    found = await old.generate("tessera-audit-1", KeyKind.SIGN_P256)
+    mine = await old.generate("tessera-audit-9", KeyKind.SIGN_P256)
+    trusted = {"tessera-audit-1": found.public_key or b"", "tessera-audit-2": bytes(65)}
+    for label in ("tessera-audit-9", "tessera-audit-2", "tessera-audit-1"):
+        unsigned = Voucher(label, mine.public_key or b"", "tessera-audit-1", b"")
+        signature = await old.sign("tessera-audit-1", unsigned.signed_bytes())
+        row = (unsigned.label, unsigned.point, unsigned.signer, signature)
+        assert with_vouched(trusted, [row]) == trusted
+    await old.close()

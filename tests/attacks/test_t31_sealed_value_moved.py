@@ -4,6 +4,7 @@ would use one customer's secret for another."""
 import asyncio
 import itertools
 import sqlite3
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,14 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from attack_kit import begin, bind_phone, refusal
 from gateway_kit import PIN, GatewayKit
+from sealed_kit import Cell, bind_two, cells, fill, life_of, opens, pairs, put, rewrapper_of
 from sqlalchemy import bindparam, text
 
+from gateway.core.clock import ManualClock
 from gateway.core.transaction import Transaction
-from gateway.keys.labels import wrap_label
+from gateway.key_life import SEALED
+from gateway.keys.labels import KeyPurpose, wrap_label
+from gateway.keys.ring import KeyRing
 from gateway.keys.sealer import SealedAgreementKeys, Sealer
 from gateway.keys.service import default_store_uri, ensure_keys
 from gateway.phone.errors import GatewayProblem
@@ -43,7 +48,7 @@ async def adapter(tmp_path: Path) -> AsyncIterator[SoftwareAdapter]:
 
 async def test_a_sealed_value_opens_in_its_own_cell_alone(adapter: SoftwareAdapter) -> None:
     """Every value is put by UPDATE into every other cell."""
-    sealer = Sealer(adapter)
+    sealer = Sealer(adapter, KeyRing(adapter, ManualClock()))
     database = sqlite3.connect(":memory:")
     database.execute("CREATE TABLE cells (t, c, r, value)")
     for number, (table, column, row) in enumerate(CELLS):
@@ -67,7 +72,7 @@ async def test_a_sealed_value_opens_in_its_own_cell_alone(adapter: SoftwareAdapt
 
 
 async def test_borders_between_names_do_not_slide(adapter: SoftwareAdapter) -> None:
-    sealer = Sealer(adapter)
+    sealer = Sealer(adapter, KeyRing(adapter, ManualClock()))
     blob = await sealer.seal(b"secret", table="a|b", column="c", row="d")
     for table, column, row in (
         ("a", "b|c", "d"),
@@ -90,7 +95,7 @@ async def test_one_bindings_pin_key_does_not_serve_another(adapter: SoftwareAdap
 
 async def test_a_wrapped_key_put_in_a_sealed_column_is_not_told(adapter: SoftwareAdapter) -> None:
     """Columns whose content a caller gets to see must not become a way to unwrap a PIN's key."""
-    keys, sealer = SealedAgreementKeys(adapter), Sealer(adapter)
+    keys, sealer = SealedAgreementKeys(adapter), Sealer(adapter, KeyRing(adapter, ManualClock()))
     made = await keys.generate_wrapped(wrap_label(), b"tessera oprf|bnd_1")
     for table, column, row in CELLS:
         with pytest.raises(UnwrapFailed):
@@ -101,10 +106,51 @@ async def test_a_wrapped_key_put_in_a_sealed_column_is_not_told(adapter: Softwar
 
 async def test_what_remains_is_known(adapter: SoftwareAdapter) -> None:
     """The limit that THREAT_MODEL.md admits: an older value of the same cell opens (rollback)."""
-    sealer = Sealer(adapter)
+    sealer = Sealer(adapter, KeyRing(adapter, ManualClock()))
     old = await sealer.seal(b"old", table="bindings", column="psk_now", row="bnd_1")
     await sealer.seal(b"new", table="bindings", column="psk_now", row="bnd_1")
     assert await sealer.open(old, table="bindings", column="psk_now", row="bnd_1") == b"old"
+
+
+@pytest.mark.parametrize(
+    "kit", ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)], indirect=True
+)
+async def test_every_sealed_value_of_a_gateway_opens_where_it_lies_and_nowhere_else(kit: GatewayKit) -> None:
+    """Two customers have a value in every sealed column there is; each is put in the place of each other one."""
+    await fill(kit, await bind_two(kit))
+    found = await cells(kit)
+    assert {cell.sealed.name for cell in found} == {each.name for each in SEALED}
+    assert min(Counter(cell.sealed.name for cell in found).values()) >= 2
+    assert all([await opens(kit, cell) for cell in found])
+    tried = 0
+    for here, there in pairs(found):
+        moved = Cell(here.sealed, {**here.row, here.sealed.column.name: there.blob})
+        assert not await opens(kit, moved), (
+            f"{there.sealed.name} {there.key} opens in {here.sealed.name} {here.key}"
+        )
+        tried += 1
+    assert tried >= 20 * 19
+
+
+async def test_a_value_that_was_moved_in_the_database_is_not_taken_along_by_a_rewrap(kit: GatewayKit) -> None:
+    """A re-wrap that sealed what it finds for where it finds it would make the move good."""
+    await fill(kit, await bind_two(kit))
+    for column in (each.name for each in SEALED):
+        here, there = [cell for cell in await cells(kit) if cell.sealed.name == column][:2]
+        await put(kit, here, there.blob)
+        assert not await opens(kit, await again(kit, here))
+        await life_of(kit).rotate(KeyPurpose.WRAP)
+        result = await rewrapper_of(kit).run()
+        assert result.unopened == (f"{column} {here.key}",)
+        kept = await again(kit, here)
+        assert kept.blob == there.blob
+        await put(kit, kept, here.blob)
+        assert await opens(kit, await again(kit, here))
+
+
+async def again(kit: GatewayKit, cell: Cell) -> Cell:
+    """Read a cell anew."""
+    return next(each for each in await cells(kit) if (each.sealed, each.key) == (cell.sealed, cell.key))
 
 
 async def swap(kit: GatewayKit, table: str, columns: str, key: str, rows: tuple[str, str]) -> None:

@@ -10,8 +10,8 @@ from msgspec.structs import replace
 from sqlalchemy import text
 
 from gateway.core.ids import encode_id
-from gateway.keys.agreement import REMEMBERED_S
 from gateway.keys.labels import agree_label
+from gateway.keys.ring import ASKED_S
 from gateway.phone.client import PhoneClient
 from gateway.protocol.errors import ErrorCode
 from hsm_adapters.api import KeyKind
@@ -91,7 +91,7 @@ async def test_a_binding_under_another_gateway_key_opens_for_nobody_and_opens_ag
     await channel.close()
     raw = channel.binding.binding_id
     await installation.adapter.generate(agree_label(kit.tenant_id, 2), KeyKind.AGREE_P256)
-    kit.clock.advance(REMEMBERED_S)
+    kit.clock.advance(ASKED_S)
     opened = await phone.open(raw)  # index 1 is to run under the second key
     if column == "gateway_label":
         await opened.rename("Index 1 is in force")

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from hsm_kit import bad_points, fresh_peer, operations, point, some_kind, wrapped_keys, wrapped_mac_keys
 
 from hsm_adapters.api import (
+    CopyableStore,
     HashName,
     HsmAdapter,
     KeyInfo,
@@ -329,6 +330,7 @@ class HsmAdapterContract:
             *("random", "generate_wrapped", "ecdh_wrapped", "rewrap", "create", "examine", "import_wrapped"),
             *("wrap_mac_key", "mac_wrapped", "rewrap_mac_key", "macs_inside"),
             *(("release_wrapped",) if isinstance(adapter, WrappedKeyRelease) else ()),
+            *(("copy_to",) if isinstance(adapter, CopyableStore) else ()),
         }
         assert all(inspect.iscoroutinefunction(getattr(adapter, name)) for name in public)
         fields = set(KeyInfo.__dataclass_fields__)

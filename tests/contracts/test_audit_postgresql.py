@@ -13,10 +13,12 @@ from sqlalchemy import text
 
 from gateway.audit import service, store
 from gateway.audit.models import FindingKind
+from gateway.audit.vouchers import audit_public_keys
 from gateway.core.chain import Checkpoint
 from gateway.core.clock import ManualClock
 from gateway.core.errors import Problem
 from gateway.core.transaction import Transaction
+from gateway.keys.ring import KeyRing
 from gateway.keys.service import default_store_uri, ensure_keys
 from gateway.storage.engine import Storage
 from gateway.storage.migrate import migrate
@@ -46,7 +48,10 @@ class Nodes:
         return await asyncio.gather(
             *(
                 service.Checkpointer(
-                    storage=storage, adapter=self.adapter, key_label=self.label, clock=ManualClock()
+                    storage=storage,
+                    adapter=self.adapter,
+                    ring=KeyRing(self.adapter, ManualClock()),
+                    clock=ManualClock(),
                 ).checkpoint()
                 for storage in self.storages
             )
@@ -54,7 +59,7 @@ class Nodes:
 
     async def findings(self, known: list[Checkpoint] | None = None) -> list[tuple[FindingKind, int, int]]:
         """Verify on the second node."""
-        keys = await service.audit_public_keys(self.adapter)
+        keys = await audit_public_keys(self.adapter, self.storages[1])
         try:
             await service.verify_log(self.storages[1], keys, known=known or [])
         except service.AuditBroken as broken:

@@ -20,6 +20,7 @@ from gateway.core.ids import encode_id
 from gateway.core.secrets import system_random
 from gateway.core.transaction import Transaction
 from gateway.evidence.service import EvidenceService
+from gateway.keys.ring import KeyRing
 from gateway.keys.service import default_store_uri, ensure_keys
 from gateway.protocol import approval as signing
 from gateway.protocol.keys import sha256, sign
@@ -42,7 +43,7 @@ from hsm_adapters.software import SoftwareAdapter
 TENANT = "ten_AAAAAAAAAAAAAAAAAAAAAA"
 OTHER = "ten_BBBBBBBBBBBBBBBBBBBBBA"
 SECRET = "somebody-else"
-TABLES = [store.audit_entries, store.audit_head, store.audit_checkpoints]
+TABLES = [store.audit_entries, store.audit_head, store.audit_checkpoints, store.audit_vouchers]
 PAYMENT = signing.PaymentFields(
     amount="1250.00", currency="EUR", payee="Zoë Müller", account="FR76 3000", purpose="Rent\nMay"
 )
@@ -163,9 +164,11 @@ class Bank:
         engine.dispose()
         storage = Storage(f"sqlite:///{path}")
         adapter = await SoftwareAdapter.create(default_store_uri(str(folder)))
-        label = (await ensure_keys(adapter)).audit.label
+        await ensure_keys(adapter)
         clock = ManualClock()
-        checkpointer = Checkpointer(storage=storage, adapter=adapter, key_label=label, clock=clock)
+        checkpointer = Checkpointer(
+            storage=storage, adapter=adapter, ring=KeyRing(adapter, clock), clock=clock
+        )
         try:
             yield cls(path, storage, adapter, checkpointer, clock)
         finally:

@@ -10,8 +10,8 @@ from typing import Any, Self
 import pytest
 from gateway_kit import GatewayKit
 
-from gateway import installation
 from gateway.audit.service import Checkpointer
+from gateway.keys import stores
 from hsm_adapters.api import HsmAdapter, KeyInfo, KeyKind, WrappedAgreementKeys, WrappedKey
 from hsm_adapters.errors import (
     HsmConfigurationError,
@@ -136,8 +136,8 @@ async def running_on_simulator(
     """Serve a gateway whose key store is the simulator."""
     # Its calls come when a second is over, and would take the fault from the flow that is looked at.
     monkeypatch.setattr("gateway.app.Checkpointer", partial(Checkpointer, look_s=3_600))
-    monkeypatch.setattr(installation, "create_store", FaultSimulator.create)
-    monkeypatch.setattr(installation, "open_store", FaultSimulator.open)
+    monkeypatch.setattr(stores, "create_store", FaultSimulator.create)
+    monkeypatch.setattr(stores, "open_store", FaultSimulator.open)
     async with GatewayKit.running(folder, **settings) as kit:
         adapter = kit.now.installation.adapter
         assert isinstance(adapter, FaultSimulator)

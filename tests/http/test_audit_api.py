@@ -10,6 +10,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from gateway.app import INSTALLATION, create_app
 from gateway.audit import service
+from gateway.audit.vouchers import audit_public_keys
 from gateway.core.clock import ManualClock
 from gateway.core.events import Fact
 from gateway.core.secrets import system_random
@@ -133,14 +134,14 @@ async def test_without_the_scope_nothing_is_read(world: World) -> None:
 
 
 async def test_a_running_gateways_log_verifies_and_ends_with_a_checkpoint(world: World) -> None:
-    keys = await service.audit_public_keys(world.installation.adapter)
+    keys = await audit_public_keys(world.installation.adapter, world.installation.storage)
     report = await service.verify_log(world.installation.storage, keys)
     assert report.entries >= 25
     settings = world.installation.settings
     await world.http.close()
     storage = Storage(settings.resolved_database_url)
     adapter = await open_store(default_store_uri(settings.data))
-    report = await service.verify_log(storage, await service.audit_public_keys(adapter))
+    report = await service.verify_log(storage, await audit_public_keys(adapter, storage))
     assert report.checkpoints >= 1
     await storage.close()
     await adapter.close()

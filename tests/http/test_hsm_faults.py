@@ -15,13 +15,14 @@ from hsm_faults import OUTAGES, FaultSimulator, running_on_simulator
 from gateway.audit.service import Checkpointer
 from gateway.core.encoding import b64url_decode
 from gateway.http.health import FRESH_S
+from gateway.keys.ring import USED_S
 from gateway.phone.errors import GatewayProblem, GatewayRefused
 from gateway.pin import store as pin_store
 from gateway.pin.models import Pin
 from gateway.protocol.errors import ErrorCode
 from hsm_adapters.errors import HsmError, KeyNotFound, PinRefused, UnwrapFailed
 
-REMEMBERED_S = 61
+REMEMBERED_S = USED_S + 1
 WRONG_PIN = "830561"
 errors = pytest.mark.parametrize("error", OUTAGES, ids=lambda error: error.code)
 
@@ -315,7 +316,7 @@ async def test_the_audit_log_is_signed_once_the_key_store_is_back(
     checkpointer = Checkpointer(
         storage=installation.storage,
         adapter=simulator,
-        key_label=installation.keys.audit.label,
+        ring=installation.ring,
         clock=kit.clock,
     )
     for error in OUTAGES:

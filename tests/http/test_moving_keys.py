@@ -12,8 +12,8 @@ from gateway_kit import PIN, Cut, GatewayKit
 
 from gateway.activation import store as activations
 from gateway.devices import store as devices
-from gateway.keys.agreement import REMEMBERED_S
 from gateway.keys.labels import agree_label
+from gateway.keys.ring import ASKED_S
 from gateway.phone.client import PhoneClient
 from gateway.phone.errors import BankKeyChanged, CloneSuspected, ConnectionLost, GatewayRefused
 from gateway.phone.models import Binding
@@ -43,7 +43,7 @@ class Bank:
         made = await self._adapter.generate(
             agree_label(self._kit.tenant_id, self.generation), KeyKind.AGREE_P256
         )
-        self._kit.clock.advance(REMEMBERED_S)
+        self._kit.clock.advance(ASKED_S)
         assert made.public_key is not None
         return made.public_key
 

@@ -28,7 +28,7 @@ from gateway.push.service import PushService as Pushes
 from gateway.push.vapid import Vapid
 from gateway.storage.engine import Storage
 from gateway.storage.migrate import migrate
-from hsm_adapters.api import KeyKind
+from hsm_adapters.api import KeyInfo, KeyKind
 from hsm_adapters.errors import HsmUnavailable
 from hsm_adapters.software import SoftwareAdapter
 
@@ -89,8 +89,7 @@ class Bench:
         )
         vapid = Vapid(
             adapter=self.adapter,
-            label="tessera-push-1",
-            public_key=self.public_key,
+            in_force=lambda: KeyInfo("tessera-push-1", KeyKind.SIGN_P256, None, self.public_key),
             contact="mailto:operator@bank.example",
             clock=self.clock,
         )
@@ -108,7 +107,13 @@ class Bench:
         self, pushes: Pushes, ref: BindingRef = REF, browser: Browser | None = None
     ) -> Browser:
         browser = browser or self.receiver.browser()
-        await pushes.subscribe(ref, endpoint=browser.endpoint, p256dh=browser.p256dh, auth=browser.auth)
+        await pushes.subscribe(
+            ref,
+            endpoint=browser.endpoint,
+            p256dh=browser.p256dh,
+            auth=browser.auth,
+            key_label="tessera-push-1",
+        )
         return browser
 
     async def wake(self, pushes: Pushes, cause: str = "apr_1", *refs: BindingRef, life_s: int = 60) -> None:

@@ -13,6 +13,7 @@ from gateway.audit import service, store
 from gateway.audit.cli import audit_group
 from gateway.core.clock import ManualClock
 from gateway.keys.cli import keys_group, store_uri
+from gateway.keys.ring import KeyRing
 from gateway.keys.service import ensure_tenant_key
 from gateway.settings import Settings
 from gateway.storage.engine import Storage
@@ -115,7 +116,7 @@ def test_no_option_takes_a_secret() -> None:
     for group in (keys_group, audit_group):
         for command in group.commands.values():
             names = {name for parameter in command.params for name in parameter.opts}
-            assert names <= {"--json", "--known", "key"}
+            assert names <= {"--json", "--known", "--no-measure", "--to", "--passphrase-source", "key"}
 
 
 # audit ------------------------------------------------------------------------------------------------------
@@ -132,7 +133,7 @@ def log(settings: Settings) -> Path:
         storage = Storage(settings.resolved_database_url)
         adapter = await open_store(store_uri(settings))
         checkpointer = service.Checkpointer(
-            storage=storage, adapter=adapter, key_label="tessera-audit-1", clock=ManualClock()
+            storage=storage, adapter=adapter, ring=KeyRing(adapter, ManualClock()), clock=ManualClock()
         )
         for n in range(1, 21):
             await storage.write(

@@ -8,16 +8,18 @@ import pytest
 from sqlalchemy import create_engine
 
 from gateway.audit import service, store
+from gateway.audit.vouchers import audit_public_keys
 from gateway.core.clock import ManualClock
 from gateway.core.errors import Problem
 from gateway.core.transaction import Transaction
+from gateway.keys.ring import KeyRing
 from gateway.keys.service import ensure_keys
 from gateway.storage.engine import Storage
 from gateway.storage.schema import metadata
 from hsm_adapters.api import KeyKind
 from hsm_adapters.software import SoftwareAdapter
 
-TABLES = [store.audit_entries, store.audit_head, store.audit_checkpoints]
+TABLES = [store.audit_entries, store.audit_head, store.audit_checkpoints, store.audit_vouchers]
 
 
 def tell(chain: store.AuditChain, n: int) -> Callable[[Transaction], None]:
@@ -50,9 +52,10 @@ async def test_two_checkpointers_make_one_checkpoint(
     parts: tuple[Storage, SoftwareAdapter, ManualClock],
 ) -> None:
     storage, adapter, clock = parts
-    label = (await ensure_keys(adapter)).audit.label
+    await ensure_keys(adapter)
     pair = [
-        service.Checkpointer(storage=storage, adapter=adapter, key_label=label, clock=clock) for _ in range(2)
+        service.Checkpointer(storage=storage, adapter=adapter, ring=KeyRing(adapter, clock), clock=clock)
+        for _ in range(2)
     ]
     chain = store.AuditChain()
     assert await pair[0].checkpoint() is None
@@ -60,7 +63,7 @@ async def test_two_checkpointers_make_one_checkpoint(
         await storage.write(tell(chain, n))
         made = await asyncio.gather(*(checkpointer.checkpoint() for checkpointer in pair))
         assert len([checkpoint for checkpoint in made if checkpoint]) == 1
-    report = await service.verify_log(storage, await service.audit_public_keys(adapter))
+    report = await service.verify_log(storage, await audit_public_keys(adapter, storage))
     assert (report.entries, report.checkpoints, report.last, report.findings) == (5, 5, 5, ())
 
 
@@ -70,7 +73,13 @@ async def test_the_checkpointer_signs_by_count_and_by_time(
     storage, adapter, clock = parts
     label = (await ensure_keys(adapter)).audit.label
     checkpointer = service.Checkpointer(
-        storage=storage, adapter=adapter, key_label=label, clock=clock, interval_s=60, every=10, look_s=0.01
+        storage=storage,
+        adapter=adapter,
+        ring=KeyRing(adapter, clock),
+        clock=clock,
+        interval_s=60,
+        every=10,
+        look_s=0.01,
     )
     chain = store.AuditChain()
     running = asyncio.create_task(checkpointer.run())
@@ -103,8 +112,10 @@ async def test_the_checkpointer_signs_by_count_and_by_time(
 
 async def test_a_log_is_verified_while_it_grows(parts: tuple[Storage, SoftwareAdapter, ManualClock]) -> None:
     storage, adapter, clock = parts
-    label = (await ensure_keys(adapter)).audit.label
-    checkpointer = service.Checkpointer(storage=storage, adapter=adapter, key_label=label, clock=clock)
+    await ensure_keys(adapter)
+    checkpointer = service.Checkpointer(
+        storage=storage, adapter=adapter, ring=KeyRing(adapter, clock), clock=clock
+    )
     chain, growing = store.AuditChain(), True
 
     async def grow() -> int:
@@ -117,7 +128,7 @@ async def test_a_log_is_verified_while_it_grows(parts: tuple[Storage, SoftwareAd
         return n * 50
 
     task = asyncio.create_task(grow())
-    keys = await service.audit_public_keys(adapter)
+    keys = await audit_public_keys(adapter, storage)
     seen: set[int] = set()
     while len(seen) < 8:
         seen.add((await service.verify_log(storage, keys)).last)
@@ -132,10 +143,12 @@ async def test_a_long_log_is_read_in_pages(
 ) -> None:
     storage, adapter, clock = parts
     monkeypatch.setattr(service, "PAGE", 7)
-    label = (await ensure_keys(adapter)).audit.label
-    checkpointer = service.Checkpointer(storage=storage, adapter=adapter, key_label=label, clock=clock)
+    await ensure_keys(adapter)
+    checkpointer = service.Checkpointer(
+        storage=storage, adapter=adapter, ring=KeyRing(adapter, clock), clock=clock
+    )
     chain = store.AuditChain()
-    keys = await service.audit_public_keys(adapter)
+    keys = await audit_public_keys(adapter, storage)
     for n in range(29):
         await storage.write(tell(chain, n))
         if n % 3 == 0:

@@ -18,8 +18,10 @@ from sqlalchemy import create_engine
 
 from gateway.audit import service, store
 from gateway.audit.models import Finding, FindingKind
+from gateway.audit.vouchers import audit_public_keys
 from gateway.core.chain import GENESIS, Checkpoint, entry_hash
 from gateway.core.clock import ManualClock
+from gateway.keys.ring import KeyRing
 from gateway.keys.service import ensure_keys
 from gateway.storage.backends import make_backend
 from gateway.storage.engine import Storage
@@ -28,7 +30,7 @@ from gateway.storage.unit import Unit
 from hsm_adapters.software import SoftwareAdapter
 
 T = TypeVar("T")
-TABLES = [store.audit_entries, store.audit_head, store.audit_checkpoints]
+TABLES = [store.audit_entries, store.audit_head, store.audit_checkpoints, store.audit_vouchers]
 ENTRIES = 30
 CHECKPOINTS = (10, 20, 27)
 
@@ -90,9 +92,9 @@ async def build(folder: Path) -> Log:
     engine.dispose()
     storage, chain, clock = Storage(url), store.AuditChain(), ManualClock()
     adapter = await SoftwareAdapter.create(f"software:file={folder}/k.tessera?key-source=file:{folder}/k.key")
-    keys = await ensure_keys(adapter)
+    await ensure_keys(adapter)
     checkpointer = service.Checkpointer(
-        storage=storage, adapter=adapter, key_label=keys.audit.label, clock=clock
+        storage=storage, adapter=adapter, ring=KeyRing(adapter, clock), clock=clock
     )
     made = []
     for n in range(1, ENTRIES + 1):
@@ -102,7 +104,7 @@ async def build(folder: Path) -> Log:
             checkpoint = await checkpointer.checkpoint()
             assert checkpoint is not None
             made.append(checkpoint)
-    public = await service.audit_public_keys(adapter)
+    public = await audit_public_keys(adapter, storage)
     await adapter.close()
     await storage.close()
     return Log(folder / "log.db", public, made)

@@ -336,8 +336,8 @@ async def test_label_moves_with_the_ratchet(stage: Stage) -> None:
 async def test_whoever_acts_moves_the_label_too(stage: Stage, label: str, is_move: bool) -> None:
     binding = await stage.add()
     assert await stage.turn(binding, 0, b"psk-1", label)
-    assert not await stage.service.settle(binding.ref, Turn(0, b"other", is_move))
-    assert await stage.service.settle(binding.ref, Turn(0, b"psk-1", is_move))
+    assert not await stage.service.settle(binding.ref, Turn(0, 2, is_move))
+    assert await stage.service.settle(binding.ref, Turn(0, 1, is_move))
     held = await stage.read(binding)
     assert (held.index, held.psk, held.psk_next) == (1, b"psk-1", None)
     assert (held.gateway_label, held.next_gateway_label) == (label, None)

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.core.clock import ManualClock
 from gateway.keys.labels import KeyName, KeyPurpose, agree_label, audit_label, parse_label, wrap_label
+from gateway.keys.ring import KeyRing
 from gateway.keys.sealer import SealedAgreementKeys, Sealer, cell_context
 from gateway.keys.service import default_store_uri, ensure_keys, ensure_tenant_key
 from hsm_adapters.api import KeyKind
@@ -29,6 +31,12 @@ async def adapter(tmp_path: Path) -> AsyncIterator[SoftwareAdapter]:
     store = await SoftwareAdapter.create(default_store_uri(str(tmp_path)))
     yield store
     await store.close()
+
+
+async def sealer_of(adapter: SoftwareAdapter) -> Sealer:
+    """Return a sealer that has just asked which keys there are."""
+    await ensure_keys(adapter)
+    return Sealer(adapter, KeyRing(adapter, ManualClock()))
 
 
 # Names ------------------------------------------------------------------------------------------------------
@@ -108,7 +116,7 @@ async def test_the_newest_generation_is_in_force(adapter: SoftwareAdapter) -> No
     await ensure_keys(adapter)
     for generation in (2, 10, 9):
         await adapter.generate(wrap_label(generation), KeyKind.WRAP_AES256)
-    assert (await ensure_keys(adapter)).wrapping_generation == 10
+    assert (await ensure_keys(adapter)).wrapping.label == wrap_label(10)
 
 
 async def test_a_key_of_the_wrong_kind_is_not_taken(adapter: SoftwareAdapter) -> None:
@@ -129,7 +137,7 @@ CELL = {"table": "activations", "column": "seed", "row": "act_1"}
 
 
 async def test_what_was_sealed_opens_in_its_cell_alone(adapter: SoftwareAdapter) -> None:
-    sealer = Sealer(adapter, (await ensure_keys(adapter)).wrapping_generation)
+    sealer = await sealer_of(adapter)
     blob = await sealer.seal(b"seed", **CELL)
     assert b"seed" not in blob
     assert blob[:3] == b"\x01\x00\x01"
@@ -145,7 +153,7 @@ async def test_what_was_sealed_opens_in_its_cell_alone(adapter: SoftwareAdapter)
 
 
 async def test_any_changed_byte_does_not_open(adapter: SoftwareAdapter) -> None:
-    sealer = Sealer(adapter, (await ensure_keys(adapter)).wrapping_generation)
+    sealer = await sealer_of(adapter)
     blob = await sealer.seal(b"seed", **CELL)
     for position in range(len(blob)):
         changed = bytearray(blob)
@@ -160,9 +168,9 @@ async def test_any_changed_byte_does_not_open(adapter: SoftwareAdapter) -> None:
 
 async def test_old_values_open_after_a_rotation(adapter: SoftwareAdapter) -> None:
     await ensure_keys(adapter)
-    old = await Sealer(adapter).seal(b"seed", **CELL)
+    old = await Sealer(adapter, KeyRing(adapter, ManualClock())).seal(b"seed", **CELL)
     await adapter.generate(wrap_label(2), KeyKind.WRAP_AES256)
-    sealer = Sealer(adapter, (await ensure_keys(adapter)).wrapping_generation)
+    sealer = await sealer_of(adapter)
     new = await sealer.seal(b"seed", **CELL)
     assert (old[:3], new[:3]) == (b"\x01\x00\x01", b"\x01\x00\x02")
     assert await sealer.open(old, **CELL) == await sealer.open(new, **CELL) == b"seed"
@@ -174,7 +182,7 @@ async def test_old_values_open_after_a_rotation(adapter: SoftwareAdapter) -> Non
 
 
 async def test_a_store_that_is_down_is_not_a_wrong_value(adapter: SoftwareAdapter) -> None:
-    sealer = Sealer(adapter, (await ensure_keys(adapter)).wrapping_generation)
+    sealer = await sealer_of(adapter)
     blob = await sealer.seal(b"seed", **CELL)
     await adapter.close()
     with pytest.raises(HsmUnavailable):
@@ -186,7 +194,7 @@ async def test_a_store_that_is_down_is_not_a_wrong_value(adapter: SoftwareAdapte
 @pytest.mark.parametrize("cell", [{"table": ""}, {"row": ""}, {"column": "c" * 256}])
 async def test_a_cell_needs_names(adapter: SoftwareAdapter, cell: dict[str, str]) -> None:
     with pytest.raises(ValueError, match="names"):
-        await Sealer(adapter).seal(b"", **{**CELL, **cell})
+        await Sealer(adapter, KeyRing(adapter, ManualClock())).seal(b"", **{**CELL, **cell})
 
 
 _names = st.text("ab|", min_size=1, max_size=4)
@@ -222,7 +230,7 @@ async def test_wrapped_keys_work_across_a_rotation(adapter: SoftwareAdapter) -> 
         with pytest.raises(UnwrapFailed):
             await keys.ecdh_wrapped(wrap_label(), blob, context, [peer])
     with pytest.raises(UnwrapFailed):
-        await Sealer(adapter).open(made.blob, **CELL)
+        await Sealer(adapter, KeyRing(adapter, ManualClock())).open(made.blob, **CELL)
 
 
 async def test_only_a_wrapping_key_wraps(adapter: SoftwareAdapter) -> None:

@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rules_kit import TENANT, Rules
 
+from gateway.core.clock import ManualClock
 from gateway.core.secrets import system_random
 from gateway.core.subjects import BindingRef
-from gateway.keys.labels import wrap_label
+from gateway.keys.ring import KeyRing
 from gateway.keys.sealer import SealedAgreementKeys, Sealer
 from gateway.keys.service import ensure_keys
 from gateway.pin import store
@@ -123,8 +124,8 @@ async def desk(rules: Rules, tmp_path: Path) -> AsyncIterator[PinDesk]:
         storage=rules.storage,
         journal=rules.journal,
         keys=SealedAgreementKeys(adapter),
-        wrapping_label=wrap_label(),
-        sealer=Sealer(adapter),
+        ring=KeyRing(adapter, rules.clock),
+        sealer=Sealer(adapter, KeyRing(adapter, ManualClock())),
         clock=rules.clock,
         random=system_random,
         policy=POLICY,

@@ -16,7 +16,7 @@ from gateway.core.clock import ManualClock
 from gateway.core.encoding import b64url_encode
 from gateway.push.sender import LONGEST_WAIT_S, PAYLOAD, encrypt, read_retry_after
 from gateway.push.vapid import LIFE_S, Vapid
-from hsm_adapters.api import HsmAdapter, KeyKind
+from hsm_adapters.api import HsmAdapter, KeyInfo, KeyKind
 from hsm_adapters.software import SoftwareAdapter
 
 # RFC 8291 section 5 and appendix A.
@@ -82,6 +82,9 @@ class CountingSigner:
         self._adapter = adapter
         self.signed = 0
 
+    async def find(self, label: str) -> KeyInfo:
+        return await self._adapter.find(label)
+
     async def sign(self, label: str, message: bytes) -> bytes:
         self.signed += 1
         return await self._adapter.sign(label, message)
@@ -97,8 +100,7 @@ async def vapid(tmp_path: Path) -> tuple[Vapid, CountingSigner, ManualClock]:
     assert key.public_key is not None
     made = Vapid(
         adapter=signer,  # type: ignore[arg-type]
-        label=key.label,
-        public_key=key.public_key,
+        in_force=lambda: key,
         contact="mailto:operator@bank.example",
         clock=clock,
     )
@@ -113,7 +115,9 @@ async def test_token_is_for_the_origin_alone_and_ends_within_a_day(
         ("https://push.example/a/b?c=d", "https://push.example"),
         ("https://push.example:8443/x", "https://push.example:8443"),
     ):
-        claims = check_vapid(await tokens.authorization(endpoint), public_key=tokens.public_key)
+        claims = check_vapid(
+            await tokens.authorization(endpoint, "tessera-push-1"), public_key=tokens.public_key
+        )
         assert claims["aud"] == origin
         assert claims["sub"] == "mailto:operator@bank.example"
         assert clock.now() < claims["exp"] <= clock.now() + 86_400
@@ -124,13 +128,14 @@ async def test_one_token_serves_an_origin_until_it_is_nearly_over(
     vapid: tuple[Vapid, CountingSigner, ManualClock],
 ) -> None:
     tokens, signer, clock = vapid
-    first = await tokens.authorization("https://push.example/1")
-    assert await tokens.authorization("https://push.example/2") == first
+    first = await tokens.authorization("https://push.example/1", "tessera-push-1")
+    assert await tokens.authorization("https://push.example/2", "tessera-push-1") == first
     assert signer.signed == 1
     for _ in range(20):
         clock.advance(LIFE_S / 5)
         claims = check_vapid(
-            await tokens.authorization("https://push.example/1"), public_key=tokens.public_key
+            await tokens.authorization("https://push.example/1", "tessera-push-1"),
+            public_key=tokens.public_key,
         )
         assert claims["exp"] > clock.now() + 60
     assert 4 <= signer.signed <= 8
@@ -140,7 +145,7 @@ async def test_a_token_that_was_changed_does_not_verify(
     vapid: tuple[Vapid, CountingSigner, ManualClock],
 ) -> None:
     tokens, _, _ = vapid
-    text = await tokens.authorization("https://push.example/1")
+    text = await tokens.authorization("https://push.example/1", "tessera-push-1")
     claims = text.split("t=")[1].split(".")[1]
     other = b64url_encode(json.dumps({"aud": "https://evil.example", "exp": 1, "sub": "x"}).encode())
     with pytest.raises(InvalidSignature):

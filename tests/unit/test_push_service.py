@@ -17,7 +17,7 @@ from gateway.outbound import check_url
 from gateway.protocol.errors import InvalidPoint
 from gateway.push import store
 from gateway.push.models import A_MINUTE, Wake, WakeState
-from gateway.push.service import PushService
+from gateway.push.service import Opened, PushService
 
 REF = BindingRef(TENANT, "bnd_AAAAAAAAAAAAAAAAAAAAAA", "user-1")
 OTHER = BindingRef(TENANT, "bnd_BBBBBBBBBBBBBBBBBBBBBA", "user-1")
@@ -43,7 +43,9 @@ def service_on(rules: Rules, *, is_inside_allowed: bool = False) -> PushService:
 
 
 async def subscribe(service: PushService, ref: BindingRef = REF, browser: Browser = BROWSER) -> None:
-    await service.subscribe(ref, endpoint=browser.endpoint, p256dh=browser.p256dh, auth=browser.auth)
+    await service.subscribe(
+        ref, endpoint=browser.endpoint, p256dh=browser.p256dh, auth=browser.auth, key_label="tessera-push-1"
+    )
 
 
 async def wake(
@@ -72,7 +74,9 @@ async def test_a_phone_has_one_subscription_and_ends_it(rules: Rules) -> None:
     assert not await is_subscribed(service, BindingRef(ELSEWHERE, REF.binding_id, REF.user))
     await wake(rules, service, "apr_1")
     [claimed] = await claim(rules)
-    assert await service.open_subscription(claimed) == (newer.endpoint, newer.p256dh, newer.auth)
+    assert await service.open_subscription(claimed) == Opened(
+        newer.endpoint, newer.p256dh, newer.auth, "tessera-push-1"
+    )
     await service.unsubscribe(REF)
     await service.unsubscribe(REF)
     assert not await is_subscribed(service, REF)
@@ -138,7 +142,9 @@ async def test_development_takes_endpoints_inside(rules: Rules) -> None:
 async def test_keys_that_are_no_points_are_refused(rules: Rules, key: bytes) -> None:
     service = service_on(rules)
     with pytest.raises(InvalidPoint):
-        await service.subscribe(REF, endpoint=BROWSER.endpoint, p256dh=key, auth=BROWSER.auth)
+        await service.subscribe(
+            REF, endpoint=BROWSER.endpoint, p256dh=key, auth=BROWSER.auth, key_label="tessera-push-1"
+        )
     assert not await is_subscribed(service, REF)
 
 

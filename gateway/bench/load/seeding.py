@@ -13,7 +13,7 @@ from gateway.core.secrets import RandomSource, system_random
 from gateway.core.subjects import BindingRef, DeviceFacts
 from gateway.core.transaction import Transaction
 from gateway.devices import store as binding_store
-from gateway.devices.channel import psk_cell
+from gateway.devices.cells import psk_cell
 from gateway.devices.models import Binding, BindingState
 from gateway.installation import Installation
 from gateway.keys.sealer import SealedAgreementKeys
@@ -81,7 +81,7 @@ class Seeder:
             storage=installation.storage,
             journal=installation.journal,
             keys=SealedAgreementKeys(installation.adapter),
-            wrapping_label=installation.keys.wrapping.label,
+            ring=installation.ring,
             sealer=installation.sealer,
             clock=clock,
             random=random,
