@@ -16,6 +16,7 @@ from gateway.core.secrets import RandomSource
 from gateway.core.transaction import Transaction
 from gateway.keys.ring import KeyRing
 from gateway.keys.sealer import Sealer
+from gateway.keys.seeds import SeedKeeper
 from gateway.keys.service import InstallationKeys, ensure_keys, ensure_tenant_key
 from gateway.keys.stores import open_key_store
 from gateway.settings import Settings
@@ -38,6 +39,7 @@ class Installation:
     keys: InstallationKeys
     ring: KeyRing
     sealer: Sealer
+    seeds: SeedKeeper
     events: EventLog
     outbox: WebhookOutbox
     journal: RecordingJournal
@@ -68,6 +70,8 @@ async def open_installation(
         journal = RecordingJournal(audit=append, events=events, outbox=outbox, clock=clock)
         ring = KeyRing(adapter, clock)
         sealer = Sealer(adapter, ring)
+        seeds = SeedKeeper(adapter, ring, inside=settings.otp_inside)
+        await seeds.check()
         yield Installation(
             settings=settings,
             clock=clock,
@@ -77,6 +81,7 @@ async def open_installation(
             keys=keys,
             ring=ring,
             sealer=sealer,
+            seeds=seeds,
             events=events,
             outbox=outbox,
             journal=journal,

@@ -86,6 +86,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         str | None,
         _key("URI of the key store before `hsm`, while `tessera keys migrate` moves from it."),
     ] = None
+    otp_inside: Annotated[
+        bool,
+        _key(
+            "Compute the HMACs of tokens' one-time codes inside the key store's module, so that no seed is in the "
+            "gateway's memory. Slower; refused where the module cannot (`tessera keys doctor`)."
+        ),
+    ] = False
     production: Annotated[bool, _key("Refuse what only development may have.")] = False
     web_dist: Annotated[
         str | None, _key("Directory of the built web files. Default: web/dist beside the code.")

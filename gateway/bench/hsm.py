@@ -25,9 +25,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from gateway.bench import Bar, Measure, Unavailable, measure, register
 from gateway.bench.load.process import tell_load
+from gateway.core.clock import SystemClock
 from gateway.core.transaction import Transaction
 from gateway.keys.labels import wrap_label
-from gateway.keys.sealer import Sealer
+from gateway.keys.ring import KeyRing
 from gateway.keys.seeds import SeedKeeper
 from gateway.protocol.otp import code_of, counter_message, matching
 from gateway.storage.engine import Storage
@@ -289,7 +290,9 @@ async def _check_codes(adapter: HsmAdapter) -> Measure:
         software = await create_store(store)
         await software.generate(wrap_label(), KeyKind.WRAP_AES256)
         desks = [
-            await _Desk.open(SeedKeeper(each, Sealer(each), inside=inside), f"sqlite:///{folder}/{name}.db")
+            await _Desk.open(
+                SeedKeeper(each, KeyRing(each, SystemClock()), inside=inside), f"sqlite:///{folder}/{name}.db"
+            )
             for each, inside, name in ((adapter, True, "module"), (software, False, "software"))
         ]
         ratios: list[tuple[float, float]] = [

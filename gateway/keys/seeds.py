@@ -9,6 +9,7 @@ import hmac
 from collections.abc import Sequence
 
 from gateway.keys.labels import MAX_GENERATION, wrap_label
+from gateway.keys.ring import KeyRing
 from gateway.keys.sealer import Sealer, cell_context
 from hsm_adapters.api import HashName, HsmAdapter, WrappedMacKeys
 from hsm_adapters.errors import KeyNotFound, OperationUnsupported, UnwrapFailed
@@ -20,12 +21,11 @@ _GENERATION_BYTES = 2
 class SeedKeeper:
     """Seals seeds and computes under them. `check` at start tells whether the store can do what policy asks."""
 
-    def __init__(self, adapter: HsmAdapter, sealer: Sealer, *, inside: bool, generation: int = 1) -> None:
-        """`generation` is that of the wrapping key in force."""
+    def __init__(self, adapter: HsmAdapter, ring: KeyRing, *, inside: bool) -> None:
         self._adapter = adapter
-        self._sealer = sealer
+        self._ring = ring
+        self._sealer = Sealer(adapter, ring)
         self._inside = inside
-        self._generation = generation
 
     async def check(self) -> None:
         """Raises `OperationUnsupported` when policy asks for HMAC in the module and the store has none."""
@@ -37,9 +37,10 @@ class SeedKeeper:
         if not self._inside:
             return bytes([_HERE]) + await self._sealer.seal(seed, table=table, column=column, row=row)
         keys = await _inside(self._adapter)
-        header = bytes([_INSIDE]) + self._generation.to_bytes(_GENERATION_BYTES, "big")
+        generation = await self._ring.wrapping_generation()
+        header = bytes([_INSIDE]) + generation.to_bytes(_GENERATION_BYTES, "big")
         context = header + cell_context(table, column, row)
-        return header + await keys.wrap_mac_key(wrap_label(self._generation), seed, context)
+        return header + await keys.wrap_mac_key(wrap_label(generation), seed, context)
 
     async def macs(
         self,

@@ -9,6 +9,7 @@ from typing import Self, TypeVar
 
 from gateway.keys.service import default_store_uri
 from hsm_adapters.api import (
+    HashName,
     HsmAdapter,
     KeyInfo,
     KeyKind,
@@ -16,6 +17,7 @@ from hsm_adapters.api import (
     WrappedKey,
     WrappedKeyImport,
     WrappedKeyRelease,
+    WrappedMacKeys,
 )
 from hsm_adapters.errors import HsmConfigurationError, KeyExists, KeyNotFound, OperationUnsupported
 from hsm_adapters.registry import create_store, open_store
@@ -53,7 +55,7 @@ async def _with_previous(newer: HsmAdapter, previous: str) -> HsmAdapter:
     return TwoStores(newer, older)
 
 
-class TwoStores(HsmAdapter, WrappedAgreementKeys):
+class TwoStores(HsmAdapter, WrappedAgreementKeys, WrappedMacKeys):
     """Two key stores as one. A label is in one of them alone: generations are counted over both."""
 
     def __init__(self, newer: HsmAdapter, older: HsmAdapter) -> None:
@@ -147,6 +149,45 @@ class TwoStores(HsmAdapter, WrappedAgreementKeys):
         scalar = await old.release_wrapped(wrapping_label, blob, context)
         return (await new.import_wrapped(new_label, scalar, new_context)).blob
 
+    async def macs_inside(self) -> bool:
+        """Whether the new store, where seeds are sealed, keeps them inside."""
+        return isinstance(self.newer, WrappedMacKeys) and await self.newer.macs_inside()
+
+    async def wrap_mac_key(self, wrapping_label: str, key: bytes, context: bytes) -> bytes:
+        """Wrap an HMAC key where the wrapping key is."""
+        return await self._with(
+            wrapping_label, lambda store: _macs(store).wrap_mac_key(wrapping_label, key, context)
+        )
+
+    async def mac_wrapped(
+        self,
+        wrapping_label: str,
+        blob: bytes,
+        context: bytes,
+        messages: Sequence[bytes],
+        *,
+        hash_name: HashName,
+    ) -> builtins.list[bytes]:
+        """Authenticate where the wrapping key is."""
+        return await self._with(
+            wrapping_label,
+            lambda store: _macs(store).mac_wrapped(
+                wrapping_label, blob, context, messages, hash_name=hash_name
+            ),
+        )
+
+    async def rewrap_mac_key(
+        self, wrapping_label: str, blob: bytes, context: bytes, *, new_label: str, new_context: bytes
+    ) -> bytes:
+        """Move an HMAC key from one wrapping key to another of the same store. Raises `OperationUnsupported` across the
+        two: what may cross was never inside one of them, and is sealed as data."""
+        old, new = await self._holder(wrapping_label), await self._holder(new_label)
+        if old is not new:
+            raise OperationUnsupported("An HMAC key that is inside one key store does not go to another.")
+        return await _macs(old).rewrap_mac_key(
+            wrapping_label, blob, context, new_label=new_label, new_context=new_context
+        )
+
     async def _holder(self, label: str) -> HsmAdapter:
         holder = self._holders.get(label)
         if holder is None:
@@ -171,4 +212,10 @@ class TwoStores(HsmAdapter, WrappedAgreementKeys):
 def _wrapped(store: HsmAdapter) -> WrappedAgreementKeys:
     if not isinstance(store, WrappedAgreementKeys):
         raise OperationUnsupported("This key store cannot wrap agreement keys.")
+    return store
+
+
+def _macs(store: HsmAdapter) -> WrappedMacKeys:
+    if not isinstance(store, WrappedMacKeys):
+        raise OperationUnsupported("This key store cannot wrap HMAC keys.")
     return store

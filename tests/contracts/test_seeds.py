@@ -8,8 +8,13 @@ from pathlib import Path
 import pytest
 from hsm_modules import p11_kit, softhsm
 
+from gateway.core.clock import SystemClock
+from gateway.core.secrets import system_random
+from gateway.installation import open_installation
+from gateway.keys.ring import KeyRing
 from gateway.keys.sealer import Sealer
 from gateway.keys.seeds import SeedKeeper
+from gateway.settings import Settings
 from hsm_adapters.api import HashName, HsmAdapter, KeyKind
 from hsm_adapters.errors import OperationUnsupported, UnwrapFailed
 from hsm_adapters.registry import create_store, open_store
@@ -43,7 +48,7 @@ async def software(tmp_path: Path) -> AsyncIterator[HsmAdapter]:
 
 def keeper(adapter: HsmAdapter, *, inside: bool) -> SeedKeeper:
     """Return a keeper under a policy."""
-    return SeedKeeper(adapter, Sealer(adapter), inside=inside)
+    return SeedKeeper(adapter, KeyRing(adapter, SystemClock()), inside=inside)
 
 
 @pytest.mark.parametrize("inside", [True, False])
@@ -70,7 +75,7 @@ async def test_a_seed_inside_never_opens_as_data(module: HsmAdapter) -> None:
     sealed = await keeper(module, inside=True).seal(SEED, **CELL)
     for blob in (sealed, sealed[1:], b"\x01" + sealed[1:]):
         with pytest.raises(UnwrapFailed):
-            await Sealer(module).open(blob, **CELL)
+            await Sealer(module, KeyRing(module, SystemClock())).open(blob, **CELL)
 
 
 async def test_policy_refuses_a_seed_that_would_come_out(module: HsmAdapter) -> None:
@@ -103,3 +108,10 @@ async def test_a_module_that_cannot_wrap_seeds_is_told_at_the_check(
         with pytest.raises(OperationUnsupported, match="doctor"):
             await keeper(adapter, inside=True).check()
         await adapter.close()
+
+
+async def test_a_gateway_whose_store_cannot_is_not_opened(tmp_path: Path) -> None:
+    settings = Settings(data=str(tmp_path), otp_inside=True)
+    with pytest.raises(OperationUnsupported, match="otp_inside"):
+        async with open_installation(settings, clock=SystemClock(), random=system_random):
+            pass
