@@ -37,7 +37,7 @@ from gateway.keys.rewrap import Rewrapper
 from gateway.settings import Settings
 from gateway.webhooks.routes import routes as webhook_routes
 from gateway.webhooks.sender import WebhookSender
-from hsm_adapters.errors import HsmError
+from hsm_adapters.errors import HsmError, KeyNotFound
 
 INSTALLATION = web.AppKey("installation", Installation)
 CAPABILITIES = web.AppKey("capabilities", Capabilities)
@@ -171,7 +171,11 @@ def _checks(installation: Installation) -> dict[str, Callable[[], Awaitable[None
         await installation.storage.read(check_revision)
 
     async def key_store() -> None:
-        await installation.adapter.find(await installation.ring.wrapping_label())
+        try:
+            await installation.adapter.find(await installation.ring.wrapping_label())
+        except KeyNotFound:  # retired before this process had heard of its successor
+            await installation.ring.refresh()
+            await installation.adapter.find(await installation.ring.wrapping_label())
 
     return {"database": database, "migrations": migrations, "hsm": key_store}
 

@@ -35,6 +35,13 @@ class Sealer:
 
     async def seal_for(self, plaintext: bytes, context: bytes) -> bytes:
         """Seal for a cell whose `cell_context` is given. Raises as `seal`."""
+        try:
+            return await self._seal(plaintext, context)
+        except KeyNotFound:  # retired before this process had heard of its successor
+            await self._ring.refresh()
+            return await self._seal(plaintext, context)
+
+    async def _seal(self, plaintext: bytes, context: bytes) -> bytes:
         generation = await self._ring.wrapping_generation()
         header = header_of(generation)
         return header + await self._adapter.wrap(wrap_label(generation), plaintext, header + context)

@@ -148,7 +148,12 @@ class TokenChoice:
             return found[0]
         there = ", ".join(repr(token.label) for token in tokens if token.label) or "none"
         if not found:
-            raise TokenNotPresent(f"No token matches the key URI. Present: {there}.")
+            hint = (
+                "Check the module's own settings (SoftHSM: SOFTHSM2_CONF)."
+                if there == "none"
+                else "See token=."
+            )
+            raise TokenNotPresent(f"No token matches the key URI. Present: {there}. {hint}")
         raise HsmConfigurationError(
             f"{len(found)} tokens match the key URI: add token=, serial= or slot-id=. Present: {there}."
         )

@@ -240,3 +240,16 @@ async def test_only_a_wrapping_key_wraps(adapter: SoftwareAdapter) -> None:
             await keys.generate_wrapped(label, b"")
     with pytest.raises(KeyNotFound):
         await keys.generate_wrapped(wrap_label(), b"")
+
+
+async def test_a_key_that_was_retired_before_its_successor_was_heard_of_holds_nobody(
+    adapter: SoftwareAdapter,
+) -> None:
+    sealer = await sealer_of(adapter)
+    cell = {"table": "things", "column": "secret", "row": "1"}
+    await sealer.seal(b"first", **cell)
+    await adapter.generate(wrap_label(2), KeyKind.WRAP_AES256)
+    await adapter.destroy(wrap_label(1))
+    sealed = await sealer.seal(b"second", **cell)
+    assert sealed[:3] == b"\x01\x00\x02"
+    assert await sealer.open(sealed, **cell) == b"second"
