@@ -7,6 +7,7 @@ Handles, flags and lengths are CK_ULONG (the platform's unsigned long). No buffe
 is shared between two threads but read-only templates and mechanisms."""
 
 import ctypes
+import secrets
 import threading
 from ctypes import (
     POINTER,
@@ -227,7 +228,7 @@ class _Scratch:
     """What a thread's calls write their answers to: making an array of a new size each time takes longer
     than an HMAC."""
 
-    __slots__ = ("_view", "address", "buffer", "gcm", "length", "length_reference")
+    __slots__ = ("_nonces", "_view", "address", "buffer", "gcm", "length", "length_reference")
 
     def __init__(self) -> None:
         self.buffer = (c_ubyte * _MAX_ANSWER)()
@@ -236,6 +237,14 @@ class _Scratch:
         self.length_reference = byref(self.length)
         self._view = memoryview(self.buffer).cast("B")
         self.gcm = Gcm()
+        self._nonces: list[bytes] = []
+
+    def fresh_nonce(self) -> bytes:
+        """Return 12 fresh bytes."""
+        if not self._nonces:
+            fetched = secrets.token_bytes(12 * 64)
+            self._nonces = [fetched[place : place + 12] for place in range(0, len(fetched), 12)]
+        return self._nonces.pop()
 
     def take(self, size: int) -> bytes:
         """Return the answer, and wipe it here."""
@@ -468,37 +477,49 @@ class Cryptoki:
         value = self._sign_init(session, mechanism.reference, key)
         if value:
             raise CryptokiError("C_SignInit", value)
-        return self._answer("C_Sign", self._sign, session, data, size)
+        return self._answer("C_Sign", self._sign, session, data, size, self._scratch())
 
     def encrypt(self, session: int, mechanism: Mechanism, key: int, data: bytes, size: int) -> bytes:
         """Encrypt; the result has at most `size` bytes."""
         value = self._encrypt_init(session, mechanism.reference, key)
         if value:
             raise CryptokiError("C_EncryptInit", value)
-        return self._answer("C_Encrypt", self._encrypt, session, data, size)
-
-    def seal(self, session: int, key: int, data: bytes, *, nonce: bytes, associated: bytes) -> bytes:
-        """Encrypt by AES-GCM with a nonce of 12 bytes: the ciphertext, then the tag of 16 bytes."""
-        mechanism = self._scratch().gcm
-        mechanism.set(nonce, associated)
-        return self.encrypt(session, mechanism, key, data, len(data) + 16)
-
-    def open(self, session: int, key: int, sealed: bytes, *, nonce: bytes, associated: bytes) -> bytes:
-        """Decrypt what `seal` made."""
-        mechanism = self._scratch().gcm
-        mechanism.set(nonce, associated)
-        return self.decrypt(session, mechanism, key, sealed, len(sealed))
+        return self._answer("C_Encrypt", self._encrypt, session, data, size, self._scratch())
 
     def decrypt(self, session: int, mechanism: Mechanism, key: int, data: bytes, size: int) -> bytes:
         """Decrypt; the result has at most `size` bytes."""
         value = self._decrypt_init(session, mechanism.reference, key)
         if value:
             raise CryptokiError("C_DecryptInit", value)
-        return self._answer("C_Decrypt", self._decrypt, session, data, size)
+        return self._answer("C_Decrypt", self._decrypt, session, data, size, self._scratch())
 
-    def _answer(self, name: str, function: Any, session: int, data: bytes, size: int) -> bytes:
-        """Call what answers with bytes, and wipe the buffer of the thread that they came in."""
+    def seal(self, session: int, key: int, data: bytes, nonce: bytes, associated: bytes) -> bytes:
+        """Encrypt by AES-GCM with a nonce of 12 bytes: the ciphertext, then the tag of 16 bytes."""
         scratch = self._scratch()
+        scratch.gcm.set(nonce, associated)
+        value = self._encrypt_init(session, scratch.gcm.reference, key)
+        if value:
+            raise CryptokiError("C_EncryptInit", value)
+        return self._answer("C_Encrypt", self._encrypt, session, data, len(data) + 16, scratch)
+
+    def open(self, session: int, key: int, sealed: bytes, nonce: bytes, associated: bytes) -> bytes:
+        """Decrypt what `seal` made."""
+        scratch = self._scratch()
+        scratch.gcm.set(nonce, associated)
+        value = self._decrypt_init(session, scratch.gcm.reference, key)
+        if value:
+            raise CryptokiError("C_DecryptInit", value)
+        return self._answer("C_Decrypt", self._decrypt, session, sealed, len(sealed), scratch)
+
+    def fresh_nonce(self) -> bytes:
+        """Return 12 bytes of the operating system's generator. Each is given once; they are fetched many at a time,
+        since a call of the system lets another thread run, as a call of the module does."""
+        return self._scratch().fresh_nonce()
+
+    def _answer(
+        self, name: str, function: Any, session: int, data: bytes, size: int, scratch: "_Scratch"
+    ) -> bytes:
+        """Call what answers with bytes, and wipe the buffer of the thread that they came in."""
         length = scratch.length
         length.value = size
         value = function(session, data, len(data), scratch.buffer, scratch.length_reference)

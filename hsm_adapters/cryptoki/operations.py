@@ -31,7 +31,7 @@ DATA, AGREEMENT_KEY, MAC_KEY = b"tessera data\x00", b"tessera agreement key\x00"
 _BY_TOKEN, _BY_DATA_KEY = b"\x01", b"\x02"
 _NONCE, _SALT, _TAG, _IV = 12, 32, 16, 16
 _CANARY = b"tessera canary"
-_MAX_HELD = 64
+_MAX_HELD = 256
 _MAC_KEY_BYTES = 64
 _BAD = frozenset({ck.CKR_ENCRYPTED_DATA_INVALID, ck.CKR_ENCRYPTED_DATA_LEN_RANGE, ck.CKR_AEAD_DECRYPT_FAILED})
 _VAGUE = frozenset({ck.CKR_GENERAL_ERROR, ck.CKR_FUNCTION_FAILED})
@@ -195,15 +195,23 @@ class Operations:
         messages: Sequence[bytes],
         hash_name: HashName,
     ) -> list[bytes]:
-        """HMAC by a wrapped key. The session keeps the last 64 such keys as objects of its own, so that a token's next
-        code costs no unwrapping. Raises `UnwrapFailed`."""
+        """HMAC by a wrapped key. The session keeps the last 256 such keys as objects of its own, so that a token's
+        next code costs no unwrapping. Raises `UnwrapFailed`."""
         wrapping = self._keys.get(session, label)
         name = hashlib.sha256(len(blob).to_bytes(4, "big") + blob + context).digest()
         held, place = session.held, (wrapping.info.key_id or label.encode(), name)
         key = held.pop(place, None)
         if key is None:
             inner = self.open(session, wrapping.handle, blob, MAC_KEY + context)
-            key = self.unwrap_mac(session, self._keys.companion(session, wrapping), inner)
+            companion = self._keys.companion(session, wrapping)
+            try:
+                key = self.unwrap_mac(session, companion, inner)
+            except CryptokiError as error:
+                if error.value != ck.CKR_DEVICE_MEMORY or not held:
+                    raise
+                self._forget(session, *held.values())  # the token has less room than that
+                held.clear()
+                key = self.unwrap_mac(session, companion, inner)
         held[place] = key  # the newest last
         macs = [self.hmac(session, key, message, hash_name) for message in messages]
         if len(held) > _MAX_HELD:
@@ -238,15 +246,10 @@ class Operations:
 
     def seal(self, session: Session, key: int, plaintext: bytes, associated: bytes) -> bytes:
         """Seal by the better way of the two."""
-        nonce = secrets.token_bytes(_NONCE)
+        nonce = self._cryptoki.fresh_nonce()
         if self.ways.seals_by_gcm:
-            return (
-                _BY_TOKEN
-                + nonce
-                + self._cryptoki.seal(
-                    session.handle, key, plaintext, nonce=nonce, associated=_BY_TOKEN + associated
-                )
-            )
+            sealed = self._cryptoki.seal(session.handle, key, plaintext, nonce, _BY_TOKEN + associated)
+            return _BY_TOKEN + nonce + sealed
         salt = secrets.token_bytes(_SALT)
         cipher = AESGCM(self._cryptoki.encrypt(session.handle, AES_ECB, key, salt, _SALT))
         return _BY_DATA_KEY + salt + nonce + cipher.encrypt(nonce, plaintext, _BY_DATA_KEY + associated)
@@ -269,7 +272,7 @@ class Operations:
         self, session: Session, key: int, nonce: bytes, sealed: bytes, associated: bytes
     ) -> bytes:
         try:
-            return self._cryptoki.open(session.handle, key, sealed, nonce=nonce, associated=associated)
+            return self._cryptoki.open(session.handle, key, sealed, nonce, associated)
         except CryptokiError as error:
             if error.value in _BAD or (error.value in _VAGUE and self._is_sound(session, key)):
                 raise _not_ours() from None
@@ -278,9 +281,9 @@ class Operations:
     def _is_sound(self, session: Session, key: int) -> bool:
         """Whether the key opens what it seals just now: then a vague error was about the blob, not about the token.
         Raises `CryptokiError` when it is about the token."""
-        how = {"nonce": secrets.token_bytes(_NONCE), "associated": _CANARY}
-        sealed = self._cryptoki.seal(session.handle, key, _CANARY, **how)
-        return self._cryptoki.open(session.handle, key, sealed, **how) == _CANARY
+        nonce = self._cryptoki.fresh_nonce()
+        sealed = self._cryptoki.seal(session.handle, key, _CANARY, nonce, _CANARY)
+        return self._cryptoki.open(session.handle, key, sealed, nonce, _CANARY) == _CANARY
 
     def wrap_key(self, session: Session, way: int, companion: int, key: int) -> bytes:
         """Wrap a key of the session: way u8 | IV (CBC alone) | what the token made."""

@@ -101,7 +101,7 @@ async def test_what_one_key_wrapped_no_key_decrypts(adapter: Pkcs11Adapter) -> N
         data, companion = keys[wrap_label()], keys[wrap_label() + COMPANION]
         blob = wrapped.blob
         inner = cryptoki.open(
-            session.handle, data, blob[13:], nonce=blob[1:13], associated=b"\x01" + AGREEMENT_KEY + b"pin key"
+            session.handle, data, blob[13:], blob[1:13], b"\x01" + AGREEMENT_KEY + b"pin key"
         )
         ecb = Mechanism(ck.CKM_AES_ECB)
         refused(lambda: cryptoki.decrypt(session.handle, ecb, companion, inner[66:82], 16))

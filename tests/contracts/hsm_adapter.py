@@ -496,7 +496,7 @@ class HsmAdapterContract:
                 await keys.mac_wrapped("wrapper", blob, b"token 1", [b""], hash_name=HashName.SHA1)
 
     async def test_many_wrapped_mac_keys_at_once(self, adapter: HsmAdapter) -> None:
-        """More keys than any store keeps at hand, in no order."""
+        """Some of them again and again, in no order."""
         keys = wrapped_mac_keys(adapter)
         await adapter.generate("wrapper", KeyKind.WRAP_AES256)
         seeds = [number.to_bytes(2, "big") * 10 for number in range(1, 81)]

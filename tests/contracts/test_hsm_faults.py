@@ -4,10 +4,12 @@ adapter goes on when the module is back."""
 
 import asyncio
 import collections
+import hmac
 import signal
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -29,10 +31,10 @@ from hsm_modules import (
     uri_of,
 )
 
-from hsm_adapters.api import KeyKind
+from hsm_adapters.api import HashName, KeyKind
 from hsm_adapters.cryptoki import workers
 from hsm_adapters.cryptoki.binding import Cryptoki, CryptokiError
-from hsm_adapters.cryptoki.constants import CKR_DEVICE_MEMORY, CKR_SESSION_COUNT
+from hsm_adapters.cryptoki.constants import CKA_CLASS, CKR_DEVICE_MEMORY, CKR_SESSION_COUNT
 from hsm_adapters.errors import (
     HsmConfigurationError,
     HsmError,
@@ -315,6 +317,40 @@ async def test_a_full_token_is_named(local: str, monkeypatch: pytest.MonkeyPatch
             await adapter.generate("mac", KeyKind.MAC_SHA256)
     await adapter.generate("mac", KeyKind.MAC_SHA256)
     await adapter.close()
+
+
+async def test_a_token_with_little_room_gives_up_the_keys_at_hand(
+    local: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adapter = await Pkcs11Adapter.open(f"{local}&x-sessions=1")
+    await adapter.generate("wrap", KeyKind.WRAP_AES256)
+    seeds = [bytes([number]) * 20 for number in range(1, 9)]
+    blobs = [await adapter.wrap_mac_key("wrap", seed, b"") for seed in seeds]
+    cryptoki = adapter._token.module.cryptoki
+    unwrap, held = cryptoki.unwrap, list[int]()
+
+    def narrow(session: int, *arguments: Any) -> int:
+        """A token with room for three."""
+        held[:] = [handle for handle in held if _is_there(cryptoki, session, handle)]
+        if len(held) == 3:
+            raise CryptokiError("C_UnwrapKey", CKR_DEVICE_MEMORY)
+        held.append(unwrap(session, *arguments))
+        return held[-1]
+
+    monkeypatch.setattr(cryptoki, "unwrap", narrow)
+    for _ in range(3):
+        for seed, blob in zip(seeds, blobs, strict=True):
+            macs = await adapter.mac_wrapped("wrap", blob, b"", [b"x"], hash_name=HashName.SHA1)
+            assert macs == [hmac.digest(seed, b"x", "sha1")]
+    await adapter.close()
+
+
+def _is_there(cryptoki: Cryptoki, session: int, handle: int) -> bool:
+    try:
+        cryptoki.attributes(session, handle, CKA_CLASS)
+    except CryptokiError:
+        return False
+    return True
 
 
 def workers_of(adapter: Pkcs11Adapter) -> int:

@@ -10,6 +10,7 @@ from hsm_modules import Stand, stands
 
 from hsm_adapters.api import KeyKind
 from hsm_adapters.cryptoki import constants as ck
+from hsm_adapters.cryptoki import operations
 from hsm_adapters.cryptoki.binding import CryptokiError, Template
 from hsm_adapters.cryptoki.module import Module, Pin, Token, TokenChoice
 from hsm_adapters.cryptoki.workers import Session
@@ -69,6 +70,12 @@ async def adapter(stand: Stand) -> AsyncIterator[Pkcs11Adapter]:
 def open_again(stand: Stand) -> OpenAgain:
     """The same token once more."""
     return lambda: Pkcs11Adapter.open(stand.uri)
+
+
+@pytest.fixture(autouse=True)
+def few_at_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A session keeps so few HMAC keys at hand that the suite's many push one another out."""
+    monkeypatch.setattr(operations, "_MAX_HELD", 8)
 
 
 class TestPkcs11(HsmAdapterContract):
