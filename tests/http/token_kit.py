@@ -119,7 +119,7 @@ class Spy:
 def readiness(served: Served, wanted: Callable[[dict[str, str]], bool]) -> dict[str, str]:
     """Return the checks of /readyz once they are as wanted."""
     checks: dict[str, str] = {}
-    for _ in range(300):
+    for _ in range(600):
         try:
             checks = json.loads(served.get("/readyz")[1])["checks"]
         except OSError:
