@@ -72,7 +72,7 @@ def _from_terminal(purpose: str, *, confirm: bool) -> bytes:
         raise HsmConfigurationError(
             f"The {purpose} is asked on a terminal, and there is none. Use env: or file:."
         )
-    first = getpass.getpass(f"{purpose.capitalize()}: ")
+    first = getpass.getpass(f"{purpose[:1].upper()}{purpose[1:]}: ")
     if confirm and getpass.getpass("Once more: ") != first:
         raise HsmConfigurationError("The two entries differ.")
     return first.encode()

@@ -22,7 +22,7 @@ from gateway.keys.service import default_store_uri, ensure_keys
 from gateway.keys.stores import TwoStores, create_key_store, open_key_store
 from gateway.settings import Settings
 from hsm_adapters.api import CopyableStore, HsmAdapter, KeyInfo, OperationReport
-from hsm_adapters.errors import HsmConfigurationError, HsmError, InvalidRequest
+from hsm_adapters.errors import HsmConfigurationError, HsmError, InvalidRequest, KeyNotFound
 from hsm_adapters.uri import KeyUri
 
 T = TypeVar("T")
@@ -85,7 +85,9 @@ def show_command(settings: Settings, key: str, as_json: bool) -> None:  # noqa: 
         label, key_id = parse_key(key)
         if label is None:
             found = [info.label for info in await adapter.list() if info.key_id == key_id]
-            label = found[0] if found else ""
+            if not found:
+                raise KeyNotFound("There is no key with the id that the URI gives.")
+            label = found[0]
         info = await adapter.find(label)
         if key_id not in (None, info.key_id):
             raise InvalidRequest(f"'{label}' has another id than the URI says.")

@@ -15,6 +15,8 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+from key_stores import make_key_store
+
 TESSERA = Path(sys.executable).parent / "tessera"
 
 
@@ -33,6 +35,7 @@ class GatewayProcess:
         self.port = free_port()
         self.address = f"http://localhost:{self.port}"
         self.log = data / "serve.log"
+        self.key_store = make_key_store(data)
         self._settings = settings
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -45,6 +48,7 @@ class GatewayProcess:
                 "TESSERA_LISTEN_PORT": str(self.port),
                 "TESSERA_PUBLIC_HOST": f"localhost:{self.port}",
             }
+            | dict(self.key_store.environment)
             | self._settings
         )
 

@@ -6,12 +6,12 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import pytest
 from gateway_process import GatewayProcess
 from people import Desktop, Phone, bind, meet
 from playwright.sync_api import expect
 
 from gateway.keys.labels import agree_label
-from gateway.keys.service import default_store_uri
 from hsm_adapters.api import HsmAdapter, KeyKind
 from hsm_adapters.registry import open_store
 
@@ -21,16 +21,19 @@ CUSTOMER = "Claire Martin"
 
 
 def at_the_key_store(bank: GatewayProcess, work: Callable[[HsmAdapter], Awaitable[Any]]) -> None:
-    """Do what an operator does beside the running gateway, which reads the key file anew."""
+    """Do what an operator does beside the running gateway, which finds the key store changed."""
 
     async def run() -> None:
-        adapter = await open_store(default_store_uri(str(bank.data)))
+        adapter = await open_store(bank.key_store.uri)
         try:
             await work(adapter)
         finally:
             await adapter.close()
 
-    with ThreadPoolExecutor(1) as elsewhere:  # the browser driver has the loop of this thread
+    with ThreadPoolExecutor(1) as elsewhere, pytest.MonkeyPatch.context() as patch:
+        for name, value in bank.key_store.environment.items():
+            patch.setenv(name, value)
+        # The browser driver has the loop of this thread.
         elsewhere.submit(lambda: asyncio.run(run())).result()
 
 
