@@ -52,6 +52,12 @@ class OperationUnsupported(HsmConfigurationError):
     code = "hsm-operation-unsupported"
 
 
+class ModuleNotLoaded(HsmConfigurationError):
+    """The library that module-path names cannot be loaded as a PKCS#11 module."""
+
+    code = "hsm-module"
+
+
 class InvalidKeyUri(HsmConfigurationError):
     """The key URI breaks RFC 7512, names an attribute that the scheme does not know, or carries a PIN."""
 

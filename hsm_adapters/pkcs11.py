@@ -31,11 +31,13 @@ from hsm_adapters.api import (
     WrappedKeyImport,
     WrappedMacKeys,
 )
-from hsm_adapters.cryptoki.module import Module, Pin, Token, TokenChoice
+from hsm_adapters.cryptoki.module import Module
 from hsm_adapters.cryptoki.objects import KeyObjects
 from hsm_adapters.cryptoki.operations import Operations, check_point
 from hsm_adapters.cryptoki.probe import Abilities, describe, missing_for, probe
-from hsm_adapters.cryptoki.workers import WorkerPool
+from hsm_adapters.cryptoki.threads import in_thread
+from hsm_adapters.cryptoki.token import Pin, Token, TokenChoice
+from hsm_adapters.cryptoki.workers import SLOW_PATIENCE_S, WorkerPool
 from hsm_adapters.errors import HsmUnavailable, InvalidKeyUri, InvalidRequest, OperationUnsupported
 from hsm_adapters.examination import examine
 from hsm_adapters.limits import (
@@ -94,37 +96,47 @@ class _Location:
 class Pkcs11Adapter(HsmAdapter, WrappedAgreementKeys, WrappedKeyImport, WrappedMacKeys, Examinable):
     """A key store in a token behind a PKCS#11 module. Open it by `open`."""
 
-    def __init__(self, location: _Location, module: Module) -> None:
-        self._module: Module | None = module
-        self._token = Token(module, location.choice, Pin(location.pin_source))
-        self._keys = KeyObjects(module.cryptoki, needs_login=location.pin_source is not None)
+    def __init__(self, location: _Location, module: Module, pin: Pin) -> None:
+        self._token = Token(module, location.choice, pin)
+        self._keys = KeyObjects(module.cryptoki, needs_login=pin.is_given)
         self._operations = Operations(module.cryptoki, self._keys)
         self._abilities: Abilities
-        self._pool = WorkerPool(self._token, size=location.workers)
+        self._pool = WorkerPool(self._token, size=location.workers, at_end=self._let_go)
         self._making = asyncio.Lock()
+        self._is_closed = False
 
     @classmethod
     async def open(cls, uri: str) -> Self:
         """Load the module, find the token, log in, and find out what it can do. Raises `InvalidKeyUri`,
         `HsmConfigurationError` and its kinds, `HsmUnavailable` and its kinds."""
         location = _Location.parse(uri)
-        module = await asyncio.to_thread(Module.acquire, location.module_path, location.text)
-        adapter = cls(location, module)
+        pin = Pin(location.pin_source)
+        await in_thread(pin.ask)  # takes as long as a person does
+        module = await in_thread(
+            lambda: Module.acquire(location.module_path, location.text),
+            patience_s=SLOW_PATIENCE_S,
+            if_late=Module.release,
+        )
+        adapter = cls(location, module, pin)
         try:
-            await adapter._probe()
+            adapter._abilities = await adapter._pool.submit(
+                lambda _: probe(adapter._token, adapter._operations, adapter._keys),
+                patience_s=SLOW_PATIENCE_S,
+            )
         except BaseException:
             await adapter.close()
             raise
         return adapter
 
     async def close(self) -> None:
-        """Close the sessions; the last adapter on a module finalises it."""
-        module, self._module = self._module, None
-        if module is None:
-            return
+        """Close the sessions; the last adapter on a module finalises it. A call that the module does not answer holds
+        nobody: its thread lets go of the module when it ends."""
+        self._is_closed = True
         await self._pool.close()
-        await asyncio.to_thread(self._token.close)
-        await asyncio.to_thread(module.release)
+
+    def _let_go(self) -> None:
+        self._token.close()
+        self._token.module.release()
 
     async def generate(self, label: str, kind: KeyKind) -> KeyInfo:
         """Generate a key inside the token, sensitive and not extractable. Raises `OperationUnsupported`."""
@@ -133,7 +145,9 @@ class Pkcs11Adapter(HsmAdapter, WrappedAgreementKeys, WrappedKeyImport, WrappedM
         self._need(kind)
         async with self._making:
             return await self._pool.submit(
-                lambda session: self._keys.add(session, label, kind), is_repeatable=False
+                lambda session: self._keys.add(session, label, kind),
+                is_repeatable=False,
+                patience_s=SLOW_PATIENCE_S,
             )
 
     async def find(self, label: str) -> KeyInfo:
@@ -280,11 +294,8 @@ class Pkcs11Adapter(HsmAdapter, WrappedAgreementKeys, WrappedKeyImport, WrappedM
         self._check_open()
         return await examine(self, describe(self._abilities), measure=measure)
 
-    async def _probe(self) -> None:
-        self._abilities = await self._pool.submit(lambda _: probe(self._token, self._operations, self._keys))
-
     def _check_open(self) -> None:
-        if self._module is None:
+        if self._is_closed:
             raise HsmUnavailable("The key store was closed.")
 
     def _need(self, kind: KeyKind) -> None:

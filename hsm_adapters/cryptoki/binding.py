@@ -19,6 +19,7 @@ from ctypes import (
     c_ulong,
     c_void_p,
     cast,
+    memset,
 )
 from dataclasses import dataclass
 from typing import Any
@@ -136,7 +137,7 @@ class _TokenInfo(Structure):
 
 class _GcmParameters(Structure):
     _fields_ = (
-        ("iv", c_char_p),
+        ("iv", c_void_p),
         ("iv_length", c_ulong),
         ("iv_bits", c_ulong),
         ("aad", c_char_p),
@@ -168,7 +169,7 @@ class TokenInfo:
 
 
 class Template:
-    """Attributes of an object. Values: bool, int (CK_ULONG) or bytes. Read-only once made; threads may share it."""
+    """Attributes of an object. Values: bool, int (CK_ULONG) or bytes. Nobody changes it once made, but for `wipe`."""
 
     __slots__ = ("_kept", "array", "length")
 
@@ -187,6 +188,11 @@ class Template:
             self._kept.append(buffer)
             size = len(value) if isinstance(value, bytes) else ctypes.sizeof(buffer)
             self.array[place] = _Attribute(kind, addressof(buffer), size)
+
+    def wipe(self) -> None:
+        """Overwrite the values, after a key went in by them."""
+        for buffer in self._kept:
+            memset(addressof(buffer), 0, ctypes.sizeof(buffer))
 
 
 class Mechanism:
@@ -210,16 +216,19 @@ class Gcm(Mechanism):
     """AES-GCM with a nonce of 12 bytes and a tag of 16 (CK_GCM_PARAMS, current mechanisms section 2.12.3), set anew for
     each operation of its thread."""
 
-    __slots__ = ("_parameters",)
+    __slots__ = ("_nonce", "_parameters")
 
     def __init__(self) -> None:
-        self._parameters = _GcmParameters(None, 12, 96, None, 0, 128)
+        # A place of its own: some modules write the nonce that they chose there.
+        nonce = (c_ubyte * 12)()
+        self._nonce = memoryview(nonce).cast("B")
+        self._parameters = _GcmParameters(addressof(nonce), 12, 96, None, 0, 128)
         super().__init__(CKM_AES_GCM, self._parameters)
 
     def set(self, nonce: bytes, associated: bytes) -> None:
         """Take these for the next operation; the structure keeps them alive."""
         parameters = self._parameters
-        parameters.iv = nonce
+        self._nonce[:] = nonce
         parameters.aad = associated
         parameters.aad_length = len(associated)
 
@@ -268,6 +277,8 @@ class Cryptoki:
         value = self._library.C_GetFunctionList(byref(table))
         if value or not table.value:
             raise CryptokiError("C_GetFunctionList", value)
+        self.identity = table.value
+        """The same for one library, by whatever path it was loaded."""
         # CK_VERSION has two bytes; the pointers that follow are aligned.
         entries = cast(table.value + ctypes.sizeof(c_void_p), POINTER(c_void_p))
         calls: dict[str, Any] = {}
@@ -349,9 +360,11 @@ class Cryptoki:
         self._call("C_GetSessionInfo", session, byref(info))
         return info[1]
 
-    def login(self, session: int, pin: bytes) -> None:
-        """Log the user in, for all sessions with this token."""
-        self._call("C_Login", session, CKU_USER, pin, len(pin))
+    def try_login(self, session: int, pin: bytes) -> int:
+        """Log the user in, for all sessions with this token, and return the CK_RV: an exception would keep the PIN in
+        its traceback."""
+        value: int = self.functions["C_Login"](session, CKU_USER, pin, len(pin))
+        return value
 
     # Objects --------------------------------------------------------------------------------------------
 
@@ -524,6 +537,7 @@ class Cryptoki:
         length.value = size
         value = function(session, data, len(data), scratch.buffer, scratch.length_reference)
         if value:
+            scratch.take(min(size, _MAX_ANSWER))  # what a failed operation may have left there
             raise CryptokiError(name, value)
         return scratch.take(length.value)
 

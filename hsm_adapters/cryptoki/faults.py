@@ -71,8 +71,9 @@ def explain(error: CryptokiError) -> HsmError:
     return HsmUnavailable(f"The HSM does not answer as it should ({error}).")
 
 
-def explain_login(error: CryptokiError) -> HsmError:
-    """Return the named error of a login that failed."""
+def explain_login(error: CryptokiError) -> Exception:
+    """Return the named error of a login that failed; the error itself when it is not about the PIN, so that what can
+    mend it is done."""
     if error.value in (ck.CKR_PIN_INCORRECT, ck.CKR_PIN_INVALID, ck.CKR_PIN_LEN_RANGE):
         return PinRefused(
             "The token refused the PIN. It is not tried again: put the right one into pin-source, "
@@ -84,4 +85,4 @@ def explain_login(error: CryptokiError) -> HsmError:
         )
     if error.value in (ck.CKR_PIN_EXPIRED, ck.CKR_USER_PIN_NOT_INITIALIZED):
         return PinRefused(f"The token wants its PIN set first ({error}). Set it with the maker's tool.")
-    return explain(error)
+    return error

@@ -5,16 +5,23 @@ ones. A wrapping key has a companion of the label `LABEL/keys`, which wraps keys
 wraps keys and decrypts data would give away every key that it wrapped. PKCS#11 lets two objects have one label;
 `add` sees to it that a label is given once, whoever else works on the token."""
 
+import os
 import secrets
 import struct
+import tempfile
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from hsm_adapters.api import KeyInfo, KeyKind
 from hsm_adapters.cryptoki import constants as ck
 from hsm_adapters.cryptoki.binding import Cryptoki, CryptokiError, Mechanism, Template
 from hsm_adapters.cryptoki.workers import Session
-from hsm_adapters.errors import HsmUnavailable, KeyExists, KeyNotFound, WrongKeyKind
+from hsm_adapters.errors import HsmError, HsmUnavailable, KeyExists, KeyNotFound, WrongKeyKind
+from hsm_adapters.files import exclusive
 
 P256 = bytes.fromhex("06082a8648ce3d030107")
 """The object identifier of P-256 in DER (RFC 5480 section 2.1.1.1)."""
@@ -23,7 +30,14 @@ COMPANION = "/keys"
 MAX_KEYS = 65_536
 _ID = struct.Struct(">4sQ4s")
 _ID_HEAD = b"TSR\x01"
+REMEMBERED_S = 60.0
 _AMBIGUOUS_TRIES = 40
+_COMPANION = None
+
+AUTHENTICATES = ((ck.CKA_SIGN, True), (ck.CKA_VERIFY, False), (ck.CKA_DERIVE, False))
+SEALS = ((ck.CKA_ENCRYPT, True), (ck.CKA_DECRYPT, True), (ck.CKA_WRAP, False), (ck.CKA_UNWRAP, False))
+WRAPS = ((ck.CKA_WRAP, True), (ck.CKA_UNWRAP, True), (ck.CKA_ENCRYPT, False), (ck.CKA_DECRYPT, False))
+"""What a secret key may do, and no more."""
 
 EC_PAIR = Mechanism(ck.CKM_EC_KEY_PAIR_GEN)
 AES_KEY = Mechanism(ck.CKM_AES_KEY_GEN)
@@ -38,16 +52,22 @@ _FACTS = (
     ck.CKA_DERIVE,
     ck.CKA_ENCRYPT,
     ck.CKA_WRAP,
+    ck.CKA_SENSITIVE,
+    ck.CKA_EXTRACTABLE,
+    ck.CKA_VALUE_LEN,
+    ck.CKA_EC_PARAMS,
 )
 
 
 @dataclass(frozen=True, slots=True)
 class KeyObject:
-    """A key of the token: what may be told of it, its handle, and that of the companion of a wrapping key (or None)."""
+    """A key of the token: what may be told of it, its handle, that of the companion of a wrapping key (or None), and
+    when it was looked up (monotonic)."""
 
     info: KeyInfo
     handle: int
-    companion: int | None = None
+    companion: int | None
+    looked_up_at: float
 
     def of(self, kind: KeyKind) -> int:
         """Return the handle. Raises `WrongKeyKind`."""
@@ -64,18 +84,19 @@ class KeyObjects:
     def __init__(self, cryptoki: Cryptoki, *, needs_login: bool) -> None:
         self._cryptoki = cryptoki
         self._needs_login = needs_login
-        self.version = 0
-        """Counts what this process makes and destroys: handles from before are looked up anew."""
+        # Counts what this process makes and destroys: handles from before are looked up anew.
+        self._version = 0
+        self._counting = threading.Lock()
 
     def get(self, session: Session, label: str) -> KeyObject:
-        """Return a key, remembered from an earlier look. Raises `KeyNotFound`."""
-        memory = session.memory
-        if memory.get("version") != self.version:
-            memory.clear()
-            memory["version"] = self.version
-        known: KeyObject | None = memory.get(label)
-        if known is None:
-            known = memory[label] = self.find(session, label)
+        """Return a key, remembered from a look of the last minute: another process may have destroyed it since. Raises
+        `KeyNotFound`."""
+        if session.version != self._version:
+            session.keys.clear()
+            session.version = self._version
+        known: KeyObject | None = session.keys.get(label)
+        if known is None or known.looked_up_at + REMEMBERED_S < time.monotonic():
+            known = session.keys[label] = self.find(session, label)
         return known
 
     def find(self, session: Session, label: str) -> KeyObject:
@@ -100,29 +121,45 @@ class KeyObjects:
     def add(self, session: Session, label: str, kind: KeyKind) -> KeyInfo:
         """Generate a key. Raises `KeyExists`."""
         self._check_login(session)
-        if self._bearers(session, label):
-            raise KeyExists(f"There is a key '{label}' already.")
-        key_id = _fresh_id()
-        self.version += 1
-        while True:
-            made = self._generate(session, label, kind, key_id)
-            # Whoever is alone after making its key has the label: anybody later sees that key, and takes its own back.
-            if self._bearers(session, label) == 1:
-                break
-            for handle in made:
-                self._cryptoki.destroy(session.handle, handle)
-            time.sleep((1 + secrets.randbelow(10)) / 100)  # to part two who collided
+        with _turn():
             if self._bearers(session, label):
                 raise KeyExists(f"There is a key '{label}' already.")
+            if kind is KeyKind.WRAP_AES256:
+                with suppress(
+                    KeyExists
+                ):  # of a making that was cut short, or of whoever makes the same key now
+                    self._claim(session, label + COMPANION, _COMPANION)
+            self._claim(session, label, kind)
         return self.find(session, label).info
 
     def remove(self, session: Session, label: str) -> None:
         """Destroy a key with its public half and companion. Raises `KeyNotFound`."""
         self.find(session, label)
-        self.version += 1
-        for name in (label, label + COMPANION):
-            for handle in self._handles(session, name):
+        try:
+            for name in (label, label + COMPANION):
+                for handle in self._handles(session, name):
+                    self._cryptoki.destroy(session.handle, handle)
+        finally:
+            self._count()
+
+    def _claim(self, session: Session, label: str, kind: KeyKind | None) -> None:
+        """Generate the key of a label (or a companion) for good, or not at all. Raises `KeyExists`."""
+        while True:
+            made = self._generate(session, label, kind)
+            # Whoever is alone after making a key has the label: anybody later sees that key, and takes their own back.
+            if self._bearers(session, label) == 1:
+                self._count()
+                return
+            for handle in made:
                 self._cryptoki.destroy(session.handle, handle)
+            self._count()
+            time.sleep((1 + secrets.randbelow(10)) / 100)  # to part two who collided
+            if self._bearers(session, label):
+                raise KeyExists(f"There is a key '{label}' already.")
+
+    def _count(self) -> None:
+        with self._counting:
+            self._version += 1
 
     def companion(self, session: Session, key: KeyObject) -> int:
         """Return the handle of the key that wraps keys beside a wrapping key. Raises `WrongKeyKind`, `KeyNotFound`."""
@@ -133,22 +170,15 @@ class KeyObjects:
             )
         return key.companion
 
-    def _generate(self, session: Session, label: str, kind: KeyKind, key_id: bytes) -> list[int]:
-        cryptoki, handle = self._cryptoki, session.handle
+    def _generate(self, session: Session, label: str, kind: KeyKind | None) -> list[int]:
+        cryptoki, handle, key_id = self._cryptoki, session.handle, _fresh_id()
         if kind in (KeyKind.SIGN_P256, KeyKind.AGREE_P256):
             public, private = pair_templates(label, key_id, signs=kind is KeyKind.SIGN_P256)
             return list(cryptoki.generate_pair(handle, EC_PAIR, public, private))
         if kind is KeyKind.MAC_SHA256:
-            usage = ((ck.CKA_SIGN, True), (ck.CKA_VERIFY, True))
-            return [cryptoki.generate(handle, GENERIC_KEY, secret_template(label, key_id, *usage))]
-        for old in self._handles(session, label + COMPANION):  # of a making that was cut short
-            cryptoki.destroy(handle, old)
-        wraps = ((ck.CKA_WRAP, True), (ck.CKA_UNWRAP, True), (ck.CKA_ENCRYPT, False), (ck.CKA_DECRYPT, False))
-        seals = ((ck.CKA_ENCRYPT, True), (ck.CKA_DECRYPT, True), (ck.CKA_WRAP, False), (ck.CKA_UNWRAP, False))
-        companion = cryptoki.generate(
-            handle, AES_KEY, secret_template(label + COMPANION, _fresh_id(), *wraps)
-        )
-        return [cryptoki.generate(handle, AES_KEY, secret_template(label, key_id, *seals)), companion]
+            return [cryptoki.generate(handle, GENERIC_KEY, secret_template(label, key_id, *AUTHENTICATES))]
+        usage = WRAPS if kind is _COMPANION else SEALS
+        return [cryptoki.generate(handle, AES_KEY, secret_template(label, key_id, *usage))]
 
     def _handles(self, session: Session, label: str) -> list[int]:
         template = Template((ck.CKA_TOKEN, True), (ck.CKA_LABEL, label.encode()))
@@ -204,8 +234,16 @@ class KeyObjects:
                 return None
         elif kind is KeyKind.WRAP_AES256:
             companions = self._handles(session, label + COMPANION)
-            companion = companions[0] if len(companions) == 1 else None
-        return KeyObject(KeyInfo(label, kind, made_at, public, key_id or None), handle, companion)
+            companion = (
+                companions[0] if len(companions) == 1 and self._stays(session, companions[0]) else None
+            )
+        info = KeyInfo(label, kind, made_at, public, key_id or None)
+        return KeyObject(info, handle, companion, time.monotonic())
+
+    def _stays(self, session: Session, handle: int) -> bool:
+        """Whether a key can neither be read nor leave the token."""
+        facts = self._cryptoki.attributes(session.handle, handle, ck.CKA_SENSITIVE, ck.CKA_EXTRACTABLE)
+        return facts == [b"\x01", b"\x00"]
 
     def _public_point(self, session: Session, label: str, key_id: bytes) -> bytes | None:
         pairs: list[tuple[int, bool | int | bytes]] = [
@@ -243,6 +281,7 @@ def pair_templates(
         private += [(ck.CKA_SIGN, True), (ck.CKA_DERIVE, False)]
     else:
         private += [(ck.CKA_DERIVE, True), (ck.CKA_SIGN, False)]
+    private += [(ck.CKA_DECRYPT, False), (ck.CKA_UNWRAP, False)]
     return Template(*public), Template(*private)
 
 
@@ -261,6 +300,16 @@ def secret_template(label: str | None, key_id: bytes, *usage: tuple[int, bool], 
     return Template(*names, *fixed, *usage)
 
 
+@contextmanager
+def _turn() -> Iterator[None]:
+    """Have one process of this user on this machine make keys at a time: SoftHSM's processes may not see for a while
+    what another one has made. Without the lock, whoever it is that holds it, `_claim` goes alone."""
+    with ExitStack() as stack:
+        with suppress(HsmError):
+            stack.enter_context(exclusive(Path(tempfile.gettempdir()) / f"tessera-hsm-keys-{os.geteuid()}"))
+        yield
+
+
 def _fresh_id() -> bytes:
     # No two keys share one: NSS takes secret keys of one CKA_ID for the same key.
     return _ID.pack(_ID_HEAD, int(time.time()), secrets.token_bytes(4))  # noqa: TID251 - a key store's own time
@@ -274,6 +323,11 @@ def _kind(facts: dict[int, bytes | None]) -> KeyKind | None:
     def may(attribute: int) -> bool:
         return bool(number(attribute))
 
+    # A key that is not ours may have our label: what could leave the token, or is of another size, counts for nothing.
+    if not may(ck.CKA_SENSITIVE) or may(ck.CKA_EXTRACTABLE) or facts[ck.CKA_EXTRACTABLE] is None:
+        return None
+    if number(ck.CKA_VALUE_LEN) not in (None, 32) or facts[ck.CKA_EC_PARAMS] not in (None, b"", P256):
+        return None
     shape = (number(ck.CKA_CLASS), number(ck.CKA_KEY_TYPE))
     if shape == (ck.CKO_PRIVATE_KEY, ck.CKK_EC):
         if may(ck.CKA_SIGN) is may(ck.CKA_DERIVE):

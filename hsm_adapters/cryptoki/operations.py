@@ -52,6 +52,7 @@ _HELD_MAC = Template(
     (ck.CKA_EXTRACTABLE, False),
     (ck.CKA_SIGN, True),
 )
+_DEFAULT_MAC = Template(*_SECRET, (ck.CKA_SIGN, True))
 _LEAVING_MAC = Template(*_SECRET, (ck.CKA_SENSITIVE, True), (ck.CKA_EXTRACTABLE, True), (ck.CKA_SIGN, True))
 _PRIVATE = (
     (ck.CKA_CLASS, ck.CKO_PRIVATE_KEY),
@@ -169,7 +170,11 @@ class Operations:
         companion = self._keys.companion(session, wrapping)
         way = _able(self.ways.wraps_private, "wrap private keys")
         given = ((ck.CKA_EC_PARAMS, P256), (ck.CKA_VALUE, scalar))
-        key = self._cryptoki.create(session.handle, self._private_template(point, *_LEAVING_PRIVATE, *given))
+        template = self._private_template(point, *_LEAVING_PRIVATE, *given)
+        try:
+            key = self._cryptoki.create(session.handle, template)
+        finally:
+            template.wipe()
         try:
             inner = point + self.wrap_key(session, way, companion, key)
         finally:
@@ -226,7 +231,7 @@ class Operations:
         companions = self._keys.companion(session, old), self._keys.companion(session, new)
         way = _able(self.ways.wraps_mac, "wrap HMAC keys")
         inner = self.open(session, old.handle, blob, MAC_KEY + context)
-        key = self._unwrap(session, companions[0], inner, _LEAVING_MAC)
+        key = self._unwrap_leaving_mac(session, companions[0], inner)
         try:
             inner = self.wrap_key(session, way, companions[1], key)
         finally:
@@ -294,7 +299,11 @@ class Operations:
         """Wrap an HMAC key from elsewhere, padded to 64 bytes."""
         pairs = (*_SECRET, (ck.CKA_SENSITIVE, True), (ck.CKA_EXTRACTABLE, True), (ck.CKA_SIGN, True))
         padded = key.ljust(_MAC_KEY_BYTES, b"\0")
-        held = self._cryptoki.create(session.handle, Template(*pairs, (ck.CKA_VALUE, padded)))
+        template = Template(*pairs, (ck.CKA_VALUE, padded))
+        try:
+            held = self._cryptoki.create(session.handle, template)
+        finally:
+            template.wipe()
         try:
             return self.wrap_key(session, way, companion, held)
         finally:
@@ -310,6 +319,15 @@ class Operations:
     def unwrap_mac(self, session: Session, companion: int, inner: bytes) -> int:
         """Unwrap an HMAC key as an object of the session that stays there."""
         return self._unwrap(session, companion, inner, _HELD_MAC)
+
+    def _unwrap_leaving_mac(self, session: Session, companion: int, inner: bytes) -> int:
+        """Unwrap an HMAC key so that it can be wrapped again. opencryptoki lets it, and lets nobody say so."""
+        try:
+            return self._unwrap(session, companion, inner, _LEAVING_MAC)
+        except CryptokiError as error:
+            if error.value != ck.CKR_ATTRIBUTE_READ_ONLY:
+                raise
+        return self._unwrap(session, companion, inner, _DEFAULT_MAC)
 
     def hmac(self, session: Session, key: int, message: bytes, hash_name: HashName) -> bytes:
         """HMAC by a handle."""

@@ -1,6 +1,7 @@
 """What a token can do: asked of its list of mechanisms, then tried with keys of the session, since lists promise
 too much. Runs in a worker, when the store is opened."""
 
+import hashlib
 import hmac
 import secrets
 from collections.abc import Callable
@@ -9,24 +10,31 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
 
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from hsm_adapters.api import HashName, KeyKind
 from hsm_adapters.cryptoki import constants as ck
 from hsm_adapters.cryptoki.binding import CryptokiError
-from hsm_adapters.cryptoki.module import Token
+from hsm_adapters.cryptoki.faults import Fault, fault_of
 from hsm_adapters.cryptoki.objects import (
     AES_KEY,
+    AUTHENTICATES,
     EC_PAIR,
     GENERIC_KEY,
+    SEALS,
+    WRAPS,
     KeyObjects,
     pair_templates,
     secret_template,
 )
-from hsm_adapters.cryptoki.operations import KEY_WRAPS, Operations, Ways
+from hsm_adapters.cryptoki.operations import ECDSA, KEY_WRAPS, Operations, Ways
+from hsm_adapters.cryptoki.token import Token
 from hsm_adapters.cryptoki.workers import Session
-from hsm_adapters.errors import HsmError
+from hsm_adapters.errors import OperationUnsupported, UnwrapFailed
 
 _CONTEXT = b"tessera probe"
 
@@ -80,58 +88,86 @@ def probe(token: Token, operations: Operations, keys: KeyObjects) -> Abilities:
     """Find out what the token can do, and have `operations` do it so. Raises `HsmError` and `CryptokiError` when it
     does not answer."""
     cryptoki = token.module.cryptoki
-    listed = cryptoki.mechanisms(token.slot)
+    listed = cryptoki.mechanisms(token.slot())
     kinds = {kind for kind, needed in _NEEDED.items() if listed.issuperset(needed)}
 
     def holds(trial: Callable[[Session], None]) -> bool:
-        """Whether a trial passes, in a session of its own: what fails may leave an operation active."""
-        session = Session(*token.open_session())
-        try:
-            trial(session)
-        except (CryptokiError, HsmError, AssertionError):
-            return False
-        finally:
-            with suppress(CryptokiError):
-                cryptoki.close_session(session.handle)
-        return True
+        """Whether a trial passes, in a session of its own: what fails may leave an operation active. A fault of the
+        module is no answer: it is tried once more, after the token has shown that it is there."""
+        for is_last in (False, True):
+            session = Session(*token.open_session())
+            try:
+                trial(session)
+            except (OperationUnsupported, UnwrapFailed, _Differs):
+                return False
+            except CryptokiError as error:
+                if fault_of(error) is Fault.NONE or is_last:
+                    return False
+                token.close()  # the next session is asked of the token anew
+            else:
+                return True
+            finally:
+                with suppress(CryptokiError):
+                    cryptoki.close_session(session.handle)
+        return False
 
-    def aes(session: Session, *usage: int) -> int:
-        template = secret_template(None, b"", *((attribute, True) for attribute in usage))
-        return cryptoki.generate(session.handle, AES_KEY, template)
+    def pair(session: Session, *, signs: bool, leaves: bool = False) -> tuple[bytes, int]:
+        public, private = cryptoki.generate_pair(
+            session.handle, EC_PAIR, *pair_templates(None, b"", signs=signs, leaves=leaves)
+        )
+        point = keys.point_of(session, public)
+        if point is None:
+            raise _Differs
+        return point, private
+
+    def signs(session: Session) -> None:
+        point, private = pair(session, signs=True)
+        digest = hashlib.sha256(_CONTEXT).digest()
+        signature = cryptoki.sign(session.handle, ECDSA, private, digest, 64)
+        r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
+        try:
+            _public(point).verify(encode_dss_signature(r, s), digest, ec.ECDSA(Prehashed(SHA256())))
+        except InvalidSignature:
+            raise _Differs from None
+
+    def agrees(session: Session) -> None:
+        point, private = pair(session, signs=False)
+        _check_agreement(point, lambda peer: operations.agree(session, private, peer))
+
+    def aes(session: Session, *usage: tuple[int, bool]) -> int:
+        return cryptoki.generate(session.handle, AES_KEY, secret_template(None, b"", *usage))
 
     def seals(session: Session) -> None:
-        key = aes(session, ck.CKA_ENCRYPT, ck.CKA_DECRYPT)
+        key = aes(session, *SEALS)
         text = secrets.token_bytes(40)
         blob = operations.seal(session, key, text, _CONTEXT)
         _expect(operations.open(session, key, blob, _CONTEXT) == text)
 
     def authenticates(session: Session) -> None:
-        key = cryptoki.generate(session.handle, GENERIC_KEY, secret_template(None, b"", (ck.CKA_SIGN, True)))
+        key = cryptoki.generate(session.handle, GENERIC_KEY, secret_template(None, b"", *AUTHENTICATES))
         mac = operations.hmac(session, key, _CONTEXT, HashName.SHA256)
         _expect(len(mac) == 32 and mac == operations.hmac(session, key, _CONTEXT, HashName.SHA256))
 
     def wraps_private(session: Session, way: int) -> None:
-        companion = aes(session, ck.CKA_WRAP, ck.CKA_UNWRAP)
-        public, private = cryptoki.generate_pair(
-            session.handle, EC_PAIR, *pair_templates(None, b"", signs=False, leaves=True)
-        )
-        point = keys.point_of(session, public) or b""
+        companion = aes(session, *WRAPS)
+        point, private = pair(session, signs=False, leaves=True)
         blob = point + operations.wrap_key(session, way, companion, private)
-        peer = ec.generate_private_key(ec.SECP256R1())
-        mine = peer.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
-        shared = operations.agree(session, operations.unwrap_private(session, companion, blob), mine)
-        whole = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), point)
-        _expect(shared == peer.exchange(ec.ECDH(), whole))
+        held = operations.unwrap_private(session, companion, blob)
+        _check_agreement(point, lambda peer: operations.agree(session, held, peer))
 
     def wraps_mac(session: Session, way: int) -> None:
-        companion = aes(session, ck.CKA_WRAP, ck.CKA_UNWRAP)
+        companion = aes(session, *WRAPS)
         seed = secrets.token_bytes(20)
         key = operations.unwrap_mac(session, companion, operations.wrap_seed(session, way, companion, seed))
         for name in HashName:
             _expect(operations.hmac(session, key, _CONTEXT, name) == hmac.digest(seed, _CONTEXT, name.value))
 
-    if not holds(authenticates):
-        kinds.discard(KeyKind.MAC_SHA256)
+    trials = {
+        KeyKind.SIGN_P256: signs,
+        KeyKind.AGREE_P256: agrees,
+        KeyKind.MAC_SHA256: authenticates,
+    }
+    kinds = {kind for kind in kinds if holds(trials[kind])}
     ways = Ways(seals_by_gcm=False)
     for by_gcm, mechanism in ((True, ck.CKM_AES_GCM), (False, ck.CKM_AES_ECB)):
         operations.ways = Ways(seals_by_gcm=by_gcm)
@@ -154,6 +190,21 @@ def probe(token: Token, operations: Operations, keys: KeyObjects) -> Abilities:
     return Abilities(frozenset(kinds), ways)
 
 
+class _Differs(Exception):
+    """A trial gave another result than it should."""
+
+
 def _expect(what: bool) -> None:  # noqa: FBT001 - what a trial found
     if not what:
-        raise AssertionError
+        raise _Differs
+
+
+def _public(point: bytes) -> ec.EllipticCurvePublicKey:
+    return ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), point)
+
+
+def _check_agreement(point: bytes, agree: Callable[[bytes], bytes]) -> None:
+    """Raise `_Differs` unless the token agrees as the library does."""
+    peer = ec.generate_private_key(ec.SECP256R1())
+    mine = peer.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    _expect(agree(mine) == peer.exchange(ec.ECDH(), _public(point)))

@@ -1,8 +1,9 @@
-"""A bounded pool of worker threads, each with one session: one operation a session at a time, and the event loop
-never waits inside the module. The adapter submits work; what a fault calls for (another session, handles looked up
-anew, the module initialised again) is done here, once, and the work is tried once more, if it may be.
+"""A bounded pool of worker threads, each with one session: one operation a session at a time, and the event loop never
+waits inside the module. The adapter submits work; what a fault calls for (another session, handles looked up anew, the
+module initialised again) is done here, once, and the work is tried once more, if it may be.
 
-Results go back to the loop together: one wake-up takes all that were ready."""
+Results go back to the loop together: one wake-up takes all that were ready. A thread that the module does not give
+back is left behind; it holds nobody, and whoever ends last lets go of the module."""
 
 import asyncio
 import threading
@@ -15,7 +16,7 @@ from typing import Any, TypeVar
 
 from hsm_adapters.cryptoki.binding import CryptokiError
 from hsm_adapters.cryptoki.faults import Fault, explain, fault_of
-from hsm_adapters.cryptoki.module import Token
+from hsm_adapters.cryptoki.token import Token
 from hsm_adapters.errors import HsmUnavailable, TokenNotPresent
 
 T = TypeVar("T")
@@ -26,19 +27,27 @@ MAX_WAITING = 8_192
 PATIENCE_S = 10.0
 """An operation without an answer after this is given up; the thread is freed when the module answers after all."""
 
+SLOW_PATIENCE_S = 60.0
+"""The same for what takes long on slow tokens: generating keys, probing."""
+
+CLOSE_S = 3.0
+"""How long `close` waits for operations that are under way."""
+
 LOOK_S = 0.5
-_SILENT = f"The HSM has not answered within {PATIENCE_S:g} s. The gateway goes on when it does."
+_SILENT = "The HSM has not answered for a while. The gateway goes on when it does."
+_CLOSED = "The key store was closed."
 
 
 class Session:
     """A worker's session: handle, epoch, the keys it has looked up, and the objects of its own that it keeps."""
 
-    __slots__ = ("epoch", "handle", "held", "memory")
+    __slots__ = ("epoch", "handle", "held", "keys", "version")
 
     def __init__(self, handle: int, epoch: int) -> None:
         self.handle = handle
         self.epoch = epoch
-        self.memory: dict[str, Any] = {}
+        self.version = 0
+        self.keys: dict[str, Any] = {}
         self.held: dict[tuple[bytes, bytes], int] = {}
 
 
@@ -46,18 +55,22 @@ Work = Callable[[Session], T]
 
 
 class _Job:
-    __slots__ = ("future", "is_repeatable", "work")
+    __slots__ = ("future", "is_repeatable", "patience_s", "work")
 
-    def __init__(self, work: Work[Any], future: asyncio.Future[Any], *, is_repeatable: bool) -> None:
+    def __init__(
+        self, work: Work[Any], future: asyncio.Future[Any], *, is_repeatable: bool, patience_s: float
+    ) -> None:
         self.work = work
         self.future = future
         self.is_repeatable = is_repeatable
+        self.patience_s = patience_s
 
 
 class WorkerPool:
     """Workers on one token. Made and used in one event loop."""
 
-    def __init__(self, token: Token, *, size: int) -> None:
+    def __init__(self, token: Token, *, size: int, at_end: Callable[[], None] | None = None) -> None:
+        """`at_end` runs in the last worker's thread when all have ended: no call is inside the module then."""
         self._loop = asyncio.get_running_loop()
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._done: deque[tuple[asyncio.Future[Any], Any, BaseException | None]] = deque()
@@ -65,63 +78,73 @@ class WorkerPool:
         self._is_closed = False
         self._waiting = 0
         self._stuck = 0
+        self._at_end = at_end
+        self._running = size
+        self._ending = threading.Lock()
+        self._has_ended = asyncio.Event()
         self._workers = [_Worker(token) for _ in range(size)]
-        self._threads = [
-            threading.Thread(target=self._work, args=(worker,), name=f"hsm-{number}", daemon=True)
-            for number, worker in enumerate(self._workers)
-        ]
-        for thread in self._threads:
-            thread.start()
+        for number, worker in enumerate(self._workers):
+            threading.Thread(target=self._work, args=(worker,), name=f"hsm-{number}", daemon=True).start()
         self._watch = self._loop.call_later(LOOK_S, self._look)
 
-    def submit(self, work: Work[T], *, is_repeatable: bool = True) -> "asyncio.Future[T]":
+    @property
+    def size(self) -> int:
+        """How many workers there are."""
+        return len(self._workers)
+
+    def submit(
+        self, work: Work[T], *, is_repeatable: bool = True, patience_s: float | None = None
+    ) -> "asyncio.Future[T]":
         """Have a worker run `work(session)`; await the result, or the `HsmError`. With `is_repeatable` it is run once
         more after a fault that was mended. Raises `HsmUnavailable`."""
         if self._is_closed:
-            raise HsmUnavailable("The key store was closed.")
+            raise HsmUnavailable(_CLOSED)
         if self._stuck == len(self._workers):
             raise HsmUnavailable(_SILENT)
         if self._waiting >= MAX_WAITING:
             raise HsmUnavailable("Too many operations wait for the HSM. Try again in a moment.")
         future: asyncio.Future[T] = self._loop.create_future()
         self._waiting += 1
-        self._jobs.put(_Job(work, future, is_repeatable=is_repeatable))
+        patience = PATIENCE_S if patience_s is None else patience_s
+        self._jobs.put(_Job(work, future, is_repeatable=is_repeatable, patience_s=patience))
         return future
 
     async def close(self) -> None:
-        """Stop the workers, each after the operation it is in. What waits fails with `HsmUnavailable`."""
+        """Stop the workers, each after the operation it is in. What waits, and what is not answered in time, fails with
+        `HsmUnavailable`."""
         if self._is_closed:
             return
         self._is_closed = True
         self._watch.cancel()
-        self._refuse_waiting(HsmUnavailable("The key store was closed."))
-        for _ in self._threads:
+        self._refuse_waiting(_CLOSED)
+        for _ in self._workers:
             self._jobs.put(None)
-        await asyncio.to_thread(self._join)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_S):
+                await self._has_ended.wait()
         self._hand_over()
-
-    def _join(self) -> None:
-        end = time.monotonic() + PATIENCE_S
-        for thread in self._threads:
-            thread.join(max(0.0, end - time.monotonic()))
+        for worker in self._workers:
+            job = worker.job
+            if job is not None and not job.future.done():
+                job.future.set_exception(HsmUnavailable(_CLOSED))
 
     # In the loop ----------------------------------------------------------------------------------------
 
     def _look(self) -> None:
         """Give up operations that have had no answer for too long."""
-        late = time.monotonic() - PATIENCE_S
+        now = time.monotonic()
         self._stuck = 0
         for worker in self._workers:
             job = worker.job
-            if job is not None and worker.since <= late:
+            if job is not None and worker.since <= now - job.patience_s:
                 self._stuck += 1
                 if not job.future.done():
                     job.future.set_exception(HsmUnavailable(_SILENT))
         if self._stuck == len(self._workers):
-            self._refuse_waiting(HsmUnavailable(_SILENT))
+            self._refuse_waiting(_SILENT)
         self._watch = self._loop.call_later(LOOK_S, self._look)
 
-    def _refuse_waiting(self, error: HsmUnavailable) -> None:
+    def _refuse_waiting(self, text: str) -> None:
         while True:
             try:
                 job = self._jobs.get_nowait()
@@ -130,7 +153,7 @@ class WorkerPool:
             if job is not None:
                 self._waiting -= 1
                 if not job.future.done():
-                    job.future.set_exception(error)
+                    job.future.set_exception(HsmUnavailable(text))
 
     def _hand_over(self) -> None:
         self._is_waking = False
@@ -149,6 +172,7 @@ class WorkerPool:
 
     def _work(self, worker: "_Worker") -> None:
         done, jobs = self._done, self._jobs
+        worker.begin()
         while (job := jobs.get()) is not None:
             result, error = None, None
             if not job.future.done():  # else cancelled: nobody reads it
@@ -164,11 +188,20 @@ class WorkerPool:
                 self._is_waking = True
                 with suppress(RuntimeError):  # the loop has ended
                     self._loop.call_soon_threadsafe(self._hand_over)
-        worker.close()
+        worker.end()
+        with self._ending:
+            self._running -= 1
+            is_last = not self._running
+        if not is_last:
+            return
+        if self._at_end is not None:
+            self._at_end()
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._has_ended.set)
 
 
 class _Worker:
-    """What one thread does: keeps its session, and mends it."""
+    """What one thread does: keeps its session, and mends it. `job` is what it is in since `since` (monotonic)."""
 
     def __init__(self, token: Token) -> None:
         self._token = token
@@ -177,6 +210,9 @@ class _Worker:
         self._session: Session | None = None
         self.job: _Job | None = None
         self.since = 0.0
+
+    def begin(self) -> None:
+        """Be among those who use the module."""
         self._module.join(self._lock)
 
     def run(self, work: Work[T], *, is_repeatable: bool) -> T:
@@ -205,7 +241,7 @@ class _Worker:
                 self._drop()
             raise explain(error) from None
 
-    def close(self) -> None:
+    def end(self) -> None:
         """Close the session and leave the module."""
         with self._lock:
             self._drop()

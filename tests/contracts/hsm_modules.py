@@ -216,7 +216,7 @@ def opencryptoki(folder: Path) -> Iterator[Stand]:
             pin_file(folder)
             yield Stand(uri_of(OPENCRYPTOKI, folder))
         finally:
-            daemon.terminate()
+            daemon.kill()  # asked to end, it waits for its clients, which a failed test may have left
             daemon.wait()
             for left in ("socket", "pid"):
                 Path(f"/run/pkcsslotd.{left}").unlink(missing_ok=True)

@@ -48,6 +48,7 @@ from hsm_adapters.pkcs11 import Pkcs11Adapter
 from hsm_adapters.registry import open_store
 
 IN_FLIGHT = 200
+KEYS = 8
 
 
 @dataclass
@@ -83,35 +84,51 @@ def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def logins(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     """The PINs that were sent to tokens, in order."""
     sent: list[bytes] = []
-    send = Cryptoki.login
+    send = Cryptoki.try_login
 
-    def counted(self: Cryptoki, session: int, pin: bytes) -> None:
+    def counted(self: Cryptoki, session: int, pin: bytes) -> int:
         sent.append(pin)
-        send(self, session, pin)
+        return send(self, session, pin)
 
-    monkeypatch.setattr(Cryptoki, "login", counted)
+    monkeypatch.setattr(Cryptoki, "try_login", counted)
     return sent
 
 
 class Load:
-    """Operations without a pause, each answer checked."""
+    """Operations without a pause on many keys of each kind, each answer checked against what only that key gives."""
 
-    def __init__(self, adapter: Pkcs11Adapter, public_key: bytes | None) -> None:
+    def __init__(self, adapter: Pkcs11Adapter) -> None:
         self._adapter = adapter
-        self._public = point(public_key)
+        self._public: list[ec.EllipticCurvePublicKey] = []
+        self._macs: list[bytes] = []
         self.right = 0
         self.wrong: list[str] = []
         self.errors: collections.Counter[str] = collections.Counter()
         self._is_over = False
+
+    @classmethod
+    async def with_keys(cls, adapter: Pkcs11Adapter) -> "Load":
+        """Make the keys."""
+        load = cls(adapter)
+        for number in range(KEYS):
+            await adapter.generate(f"wrap-{number}", KeyKind.WRAP_AES256)
+            await adapter.generate(f"mac-{number}", KeyKind.MAC_SHA256)
+            signing = await adapter.generate(f"sign-{number}", KeyKind.SIGN_P256)
+            load._public.append(point(signing.public_key))
+            load._macs.append(await adapter.mac(f"mac-{number}", b"known"))
+        assert len(set(load._macs)) == KEYS
+        return load
 
     async def run(self, number: int) -> None:
         """One caller."""
         count = 0
         while not self._is_over:
             count += 1
-            text = f"{number} {count}".encode()
+            key = (number + count) % KEYS
             try:
-                await (self._seal, self._sign, self._authenticate)[count % 3](text)
+                await (self._seal, self._sign, self._authenticate)[count % 3](
+                    key, f"{number} {count}".encode()
+                )
                 self.right += 1
             except HsmUnavailable as error:
                 self.errors[error.code] += 1
@@ -123,26 +140,22 @@ class Load:
         """Have the callers end after their operation."""
         self._is_over = True
 
-    async def _seal(self, text: bytes) -> None:
-        blob = await self._adapter.wrap("wrap", text, text)
-        assert await self._adapter.unwrap("wrap", blob, text) == text
+    async def _seal(self, key: int, text: bytes) -> None:
+        blob = await self._adapter.wrap(f"wrap-{key}", text, text)
+        assert await self._adapter.unwrap(f"wrap-{key}", blob, text) == text
 
-    async def _sign(self, text: bytes) -> None:
-        signature = await self._adapter.sign("sign", text)
+    async def _sign(self, key: int, text: bytes) -> None:
+        signature = await self._adapter.sign(f"sign-{key}", text)
         r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
-        self._public.verify(encode_dss_signature(r, s), text, ec.ECDSA(SHA256()))
+        self._public[key].verify(encode_dss_signature(r, s), text, ec.ECDSA(SHA256()))
 
-    async def _authenticate(self, text: bytes) -> None:
-        assert await self._adapter.mac("mac", text) == await self._adapter.mac("mac", text)
+    async def _authenticate(self, key: int, _: bytes) -> None:
+        assert await self._adapter.mac(f"mac-{key}", b"known") == self._macs[key]
 
 
 async def test_killed_under_load_it_gives_no_wrong_answer_and_goes_on(remote: Remote) -> None:
     adapter = await Pkcs11Adapter.open(remote.uri)
-    await adapter.generate("wrap", KeyKind.WRAP_AES256)
-    await adapter.generate("mac", KeyKind.MAC_SHA256)
-    signing = await adapter.generate("sign", KeyKind.SIGN_P256)
-    mac = await adapter.mac("mac", b"before")
-    load = Load(adapter, signing.public_key)
+    load = await Load.with_keys(adapter)
     callers = [asyncio.create_task(load.run(number)) for number in range(IN_FLIGHT)]
     for _ in range(3):
         await _until(lambda right=load.right: load.right > right + IN_FLIGHT)
@@ -150,15 +163,13 @@ async def test_killed_under_load_it_gives_no_wrong_answer_and_goes_on(remote: Re
         failed = load.errors.total()
         await _until(lambda failed=failed: load.errors.total() > failed + IN_FLIGHT)
         with pytest.raises(HsmUnavailable):
-            await adapter.find("wrap")
+            await adapter.find("wrap-0")
         remote.server.start()
         await _until(lambda right=load.right: load.right > right + IN_FLIGHT)
     load.end()
     await asyncio.gather(*callers)
     assert load.wrong == []
     assert set(load.errors) <= {"hsm-unavailable", "hsm-token-not-present"}
-    assert await adapter.mac("mac", b"before") == mac
-    assert (await adapter.find("sign")).public_key == signing.public_key
     await adapter.close()
 
 
@@ -205,9 +216,9 @@ async def test_closed_sessions_are_opened_again_unnoticed(local: str, logins: li
     mac = await adapter.mac("mac", b"")
     for _ in range(5):
         await asyncio.gather(*(adapter.mac("mac", b"") for _ in range(50)))
-        adapter._token.module.cryptoki._library.C_CloseAllSessions(adapter._token.slot)
+        adapter._token.module.cryptoki._library.C_CloseAllSessions(adapter._token.slot())
         assert set(await asyncio.gather(*(adapter.mac("mac", b"") for _ in range(50)))) == {mac}
-    assert 1 < len(logins) <= 2 + 5 * (workers_of(adapter) + 1)
+    assert 1 < len(logins) <= 2 + 5 * (adapter._pool.size + 1)
     await adapter.close()
 
 
@@ -351,11 +362,6 @@ def _is_there(cryptoki: Cryptoki, session: int, handle: int) -> bool:
     except CryptokiError:
         return False
     return True
-
-
-def workers_of(adapter: Pkcs11Adapter) -> int:
-    """Return how many sessions the adapter works with."""
-    return len(adapter._pool._workers)
 
 
 async def _until(holds: Callable[[], bool]) -> None:
