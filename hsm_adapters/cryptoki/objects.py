@@ -84,6 +84,8 @@ class KeyObjects:
     def __init__(self, cryptoki: Cryptoki, *, needs_login: bool) -> None:
         self._cryptoki = cryptoki
         self._needs_login = needs_login
+        self.says_all = False
+        """Whether the token takes it to be told all that a private key may not do; tpm2-pkcs11 does not."""
         # Counts what this process makes and destroys: handles from before are looked up anew.
         self._version = 0
         self._counting = threading.Lock()
@@ -173,8 +175,7 @@ class KeyObjects:
     def _generate(self, session: Session, label: str, kind: KeyKind | None) -> list[int]:
         cryptoki, handle, key_id = self._cryptoki, session.handle, _fresh_id()
         if kind in (KeyKind.SIGN_P256, KeyKind.AGREE_P256):
-            public, private = pair_templates(label, key_id, signs=kind is KeyKind.SIGN_P256)
-            return list(cryptoki.generate_pair(handle, EC_PAIR, public, private))
+            return list(self.make_pair(session, label, key_id, signs=kind is KeyKind.SIGN_P256))
         if kind is KeyKind.MAC_SHA256:
             return [cryptoki.generate(handle, GENERIC_KEY, secret_template(label, key_id, *AUTHENTICATES))]
         usage = WRAPS if kind is _COMPANION else SEALS
@@ -258,6 +259,14 @@ class KeyObjects:
             return self.point_of(session, handle)
         return None
 
+    def make_pair(
+        self, session: Session, label: str | None, key_id: bytes, *, signs: bool, leaves: bool = False
+    ) -> tuple[int, int]:
+        """Generate a P-256 pair of the token under a label, or of the session without one; return the handles of its
+        public and private halves. With `leaves` the private half may be wrapped."""
+        public, private = _pair_templates(label, key_id, signs=signs, leaves=leaves, says_all=self.says_all)
+        return self._cryptoki.generate_pair(session.handle, EC_PAIR, public, private)
+
     def point_of(self, session: Session, handle: int) -> bytes | None:
         """Return the point of a public key (65 bytes), None when it has none of P-256."""
         (encoded,) = self._cryptoki.attributes(session.handle, handle, ck.CKA_EC_POINT)
@@ -266,11 +275,9 @@ class KeyObjects:
         return point if point is not None and len(point) == 65 and point[0] == 4 else None
 
 
-def pair_templates(
-    label: str | None, key_id: bytes, *, signs: bool, leaves: bool = False
+def _pair_templates(
+    label: str | None, key_id: bytes, *, signs: bool, leaves: bool, says_all: bool
 ) -> tuple[Template, Template]:
-    """Return the public and private templates of a P-256 pair: of the token under a label, or of the session without
-    one. With `leaves` the private half may be wrapped."""
     names: list[tuple[int, bool | int | bytes]] = [(ck.CKA_TOKEN, label is not None)]
     if label is not None:
         names += [(ck.CKA_LABEL, label.encode()), (ck.CKA_ID, key_id)]
@@ -281,7 +288,8 @@ def pair_templates(
         private += [(ck.CKA_SIGN, True), (ck.CKA_DERIVE, False)]
     else:
         private += [(ck.CKA_DERIVE, True), (ck.CKA_SIGN, False)]
-    private += [(ck.CKA_DECRYPT, False), (ck.CKA_UNWRAP, False)]
+    if says_all:
+        private += [(ck.CKA_DECRYPT, False), (ck.CKA_UNWRAP, False)]
     return Template(*public), Template(*private)
 
 

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hsm_adapters.api import HashName, KeyKind, WrappedKey
 from hsm_adapters.cryptoki import constants as ck
 from hsm_adapters.cryptoki.binding import Cryptoki, CryptokiError, Mechanism, Template, ecdh
-from hsm_adapters.cryptoki.objects import EC_PAIR, P256, KeyObjects, pair_templates
+from hsm_adapters.cryptoki.objects import P256, KeyObjects
 from hsm_adapters.cryptoki.workers import Session
 from hsm_adapters.errors import InvalidPeerKey, OperationUnsupported, UnwrapFailed
 
@@ -122,9 +122,7 @@ class Operations:
         wrapping = self._keys.get(session, label)
         companion = self._keys.companion(session, wrapping)
         way = _able(self.ways.wraps_private, "wrap private keys")
-        public, private = self._cryptoki.generate_pair(
-            session.handle, EC_PAIR, *pair_templates(None, b"", signs=False, leaves=True)
-        )
+        public, private = self._keys.make_pair(session, None, b"", signs=False, leaves=True)
         try:
             point = self._keys.point_of(session, public)
             if point is None:

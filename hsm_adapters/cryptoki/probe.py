@@ -23,12 +23,10 @@ from hsm_adapters.cryptoki.faults import Fault, fault_of
 from hsm_adapters.cryptoki.objects import (
     AES_KEY,
     AUTHENTICATES,
-    EC_PAIR,
     GENERIC_KEY,
     SEALS,
     WRAPS,
     KeyObjects,
-    pair_templates,
     secret_template,
 )
 from hsm_adapters.cryptoki.operations import ECDSA, KEY_WRAPS, Operations, Ways
@@ -91,9 +89,10 @@ def probe(token: Token, operations: Operations, keys: KeyObjects) -> Abilities:
     listed = cryptoki.mechanisms(token.slot())
     kinds = {kind for kind, needed in _NEEDED.items() if listed.issuperset(needed)}
 
-    def holds(trial: Callable[[Session], None]) -> bool:
+    def holds(trial: Callable[[Session], None], *, if_untried: bool = False) -> bool:
         """Whether a trial passes, in a session of its own: what fails may leave an operation active. A fault of the
-        module is no answer: it is tried once more, after the token has shown that it is there."""
+        module is no answer: it is tried once more, after the token has shown that it is there. `if_untried` is the
+        answer for a token that makes no key pairs for the session alone, as TPMs do not: its list is believed."""
         for is_last in (False, True):
             session = Session(*token.open_session())
             try:
@@ -102,7 +101,7 @@ def probe(token: Token, operations: Operations, keys: KeyObjects) -> Abilities:
                 return False
             except CryptokiError as error:
                 if fault_of(error) is Fault.NONE or is_last:
-                    return False
+                    return if_untried and error.function == "C_GenerateKeyPair"
                 token.close()  # the next session is asked of the token anew
             else:
                 return True
@@ -112,9 +111,7 @@ def probe(token: Token, operations: Operations, keys: KeyObjects) -> Abilities:
         return False
 
     def pair(session: Session, *, signs: bool, leaves: bool = False) -> tuple[bytes, int]:
-        public, private = cryptoki.generate_pair(
-            session.handle, EC_PAIR, *pair_templates(None, b"", signs=signs, leaves=leaves)
-        )
+        public, private = keys.make_pair(session, None, b"", signs=signs, leaves=leaves)
         point = keys.point_of(session, public)
         if point is None:
             raise _Differs
@@ -162,12 +159,15 @@ def probe(token: Token, operations: Operations, keys: KeyObjects) -> Abilities:
         for name in HashName:
             _expect(operations.hmac(session, key, _CONTEXT, name) == hmac.digest(seed, _CONTEXT, name.value))
 
+    if ck.CKM_EC_KEY_PAIR_GEN in listed:
+        keys.says_all = True
+        keys.says_all = holds(lambda session: _expect(bool(pair(session, signs=True))))
     trials = {
         KeyKind.SIGN_P256: signs,
         KeyKind.AGREE_P256: agrees,
         KeyKind.MAC_SHA256: authenticates,
     }
-    kinds = {kind for kind in kinds if holds(trials[kind])}
+    kinds = {kind for kind in kinds if holds(trials[kind], if_untried=kind is not KeyKind.MAC_SHA256)}
     ways = Ways(seals_by_gcm=False)
     for by_gcm, mechanism in ((True, ck.CKM_AES_GCM), (False, ck.CKM_AES_ECB)):
         operations.ways = Ways(seals_by_gcm=by_gcm)

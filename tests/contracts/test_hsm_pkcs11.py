@@ -93,6 +93,9 @@ async def test_the_token_can_do_what_the_table_says(
     assert not [info for info in await adapter.list() if info.label.startswith("doctor")]
 
 
+_EVER = (ck.CKA_LOCAL, ck.CKA_ALWAYS_SENSITIVE, ck.CKA_NEVER_EXTRACTABLE)
+
+
 async def test_no_key_tells_its_value(adapter: Pkcs11Adapter) -> None:
     """Every object that the adapter made refuses to tell its value, and to be wrapped out by any key of the token."""
     made = 0
@@ -109,7 +112,7 @@ async def test_no_key_tells_its_value(adapter: Pkcs11Adapter) -> None:
             template = Template((ck.CKA_CLASS, kind), (ck.CKA_TOKEN, True))
             for handle in cryptoki.find(session.handle, template, 100):
                 facts = cryptoki.attributes(
-                    session.handle, handle, ck.CKA_VALUE, ck.CKA_SENSITIVE, ck.CKA_EXTRACTABLE
+                    session.handle, handle, ck.CKA_VALUE, ck.CKA_SENSITIVE, ck.CKA_EXTRACTABLE, *_EVER
                 )
                 try:
                     cryptoki.value_of(session.handle, handle, ck.CKA_VALUE, 64)
@@ -121,8 +124,9 @@ async def test_no_key_tells_its_value(adapter: Pkcs11Adapter) -> None:
 
     answers = await adapter._pool.submit(ask)
     assert len(answers) >= made
-    for (value, sensitive, extractable), told in answers:
+    for (value, sensitive, extractable, *ever), told in answers:
         assert not value
+        assert ever == [b"\x01"] * len(_EVER)  # made inside, and so from the first moment on
         assert sensitive == b"\x01"
         assert extractable == b"\x00"
         assert "CKR_ATTRIBUTE_SENSITIVE" in told or "CKR_ATTRIBUTE_TYPE_INVALID" in told
