@@ -168,12 +168,14 @@ def _opening_command(ctx: click.Context, name: str) -> click.Command:
 
 
 def _keys_group(run: Callable[[Callable[["Installation"], Awaitable[Any]]], Any]) -> click.Group:
+    from gateway.installation import refuse_another_store
     from gateway.key_life import make_desk
-    from gateway.keys.cli import keys_group
+    from gateway.keys.cli import init_command, keys_group
     from gateway.keys.life_cli import life_commands
 
     life = life_commands(lambda work: run(lambda installation: work(make_desk(installation))))
-    commands = {**keys_group.commands, **{str(each.name): each for each in life}}
+    more = [init_command(refuse_another_store), *life]
+    commands = {**keys_group.commands, **{str(each.name): each for each in more}}
     return click.Group("keys", commands=commands, help=keys_group.help, short_help=keys_group.short_help)
 
 

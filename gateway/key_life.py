@@ -1,40 +1,24 @@
-"""The composition of the life of keys: every sealed column there is, who names which keys, and the services over them.
+"""The composition of the life of keys: who names which keys, and the services over them and every sealed column.
 The application runs the re-wrap of it, the commands `tessera keys rotate`, `retire` and `migrate` the rest."""
 
 from collections.abc import Callable
 from functools import partial
 
-from gateway.activation import secrets as activation_cells
 from gateway.activation import store as activations
-from gateway.approvals import cells as approval_cells
 from gateway.audit.vouchers import keep_voucher, make_voucher
 from gateway.core.errors import Problem, ProblemCode
 from gateway.core.transaction import Transaction
-from gateway.devices import cells as device_cells
 from gateway.devices import store as devices
 from gateway.installation import Installation
 from gateway.keys.labels import KeyPurpose
 from gateway.keys.life import KeyLife, Use, Vouch
 from gateway.keys.migration import LifeDesk, Migration
 from gateway.keys.rewrap import Rewrapper
-from gateway.keys.sealed import SealedColumn
 from gateway.keys.sealer import SealedAgreementKeys
 from gateway.keys.stores import TwoStores
-from gateway.pin import cells as pin_cells
-from gateway.push import service as push_service
 from gateway.push import store as pushes
-from gateway.webhooks import service as webhook_service
+from gateway.sealed_columns import SEALED
 from hsm_adapters.api import HsmAdapter, KeyInfo
-
-SEALED: tuple[SealedColumn, ...] = (
-    *activation_cells.SEALED,
-    *approval_cells.SEALED,
-    *device_cells.SEALED,
-    *pin_cells.SEALED,
-    *push_service.SEALED,
-    *webhook_service.SEALED,
-)
-"""Every sealed column. `tests/contracts/test_sealed_columns.py` holds it against the tables."""
 
 USES = {
     KeyPurpose.AGREE: (
@@ -51,6 +35,7 @@ def make_rewrapper(installation: Installation) -> Rewrapper:
         storage=installation.storage,
         sealer=installation.sealer,
         keys=SealedAgreementKeys(installation.adapter),
+        seeds=installation.seeds,
         ring=installation.ring,
         columns=SEALED,
         clock=installation.clock,

@@ -6,12 +6,17 @@ import asyncio
 import contextlib
 import errno
 import gc
+import os
 import signal
 import socket
 import ssl
+import sys
+import termios
+import threading
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
@@ -33,6 +38,8 @@ from gateway.starting import Door, open_app
 
 BACKLOG = 512
 GRACE_S = 10.0
+END_S = 1.0
+"""Once everything is closed, a thread that hangs holds the end of the process up for so long."""
 KEEP_ALIVE_S = 75.0
 GC_THRESHOLDS = (10_000, 20, 50)
 
@@ -52,7 +59,7 @@ def serve(settings: Settings, *, is_lan: bool) -> None:
         )
     if problems := find_problems(settings, is_lan=lan is not None):
         raise ConfigError(problems)
-    uvloop.run(_serve(settings, clock, lan))
+    uvloop.run(_serve_and_end(settings, clock, lan))
 
 
 def _prepare_lan(settings: Settings, clock: Clock) -> DevelopmentTls | None:
@@ -67,6 +74,33 @@ def _prepare_lan(settings: Settings, clock: Clock) -> DevelopmentTls | None:
         click.echo("This machine is on no network: serving this computer alone.", err=True)
         return None
     return make_tls(Path(settings.data), address=address, clock=clock)
+
+
+async def _serve_and_end(settings: Settings, clock: Clock, lan: DevelopmentTls | None) -> None:
+    """Serve; once everything is closed, see to it that the process ends. The event loop and Python wait for their
+    threads, and one that hangs in a key store's module would hold them for good."""
+    terminal = _terminal_modes()
+    await _serve(settings, clock, lan)
+
+    def leave() -> None:
+        if terminal is not None:  # a question for a PIN that nobody answered leaves the terminal without echo
+            with contextlib.suppress(termios.error, OSError):
+                termios.tcsetattr(sys.stdin.fileno(), termios.TCSANOW, terminal)
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(0)
+
+    last = threading.Timer(END_S, leave)
+    last.daemon = True
+    last.start()
+
+
+def _terminal_modes() -> list[Any] | None:
+    try:
+        return termios.tcgetattr(sys.stdin.fileno())
+    except (termios.error, OSError, ValueError, AttributeError):
+        return None
 
 
 async def _serve(settings: Settings, clock: Clock, lan: DevelopmentTls | None) -> None:

@@ -3,6 +3,7 @@ not end for a store that may come (restarts in a loop would spend a token's trie
 `gateway.http.waiting` has and tries again. A PIN that was refused is not sent again by that: the adapter remembers it.
 
     first try → open                      → the application
+              → no answer for 2 s → waiting, while it goes on
               → key store away → waiting, every 2 s another try → open → the application
               → a setting that no waiting mends, or a person at the terminal is asked → raised
 """
@@ -13,6 +14,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 from aiohttp import web
@@ -21,11 +23,13 @@ from gateway.core.clock import Clock
 from gateway.http.waiting import build_waiting_app
 from gateway.http.wire import GatewayRunner
 from gateway.settings import Settings
-from hsm_adapters.errors import OUTAGES, AdapterNotFound, HsmError, InvalidKeyUri, describe
+from hsm_adapters.errors import OUTAGES, AdapterNotFound, HsmError, HsmUnavailable, InvalidKeyUri, describe
 from hsm_adapters.uri import KeyUri
 
 RETRY_S = 2.0
 """Between two tries to open the key store."""
+PATIENCE_S = 2.0
+"""A first try that takes longer goes on while the doors say that the gateway waits for it."""
 GRACE_S = 1.0
 _NEVER = (InvalidKeyUri, AdapterNotFound)
 """What only another setting mends, and so another start."""
@@ -50,36 +54,34 @@ async def open_app(
     clock: Clock,
     stop: asyncio.Event,
     retry_s: float = RETRY_S,
+    patience_s: float = PATIENCE_S,
 ) -> web.Application | None:
     """Return what `make` makes, once the key store opens; None when `stop` comes first. Meanwhile the doors answer that
     the gateway is not ready. Raises what `make` raises of other things."""
-    try:
-        return await _unless(stop, make)
-    except OUTAGES as error:
-        if not _may_come(error, settings):
-            raise
-        outage = _Outage(error)
-    app = build_waiting_app(
-        {"hsm": outage.check},
-        clock=clock,
-        is_secure=settings.is_secure,
-        trusted_proxies=frozenset(settings.trusted_proxies),
-    )
-    async with _serving(app, doors):
-        while True:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(retry_s):
-                    await stop.wait()
-                    return None
-            try:
-                opened = await _unless(stop, make)
-            except OUTAGES as error:
-                if not _may_come(error, settings):
-                    raise
-                outage.note(error)
-            else:
-                _log.info("the key store is open")
-                return opened
+    async with _trying(make, stop, settings) as tries:
+        found = await tries.look(None if _asks_person(settings) else patience_s)
+        if not isinstance(found, HsmError):
+            return found
+        outage = _Outage(found)
+        app = build_waiting_app(
+            {"hsm": outage.check},
+            clock=clock,
+            is_secure=settings.is_secure,
+            trusted_proxies=frozenset(settings.trusted_proxies),
+        )
+        async with _serving(app, doors):
+            while True:
+                if not tries.is_under_way:
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(retry_s):
+                            await stop.wait()
+                            return None
+                found = await tries.look()
+                if not isinstance(found, HsmError):
+                    if found is not None:
+                        _log.info("the key store is open")
+                    return found
+                outage.note(found)
 
 
 class _Outage:
@@ -106,26 +108,63 @@ class _Outage:
         )
 
 
+class _Tries:
+    """Tries to open the key store, never two at once."""
+
+    def __init__(self, make: MakeApp, stopping: asyncio.Task[Any], settings: Settings) -> None:
+        self._make = make
+        self._stopping = stopping
+        self._settings = settings
+        self._making: asyncio.Future[web.Application] | None = None
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether a try has had no result yet."""
+        return self._making is not None
+
+    async def look(self, patience_s: float | None = None) -> web.Application | HsmError | None:
+        """Begin a try unless one is under way, and return what it makes, or the outage that it met or still is in after
+        `patience_s`; None when told to stop. Raises what waiting does not mend."""
+        if self._making is None:
+            self._making = asyncio.ensure_future(self._make())
+        both = (self._making, self._stopping)
+        await asyncio.wait(both, timeout=patience_s, return_when=asyncio.FIRST_COMPLETED)
+        if not self._making.done():
+            return None if self._stopping.done() else HsmUnavailable("The key store has not answered yet.")
+        done, self._making = self._making, None
+        try:
+            return done.result()
+        except OUTAGES as error:
+            if not _may_come(error, self._settings):
+                raise
+            return error
+
+    async def give_up(self) -> None:
+        """Cancel the try that is under way, and wait a moment for it to close what it opened: it may hang for good."""
+        if self._making is not None:
+            self._making.cancel()
+            await asyncio.wait((self._making,), timeout=GRACE_S)
+
+
+@contextlib.asynccontextmanager
+async def _trying(make: MakeApp, stop: asyncio.Event, settings: Settings) -> AsyncIterator[_Tries]:
+    stopping = asyncio.create_task(stop.wait())
+    tries = _Tries(make, stopping, settings)
+    try:
+        yield tries
+    finally:
+        stopping.cancel()
+        await tries.give_up()
+
+
 def _may_come(error: HsmError, settings: Settings) -> bool:
     """Whether waiting can help: not where the settings are wrong, nor where each try would ask somebody for a PIN."""
-    if isinstance(error, _NEVER):
-        return False
-    return settings.hsm is None or not KeyUri.parse(settings.hsm).asks_person
+    return not (isinstance(error, _NEVER) or _asks_person(settings))
 
 
-async def _unless(stop: asyncio.Event, make: MakeApp) -> web.Application | None:
-    """Return what is made, or None when told to stop before."""
-    making = asyncio.ensure_future(make())
-    stopping = asyncio.create_task(stop.wait())
-    try:
-        await asyncio.wait((making, stopping), return_when=asyncio.FIRST_COMPLETED)
-        if making.done():
-            return making.result()
-        return None
-    finally:
-        for task in (making, stopping):
-            task.cancel()
-        await asyncio.wait((making, stopping))
+def _asks_person(settings: Settings) -> bool:
+    """Whether somebody at the terminal is asked for what opens a key store. Raises `InvalidKeyUri`."""
+    return any(KeyUri.parse(uri).asks_person for uri in (settings.hsm, settings.hsm_previous) if uri)
 
 
 @contextlib.asynccontextmanager

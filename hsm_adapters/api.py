@@ -54,6 +54,8 @@ MIN_MAC_KEY, MAX_MAC_KEY = 10, 64
 MAX_MAC_MESSAGE = 1_024
 MAX_MACS = 256
 """Limits in bytes (and points) that every adapter enforces with `InvalidRequest`."""
+MAX_WRAPPED = 512
+"""Bytes of a wrapped key's blob, at most."""
 
 
 class HsmAdapter(ABC):

@@ -53,6 +53,17 @@ def read_secret_now(source: str, *, purpose: str, confirm: bool = False) -> byte
     return content
 
 
+def read_pin_now(source: str) -> bytes:
+    """Return the PIN of an HSM without its line ending. Blocks. Raises as `read_secret_now`, and
+    `HsmConfigurationError` for an empty PIN, which no token is asked about: that would spend a try."""
+    pin = strip_line_ending(read_secret_now(source, purpose="PIN of the HSM"))
+    if not pin:
+        raise HsmConfigurationError(
+            "The source of the PIN of the HSM holds an empty line and no PIN. It was not sent: write the PIN there."
+        )
+    return pin
+
+
 def strip_line_ending(content: bytes) -> bytes:
     """Return `content` without one ending CR LF or LF, as editors and `echo` leave it."""
     return content.removesuffix(b"\n").removesuffix(b"\r") if content.endswith(b"\n") else content

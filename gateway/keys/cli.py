@@ -45,21 +45,33 @@ def keys_group() -> None:
     """
 
 
-@keys_group.command(
-    "init",
-    help="Make the key store if it can be made, and the keys that the gateway needs.",
-    short_help="Make the key store and its keys.",
-)
-@_as_json
-@click.pass_obj
-def init_command(settings: Settings, as_json: bool) -> None:  # noqa: FBT001 - click calls it
-    """Run `tessera keys init`. It only adds: run again it changes nothing."""
+Check = Callable[[Settings, HsmAdapter], Awaitable[None]]
+"""Raises `HsmError` for a key store in which no keys are to be made."""
 
-    async def make(adapter: HsmAdapter) -> list["_Row"]:
-        keys = await ensure_keys(adapter)
-        return await _rows(settings, adapter, [keys.wrapping, keys.audit, keys.push])
 
-    _print_keys(_with_store(settings, make, opening=create_key_store), as_json=as_json)
+def init_command(check: Check | None = None) -> click.Command:
+    """Return `tessera keys init`. It only adds: run again it changes nothing."""
+
+    @click.command(
+        "init",
+        help="Make the key store if it can be made, and the keys that the gateway needs.",
+        short_help="Make the key store and its keys.",
+    )
+    @_as_json
+    @click.pass_obj
+    def init(settings: Settings, as_json: bool) -> None:  # noqa: FBT001 - click calls it
+        async def make(adapter: HsmAdapter) -> list["_Row"]:
+            if check is not None:
+                await check(settings, adapter)
+            keys = await ensure_keys(adapter)
+            return await _rows(settings, adapter, [keys.wrapping, keys.audit, keys.push])
+
+        _print_keys(_with_store(settings, make, opening=create_key_store), as_json=as_json)
+
+    return init
+
+
+keys_group.add_command(init_command())
 
 
 @keys_group.command("list", help="List the keys in the store.")

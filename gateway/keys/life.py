@@ -150,7 +150,8 @@ class KeyLife:
         return info
 
     async def record_migration(self, data: Mapping[str, str | int]) -> None:
-        """Tell the audit log that the keys are in another store now. Raises Problem."""
+        """Tell the audit log that everything opens by the keys of another store now, and the old ones go. Raises
+        Problem."""
         name = KeyName(KeyPurpose.WRAP, (await self._names(KeyPurpose.WRAP, None))[-1].generation)
         await self._record(AuditWord.OPERATOR_KEY_MIGRATE, name, data)
 

@@ -186,9 +186,10 @@ async def _retire_all(migration: Migration, ending: Sequence[KeyName], *, is_wai
     if wait_s > 0 and is_waiting:
         await _wait(wait_s + 1, "Waiting until no node can use the old keys")
     await life.rewrapper.run()  # what nodes sealed under an old key until they took up the new one
+    # Before the first is gone: a command that dies between them tells it again, and never leaves it untold.
+    await life.record_migration({"retiring": len(ending)})
     for name in ending:
         _tell_retired(name, await life.retire(name, is_settled=not is_waiting))
-    await life.record_migration({"retired": len(ending)})
 
 
 async def _tell_staying(migration: Migration) -> None:

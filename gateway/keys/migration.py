@@ -2,6 +2,7 @@
 migrate` takes them in order. It adds keys to the new store and re-wraps; the old store's keys go last, once every
 sealed value has been opened by the new store alone."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
@@ -15,11 +16,12 @@ from gateway.keys.life import KeyLife
 from gateway.keys.rewrap import BATCH, Progress
 from gateway.keys.ring import KeyRing
 from gateway.keys.sealed import Row, SealedColumn, SealedKind
-from gateway.keys.sealer import SealedAgreementKeys, Sealer
+from gateway.keys.sealer import INSIDE, SealedAgreementKeys, Sealer
+from gateway.keys.seeds import SeedKeeper
 from gateway.keys.service import newest
 from gateway.keys.stores import TwoStores
-from hsm_adapters.api import WrappedKeyImport, WrappedKeyRelease
-from hsm_adapters.errors import UnwrapFailed
+from hsm_adapters.api import HashName, WrappedKeyImport, WrappedKeyRelease
+from hsm_adapters.errors import OperationUnsupported, UnwrapFailed
 
 _ENDING = (KeyPurpose.WRAP, KeyPurpose.AUDIT)
 """Purposes whose old keys the migration itself retires; phones hold on to the others for a while."""
@@ -78,6 +80,10 @@ class Migration:
             missing[_IMPORT] = imports[0].how
         if not isinstance(older, WrappedKeyRelease):
             missing["release agreement key"] = "the old store lets no keys of PINs out"
+        if staying := await self._count_seeds_inside():
+            missing["release seeds of tokens"] = (
+                f"{staying:,} are inside the old store, which lets none out: import these tokens anew under the new one"
+            )
         if missing:
             told = "; ".join(f"{operation} ({why.rstrip('.')})" for operation, why in missing.items())
             raise Problem(
@@ -85,6 +91,14 @@ class Migration:
                 f"the gateway cannot move there: {told}",
                 next_step="See `tessera keys doctor`. Nothing was changed.",
             )
+
+    async def _count_seeds_inside(self) -> int:
+        """Return how many seeds the old store's module wrapped."""
+        generations = [name.generation for name in await self._old_names() if name.purpose is KeyPurpose.WRAP]
+        counts = [
+            await self.life.rewrapper.count(start=each, end=each + 1, version=INSIDE) for each in generations
+        ]
+        return sum(counts)
 
     async def list_wanted(self) -> list[tuple[KeyPurpose, str | None]]:
         """Return the purposes and tenants whose key in force is not in the new store: rotating them makes it there.
@@ -98,7 +112,9 @@ class Migration:
         """Open every sealed value with the new store alone; return the places of those that do not open. Raises
         `HsmError`, Problem."""
         alone = self._stores.newer
-        sealer, keys = Sealer(alone, KeyRing(alone, self._clock)), SealedAgreementKeys(alone)
+        ring = KeyRing(alone, self._clock)
+        sealer, keys = Sealer(alone, ring), SealedAgreementKeys(alone)
+        seeds = SeedKeeper(alone, ring, inside=False)
         peer = newest(await alone.list(), KeyPurpose.AUDIT)
         point = b"" if peer is None or peer.public_key is None else peer.public_key
         total = await self.life.rewrapper.count(start=1, end=MAX_GENERATION)
@@ -109,9 +125,11 @@ class Migration:
             try:
                 if sealed.kind is SealedKind.SECRET:
                     await sealer.open_for(blob, context)
+                elif sealed.kind is SealedKind.SEED:
+                    await seeds.macs_for(blob, [b"\x00"], hash_name=HashName.SHA256, context=context)
                 else:
                     await keys.ecdh_wrapped(wrap_label(), blob, context, [point])
-            except UnwrapFailed:
+            except (UnwrapFailed, OperationUnsupported):
                 return False
             return True
 
@@ -125,9 +143,12 @@ class Migration:
                     return store.find_sealed(tx, each, after=after, limit=BATCH)
 
                 rows = await self.life.storage.read(read)
-                for row in rows:
-                    if not await opens(sealed, row):
-                        closed.append(f"{sealed.name} {row[sealed.key.name]}")
+                are_open = await asyncio.gather(*(opens(sealed, row) for row in rows))
+                closed += [
+                    f"{sealed.name} {row[sealed.key.name]}"
+                    for row, is_open in zip(rows, are_open, strict=True)
+                    if not is_open
+                ]
                 done += len(rows)
                 if progress is not None and rows:
                     progress(done, max(total, done))

@@ -16,6 +16,7 @@ from gateway.keys.labels import wrap_label
 from gateway.keys.ring import KeyRing
 from gateway.keys.sealed import Row, SealedColumn, SealedKind
 from gateway.keys.sealer import SealedAgreementKeys, Sealer
+from gateway.keys.seeds import SeedKeeper
 from gateway.storage.engine import Storage
 from hsm_adapters.errors import HsmError, UnwrapFailed
 
@@ -49,6 +50,7 @@ class Rewrapper:
         storage: Storage,
         sealer: Sealer,
         keys: SealedAgreementKeys,
+        seeds: SeedKeeper,
         ring: KeyRing,
         columns: Sequence[SealedColumn],
         clock: Clock,
@@ -56,6 +58,7 @@ class Rewrapper:
         self._storage = storage
         self._sealer = sealer
         self._keys = keys
+        self._seeds = seeds
         self._ring = ring
         self._columns = columns
         self._clock = clock
@@ -65,11 +68,14 @@ class Rewrapper:
         generation = await self._ring.wrapping_generation()
         return await self.count(start=1, end=generation)
 
-    async def count(self, *, start: int, end: int) -> int:
-        """Return how many values the generations from `start` on and below `end` sealed. Raises Problem."""
+    async def count(self, *, start: int, end: int, version: int | None = None) -> int:
+        """Return how many values the generations from `start` on and below `end` sealed; with `version`, those alone.
+        Raises Problem."""
         counts = [
             await self._storage.read(
-                lambda tx, each=each: store.count_sealed(tx, each, start=start, end=end)  # type: ignore[misc]
+                lambda tx, each=each: store.count_sealed(  # type: ignore[misc]
+                    tx, each, start=start, end=end, version=version
+                )
             )
             for each in self._columns
         ]
@@ -145,6 +151,8 @@ class Rewrapper:
         try:
             if sealed.kind is SealedKind.SECRET:
                 return await self._sealer.seal_for(await self._sealer.open_for(blob, context), context)
+            if sealed.kind is SealedKind.SEED:
+                return await self._seeds.rewrap(blob, context)
             label = wrap_label(await self._ring.wrapping_generation())
             return await self._keys.rewrap(label, blob, context, new_label=label, new_context=context)
         except UnwrapFailed:

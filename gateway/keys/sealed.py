@@ -9,15 +9,23 @@ from typing import Any
 
 from sqlalchemy import Column
 
+from gateway.keys.sealer import HERE, INSIDE
+
 Row = Mapping[str, Any]
 """Values by the columns' names."""
 
 
 class SealedKind(StrEnum):
-    """What made the value: `Sealer.seal`, or `SealedAgreementKeys.generate_wrapped`."""
+    """What made the value: `Sealer.seal`, `SealedAgreementKeys.generate_wrapped`, or `SeedKeeper.seal`."""
 
     SECRET = "secret"  # noqa: S105 - a kind, not a secret
     AGREEMENT_KEY = "agreement key"
+    SEED = "seed"
+
+    @property
+    def versions(self) -> tuple[int, ...]:
+        """The versions that such values begin with."""
+        return (HERE, INSIDE) if self is SealedKind.SEED else (HERE,)
 
 
 @dataclass(frozen=True, slots=True)

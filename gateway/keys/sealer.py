@@ -1,7 +1,7 @@
 """Secrets at rest: sealed under the wrapping key, each bound to the table, column and row where it lies, so that one
 moved elsewhere in the database does not open. Services call it outside of transactions.
 
-    blob = version u8 = 1 | generation u16 | what the key store's wrap made
+    blob = version u8 = 1 (2: a seed in the module, `seeds`) | generation u16 | what the key store's wrap made
 
 The generation names the wrapping key, so that old blobs open after a rotation. It is part of the context too."""
 
@@ -14,7 +14,8 @@ from hsm_adapters.api import HsmAdapter, WrappedAgreementKeys, WrappedKey
 from hsm_adapters.errors import HsmConfigurationError, InvalidRequest, KeyNotFound, UnwrapFailed
 
 _HEADER = struct.Struct(">BH")
-_VERSION = 1
+HERE, INSIDE = 1, 2
+"""Versions: what `wrap` sealed, to be opened here; and an HMAC key that the module wrapped, which no `unwrap` opens."""
 
 
 class Sealer:
@@ -48,7 +49,7 @@ class Sealer:
 
     async def open_for(self, blob: bytes, context: bytes) -> bytes:
         """Open for a cell whose `cell_context` is given. Raises as `open`."""
-        header, label, sealed = _split(blob)
+        header, label, sealed = split(blob)
         try:
             return await self._adapter.unwrap(label, sealed, header + context)
         except (KeyNotFound, InvalidRequest) as error:
@@ -75,7 +76,7 @@ class SealedAgreementKeys(WrappedAgreementKeys):
         self, wrapping_label: str, blob: bytes, context: bytes, peers: Sequence[bytes]
     ) -> list[bytes]:
         """Agree with each peer. Raises `UnwrapFailed`, `InvalidPeerKey`, `HsmUnavailable`."""
-        header, label, sealed = _split(blob)
+        header, label, sealed = split(blob)
         try:
             return await self._keys.ecdh_wrapped(label, sealed, header + context, peers)
         except KeyNotFound as error:
@@ -86,7 +87,7 @@ class SealedAgreementKeys(WrappedAgreementKeys):
     ) -> bytes:
         """Return the same key's blob under the wrapping key of `new_label`; `wrapping_label` counts no more than in
         `ecdh_wrapped`. Raises `UnwrapFailed`, `HsmError`."""
-        header, label, sealed = _split(blob)
+        header, label, sealed = split(blob)
         new_header = _header_of(new_label)
         try:
             made = await self._keys.rewrap(
@@ -105,10 +106,10 @@ def cell_context(table: str, column: str, row: str) -> bytes:
     return b"tessera cell\x00" + b"".join(struct.pack(">H", len(part)) + part for part in parts)
 
 
-def header_of(generation: int) -> bytes:
-    """Return the first bytes of what that generation of the wrapping key sealed. They grow with the generation, so that
-    a database finds older values by comparing."""
-    return _HEADER.pack(_VERSION, generation)
+def header_of(generation: int, version: int = HERE) -> bytes:
+    """Return the first bytes of what that generation of the wrapping key sealed. Within a version they grow with the
+    generation, so that a database finds older values by comparing."""
+    return _HEADER.pack(version, generation)
 
 
 def _header_of(wrapping_label: str) -> bytes:
@@ -118,10 +119,12 @@ def _header_of(wrapping_label: str) -> bytes:
     return header_of(name.generation)
 
 
-def _split(blob: bytes) -> tuple[bytes, str, bytes]:
+def split(blob: bytes, version: int = HERE) -> tuple[bytes, str, bytes]:
+    """Return header, label of the wrapping key, and what the key store made of a value of that version. Raises
+    `UnwrapFailed`."""
     if len(blob) <= _HEADER.size:
         raise UnwrapFailed("This is not a sealed value: it is too short.")
-    version, generation = _HEADER.unpack_from(blob)
-    if version != _VERSION or not 1 <= generation <= MAX_GENERATION:
-        raise UnwrapFailed("This is not a sealed value of version 1.")
+    found, generation = _HEADER.unpack_from(blob)
+    if found != version or not 1 <= generation <= MAX_GENERATION:
+        raise UnwrapFailed(f"This is not a sealed value of version {version}.")
     return blob[: _HEADER.size], wrap_label(generation), blob[_HEADER.size :]

@@ -5,11 +5,11 @@ primary key, a batch at a time. Called by the re-wrap and by what retires keys."
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Update, and_, bindparam, func, select
+from sqlalchemy import ColumnElement, Update, and_, bindparam, func, or_, select
 
 from gateway.core.transaction import Transaction
 from gateway.keys.sealed import Row, SealedColumn
-from gateway.keys.sealer import header_of
+from gateway.keys.sealer import HERE, header_of
 
 
 def find_sealed(
@@ -20,18 +20,24 @@ def find_sealed(
     column, key = sealed.column, sealed.key
     wanted: list[ColumnElement[bool]] = [column.is_not(None)]
     if below is not None:
-        wanted.append(column < header_of(below))
+        others = (_between(sealed, version, 0, below) for version in sealed.kind.versions if version != HERE)
+        wanted.append(or_(column < header_of(below), *others))
     if after is not None:
         wanted.append(key > after)
     query = select(key, column, *sealed.needs).where(*wanted).order_by(key).limit(limit)
     return [dict(row) for row in tx.execute(query).mappings()]
 
 
-def count_sealed(tx: Transaction, sealed: SealedColumn, *, start: int, end: int) -> int:
-    """Return how many values the generations from `start` on and below `end` sealed."""
-    column = sealed.column
-    query = select(func.count()).where(column >= header_of(start), column < header_of(end))
-    return int(tx.execute(query).scalar_one())
+def count_sealed(
+    tx: Transaction, sealed: SealedColumn, *, start: int, end: int, version: int | None = None
+) -> int:
+    """Return how many values the generations from `start` on and below `end` sealed; with `version`, those alone."""
+    versions = [each for each in sealed.kind.versions if version in (None, each)]
+    counts = [
+        tx.execute(select(func.count()).where(_between(sealed, each, start, end))).scalar_one()
+        for each in versions
+    ]
+    return sum(int(count) for count in counts)
 
 
 def replace_values(tx: Transaction, sealed: SealedColumn, changes: Sequence[tuple[str, bytes, bytes]]) -> int:
@@ -42,6 +48,11 @@ def replace_values(tx: Transaction, sealed: SealedColumn, changes: Sequence[tupl
         tx.execute(statement, {"b_key": key, "b_old": old, "b_new": new}).rowcount
         for key, old, new in changes
     )
+
+
+def _between(sealed: SealedColumn, version: int, start: int, end: int) -> ColumnElement[bool]:
+    column = sealed.column
+    return and_(column >= header_of(start, version), column < header_of(end, version))
 
 
 def _replacing(sealed: SealedColumn) -> Update:

@@ -154,10 +154,19 @@ class TwoStores(HsmAdapter, WrappedAgreementKeys, WrappedMacKeys):
         return isinstance(self.newer, WrappedMacKeys) and await self.newer.macs_inside()
 
     async def wrap_mac_key(self, wrapping_label: str, key: bytes, context: bytes) -> bytes:
-        """Wrap an HMAC key where the wrapping key is."""
-        return await self._with(
-            wrapping_label, lambda store: _macs(store).wrap_mac_key(wrapping_label, key, context)
-        )
+        """Wrap an HMAC key where the wrapping key is. Raises `OperationUnsupported` while that is a store that would
+        not keep it inside."""
+
+        async def wrap(store: HsmAdapter) -> bytes:
+            macs = _macs(store)
+            if not await macs.macs_inside():
+                raise OperationUnsupported(
+                    "The wrapping key in force is in the old key store, which keeps no seed inside. "
+                    "Run: tessera keys migrate"
+                )
+            return await macs.wrap_mac_key(wrapping_label, key, context)
+
+        return await self._with(wrapping_label, wrap)
 
     async def mac_wrapped(
         self,

@@ -93,10 +93,10 @@ async def test_the_token_can_do_what_the_table_says(
     assert not [info for info in await adapter.list() if info.label.startswith("doctor")]
 
 
-_EVER = (ck.CKA_LOCAL, ck.CKA_ALWAYS_SENSITIVE, ck.CKA_NEVER_EXTRACTABLE)
+_EVER = (ck.CKA_ALWAYS_SENSITIVE, ck.CKA_NEVER_EXTRACTABLE, ck.CKA_LOCAL)
 
 
-async def test_no_key_tells_its_value(adapter: Pkcs11Adapter) -> None:
+async def test_no_key_tells_its_value(adapter: Pkcs11Adapter, request: pytest.FixtureRequest) -> None:
     """Every object that the adapter made refuses to tell its value, and to be wrapped out by any key of the token."""
     made = 0
     for kind in KeyKind:
@@ -126,7 +126,9 @@ async def test_no_key_tells_its_value(adapter: Pkcs11Adapter) -> None:
     assert len(answers) >= made
     for (value, sensitive, extractable, *ever), told in answers:
         assert not value
-        assert ever == [b"\x01"] * len(_EVER)  # made inside, and so from the first moment on
+        # Made inside, and so from the first moment on. NSS does not tell of secret keys in its database where they began.
+        known = 2 if request.node.callspec.params["stand"] == "nss" else 3
+        assert ever[:known] == [b"\x01"] * known
         assert sensitive == b"\x01"
         assert extractable == b"\x00"
         assert "CKR_ATTRIBUTE_SENSITIVE" in told or "CKR_ATTRIBUTE_TYPE_INVALID" in told

@@ -15,11 +15,14 @@ from gateway_kit import PIN, GatewayKit
 from hsm_modules import softhsm
 from postgresql_server import postgresql_server, postgresql_url  # noqa: F401 - fixtures
 from sealed_kit import bind_two, cells, fill, life_of, opens, rewrapper_of
+from sqlalchemy import select
 
 from gateway.audit.service import verify_log
+from gateway.audit.store import audit_entries
 from gateway.audit.vouchers import audit_public_keys
 from gateway.core.clock import ManualClock
 from gateway.core.errors import Problem
+from gateway.core.events import AuditWord
 from gateway.core.secrets import system_random
 from gateway.installation import Installation, open_installation
 from gateway.key_life import make_migration
@@ -84,6 +87,11 @@ async def labels(folder: Path, name: str) -> list[str]:
     found = [info.label for info in await adapter.list()]
     await adapter.close()
     return found
+
+
+async def audit_words(kit: GatewayKit) -> list[str]:
+    query = select(audit_entries.c.word)
+    return list(await kit.now.installation.storage.read(lambda tx: tx.execute(query).scalars().all()))
 
 
 async def log_in(kit: GatewayKit, phone: PhoneClient, user: str) -> None:
@@ -222,6 +230,7 @@ async def test_a_command_that_dies_after_each_step_gets_there(
     assert runs == changes + 1 > 10
     assert await labels(tmp_path, "old") == sorted(["tessera-push-1", agree_label(kit.tenant_id)])
     assert len(await labels(tmp_path, "new")) == 4
+    assert AuditWord.OPERATOR_KEY_MIGRATE in await audit_words(kit)
     kit.clock.advance(61)
     for number, phone in enumerate(phones, 1):
         await log_in(kit, phone, f"user-{number}")

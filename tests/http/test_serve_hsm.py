@@ -4,6 +4,7 @@ is killed and comes back, a PIN that is wrong and then mended, keys by label and
 import json
 import os
 import pty
+import signal
 import subprocess
 import sys
 import time
@@ -73,6 +74,29 @@ def test_a_module_that_is_killed_is_told_of_and_taken_up_again(
     verified = json.loads(token.run("audit", "verify", "--json"))
     assert verified["checkpoints"] >= 1
     assert verified["whole"] is True
+
+
+@pytest.mark.parametrize("is_ended", [False, True])
+def test_a_module_that_is_silent_at_the_start_is_waited_for(
+    start: Start, token: TokenStand, remote: RemoteModule, is_ended: bool
+) -> None:
+    token.make_bank()
+    remote.send(signal.SIGSTOP)
+    served = start(TESSERA_HSM=uri_of(P11_KIT, token.folder), **remote.environment)
+    checks = readiness(served, lambda checks: "hsm" in checks)
+    assert checks["hsm"].startswith("hsm-unavailable: The ")
+    assert served.get("/readyz")[0] == 503
+    if is_ended:
+        begun = time.monotonic()
+        code, output = served.stop()
+        assert code == 0
+        assert time.monotonic() - begun < 8
+        assert "Traceback" not in output
+        remote.send(signal.SIGCONT)
+        return
+    remote.send(signal.SIGCONT)
+    readiness(served, all_ok)
+    assert served.stop()[0] == 0
 
 
 def test_a_wrong_pin_is_sent_once_however_long_the_gateway_waits(start: Start, token: TokenStand) -> None:

@@ -185,15 +185,16 @@ class Store:
 
 
 async def wait_for_app(
-    store: Store, door: Door, folder: Path, stop: asyncio.Event | None = None
+    store: Store, door: Door, folder: Path, stop: asyncio.Event | None = None, **settings: str
 ) -> web.Application | None:
     return await open_app(
         store.make,
         [door],
-        settings=settings_in(folder, hsm="software:file=x?key-source=file:y"),
+        settings=settings_in(folder, **{"hsm": "software:file=x?key-source=file:y", **settings}),
         clock=SystemClock(),
         stop=stop or asyncio.Event(),
         retry_s=0.02,
+        patience_s=0.1,
     )
 
 
@@ -213,6 +214,60 @@ async def test_anything_else_is_raised_also_after_a_wait(tmp_path: Path, error: 
         async with door() as at:
             with pytest.raises(error):
                 await wait_for_app(store, at, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["hsm", "hsm_previous"])
+async def test_nobody_is_asked_again_and_again(tmp_path: Path, name: str) -> None:
+    store = Store(HsmConfigurationError("a"))
+    uri = "software:file=x?passphrase-source=prompt:"
+    async with door() as at, asyncio.timeout(5):
+        with pytest.raises(HsmConfigurationError):
+            await wait_for_app(store, at, tmp_path, **{name: uri})
+    assert store.tries == 1
+
+
+async def test_a_first_try_that_takes_long_goes_on_while_the_doors_say_so(tmp_path: Path) -> None:
+    answers = asyncio.Event()
+
+    class Slow(Store):
+        async def make(self) -> web.Application:
+            await answers.wait()
+            return await super().make()
+
+    for errors in ([], [HsmUnavailable("a")]):
+        store = Slow(*errors)
+        async with door() as at, aiohttp.ClientSession() as http, asyncio.timeout(5):
+            at.bound.listen()
+            waiting = asyncio.create_task(wait_for_app(store, at, tmp_path))
+            async with http.get(f"http://127.0.0.1:{at.bound.getsockname()[1]}/readyz") as answer:
+                assert answer.status == 503
+                checks = (await answer.json())["checks"]
+            assert checks == {"hsm": "hsm-unavailable: The key store has not answered yet."}
+            await asyncio.sleep(0.1)
+            assert store.tries == 0, "the one that is under way has not come back"
+            answers.set()
+            assert await waiting is not None
+        assert store.tries == 1 + len(errors)
+        answers.clear()
+
+
+async def test_a_try_that_does_not_end_is_left_behind(tmp_path: Path) -> None:
+    stop, ended = asyncio.Event(), asyncio.Event()
+
+    class Stuck(Store):
+        async def make(self) -> web.Application:
+            try:
+                await asyncio.sleep(60)
+            finally:
+                await ended.wait()
+            raise AssertionError
+
+    async with door() as at, asyncio.timeout(5):
+        waiting = asyncio.create_task(wait_for_app(Stuck(), at, tmp_path, stop))
+        await asyncio.sleep(0.2)
+        stop.set()
+        assert await waiting is None
+    ended.set()
 
 
 async def test_a_try_that_hangs_does_not_hold_the_end_up(tmp_path: Path) -> None:
