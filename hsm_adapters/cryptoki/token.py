@@ -22,7 +22,7 @@ from hsm_adapters.errors import (
     PinRefused,
     TokenNotPresent,
 )
-from hsm_adapters.sources import read_secret_now, strip_line_ending
+from hsm_adapters.sources import read_pin_now
 
 VAGUE_PAUSE_S, VAGUE_LONGEST_S = 2.0, 600.0
 """A login that failed without a word on the PIN is tried again after this time, doubled each time, up to ten minutes:
@@ -92,9 +92,7 @@ class Pin:
             )
         if self._kept is not None:
             return self._kept
-        pin = strip_line_ending(read_secret_now(self._source, purpose="PIN of the HSM"))
-        if not pin:
-            raise HsmConfigurationError("The source of the PIN of the HSM is empty.")
+        pin = read_pin_now(self._source)
         if self._source.startswith("prompt:"):
             self._kept = pin
         return pin

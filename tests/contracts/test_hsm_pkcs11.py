@@ -126,7 +126,7 @@ async def test_no_key_tells_its_value(adapter: Pkcs11Adapter, request: pytest.Fi
     assert len(answers) >= made
     for (value, sensitive, extractable, *ever), told in answers:
         assert not value
-        # Made inside, and so from the first moment on. NSS does not tell of secret keys in its database where they began.
+        # Made inside, and so from the first moment on. NSS does not tell of secret keys where they began.
         known = 2 if request.node.callspec.params["stand"] == "nss" else 3
         assert ever[:known] == [b"\x01"] * known
         assert sensitive == b"\x01"

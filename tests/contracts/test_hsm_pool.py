@@ -127,7 +127,7 @@ async def test_a_pin_is_typed_in_peoples_time(local: str, monkeypatch: pytest.Mo
         typed.wait(5)
         return b"27182818"
 
-    monkeypatch.setattr("hsm_adapters.cryptoki.token.read_secret_now", type_it)
+    monkeypatch.setattr("hsm_adapters.cryptoki.token.read_pin_now", type_it)
     opening = asyncio.create_task(
         Pkcs11Adapter.open(local.partition("&pin-source")[0] + "&pin-source=prompt:")
     )
