@@ -38,6 +38,8 @@ from gateway.starting import Door, open_app
 
 BACKLOG = 512
 GRACE_S = 10.0
+STOP_S = 15.0
+"""From the signal to the end, at most: the grace for requests, and what is closed after them."""
 END_S = 1.0
 """Once everything is closed, a thread that hangs holds the end of the process up for so long."""
 KEEP_ALIVE_S = 75.0
@@ -77,33 +79,39 @@ def _prepare_lan(settings: Settings, clock: Clock) -> DevelopmentTls | None:
 
 
 async def _serve_and_end(settings: Settings, clock: Clock, lan: DevelopmentTls | None) -> None:
-    """Serve; once everything is closed, see to it that the process ends. The event loop and Python wait for their
-    threads, and one that hangs in a key store's module would hold them for good."""
-    terminal = _terminal_modes()
-    await _serve(settings, clock, lan)
+    end = _End()
+    await _serve(settings, clock, lan, end)
+    end.within(END_S)
 
-    def leave() -> None:
-        if terminal is not None:  # a question for a PIN that nobody answered leaves the terminal without echo
+
+class _End:
+    """Sees to it that a process that was told to stop ends. What closes the key store, the event loop and Python
+    itself wait for threads, and one that hangs in a module would hold them for good."""
+
+    def __init__(self) -> None:
+        self._modes: list[Any] | None = None
+        with contextlib.suppress(termios.error, OSError, ValueError, AttributeError):
+            self._modes = termios.tcgetattr(sys.stdin.fileno())
+
+    def within(self, seconds: float) -> None:
+        """End the process with exit code 0 if it still runs after so long."""
+        last = threading.Timer(seconds, self._leave)
+        last.daemon = True
+        last.start()
+
+    def _leave(self) -> None:
+        if (
+            self._modes is not None
+        ):  # a question for a PIN that nobody answered leaves the terminal without echo
             with contextlib.suppress(termios.error, OSError):
-                termios.tcsetattr(sys.stdin.fileno(), termios.TCSANOW, terminal)
+                termios.tcsetattr(sys.stdin.fileno(), termios.TCSANOW, self._modes)
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, ValueError):
                 stream.flush()
         os._exit(0)
 
-    last = threading.Timer(END_S, leave)
-    last.daemon = True
-    last.start()
 
-
-def _terminal_modes() -> list[Any] | None:
-    try:
-        return termios.tcgetattr(sys.stdin.fileno())
-    except (termios.error, OSError, ValueError, AttributeError):
-        return None
-
-
-async def _serve(settings: Settings, clock: Clock, lan: DevelopmentTls | None) -> None:
+async def _serve(settings: Settings, clock: Clock, lan: DevelopmentTls | None, end: _End) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -139,6 +147,7 @@ async def _serve(settings: Settings, clock: Clock, lan: DevelopmentTls | None) -
         )
         await stop.wait()
         _log.info("stopping")
+        end.within(STOP_S)
 
 
 def _settle_memory() -> None:

@@ -21,6 +21,7 @@ from gateway.keys.rewrap import SETTLED_S
 from gateway.keys.sealed import Row, SealedColumn, SealedKind
 from gateway.keys.sealer import SealedAgreementKeys, Sealer
 from gateway.phone.client import PhoneClient
+from hsm_adapters.api import HashName
 from hsm_adapters.errors import UnwrapFailed
 
 
@@ -105,6 +106,9 @@ async def opens(kit: GatewayKit, cell: Cell) -> bool:
     try:
         if cell.sealed.kind is SealedKind.SECRET:
             await Sealer(adapter, ring).open_for(cell.blob, context)
+        elif cell.sealed.kind is SealedKind.SEED:
+            seeds = kit.now.installation.seeds
+            await seeds.macs_for(cell.blob, [b"\x00"], hash_name=HashName.SHA256, context=context)
         else:
             point = (await ring.current(KeyPurpose.AUDIT)).public_key or b""
             await SealedAgreementKeys(adapter).ecdh_wrapped(wrap_label(), cell.blob, context, [point])

@@ -99,6 +99,18 @@ def test_a_module_that_is_silent_at_the_start_is_waited_for(
     assert served.stop()[0] == 0
 
 
+def test_a_module_that_falls_silent_does_not_hold_the_end_up(
+    start: Start, token: TokenStand, remote: RemoteModule
+) -> None:
+    token.make_bank()
+    served = start(TESSERA_HSM=uri_of(P11_KIT, token.folder), **remote.environment)
+    readiness(served, all_ok)
+    remote.send(signal.SIGSTOP)
+    time.sleep(2)
+    assert served.stop()[0] == 0
+    remote.send(signal.SIGCONT)
+
+
 def test_a_wrong_pin_is_sent_once_however_long_the_gateway_waits(start: Start, token: TokenStand) -> None:
     token.run("migrate")
     token.run("keys", "init")

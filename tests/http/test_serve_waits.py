@@ -154,6 +154,28 @@ def test_what_no_waiting_mends_ends_the_command(start: Start, tmp_path: Path, ur
     assert code in output and "Traceback" not in output
 
 
+def test_a_policy_that_the_store_cannot_keep_ends_the_command(start: Start, store: str) -> None:
+    status, output = start(TESSERA_HSM=store, TESSERA_OTP_INSIDE="true").stop(0)
+    assert status == 1
+    assert "otp_inside: it asks that HMAC runs inside" in output and "Traceback" not in output
+
+
+def test_another_key_store_is_told_of_and_gets_no_keys(start: Start, tmp_path: Path, store: str) -> None:
+    assert command(tmp_path, store, "tenant", "create", "Bank").returncode == 0
+    served = start(TESSERA_HSM=store)
+    readiness(served, lambda checks: set(checks.values()) == {"ok"})
+    assert served.stop()[0] == 0  # signs the log
+    (tmp_path / "other").mkdir(mode=0o700)
+    other = f"software:file={tmp_path}/other/keys.tessera?key-source=file:{tmp_path}/other/keys.key"
+    refused = command(tmp_path, other, "keys", "init")
+    assert (refused.returncode, "not the key store of this database" in refused.stderr) == (1, True)
+    served = start(TESSERA_HSM=other)
+    checks = readiness(served, lambda checks: "hsm" in checks)
+    assert checks["hsm"].startswith("hsm-configuration: This is not the key store of this database")
+    assert served.stop()[0] == 0
+    assert command(tmp_path, other, "keys", "list").stdout == ""
+
+
 # The waiting itself ------------------------------------------------------------------------------------------------
 
 
