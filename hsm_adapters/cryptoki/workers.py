@@ -33,6 +33,7 @@ SLOW_PATIENCE_S = 60.0
 CLOSE_S = 3.0
 """How long `close` waits for operations that are under way."""
 
+ABSENT_S = 0.2
 LOOK_S = 0.5
 _SILENT = "The HSM has not answered for a while. The gateway goes on when it does."
 _CLOSED = "The key store was closed."
@@ -232,7 +233,9 @@ class _Worker:
             if fault is Fault.NONE or not is_repeatable:
                 raise explain(error) from None
         except TokenNotPresent:
-            self._module.restart(seen)  # some modules look for tokens only then
+            # Some modules look for tokens only then; SoftHSM misses one whose file another process writes just now.
+            time.sleep(ABSENT_S)
+            self._module.restart(seen)
         try:
             with self._lock:
                 return work(self._usable())
