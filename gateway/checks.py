@@ -149,15 +149,16 @@ def _check_key_store(settings: Settings) -> Iterator[ConfigProblem]:
 
 
 async def find_key_store_problems(settings: Settings) -> list[ConfigProblem]:
-    """Open the key store that the settings name and close it again; return why it does not open. One that is asked for
-    its secret at the terminal is left alone. A PIN that is refused here costs the token a try, once."""
-    try:
-        if settings.hsm is None or KeyUri.parse(settings.hsm).asks_person:
-            return []
-        await (await open_store(settings.hsm)).close()
-    except HsmError as error:
-        return [ConfigProblem("hsm", str(error).rstrip("."), f"Code {error.code}.")]
-    return []
+    """Open the key stores that the settings name and close them again; return why one does not open. One that is asked
+    for its secret at the terminal is left alone. A PIN that is refused here costs the token a try, once."""
+    problems = []
+    for key, uri in (("hsm", settings.hsm), ("hsm_previous", settings.hsm_previous)):
+        try:
+            if uri is not None and not KeyUri.parse(uri).asks_person:
+                await (await open_store(uri)).close()
+        except HsmError as error:
+            problems.append(ConfigProblem(key, str(error).rstrip("."), f"Code {error.code}."))
+    return problems
 
 
 def _check_production(settings: Settings) -> Iterator[ConfigProblem]:

@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 
 import click
 import msgspec
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sqlalchemy import make_url
 
 from gateway.audit import store
@@ -87,6 +89,27 @@ def verify_command(settings: Settings, known: Path | None, as_json: bool) -> Non
     _print_report(report, as_json=as_json)
     if broken:
         raise click.exceptions.Exit(1)
+
+
+@audit_group.command("keys", short_help="Print the audit keys' public halves, retired ones too.")
+@click.pass_obj
+def keys_command(settings: Settings) -> None:
+    """Print the public half of each audit key: those in the key store, and the retired ones that they vouch for. All of
+    it, in one file, is what `tessera evidence verify --audit-key` takes."""
+
+    async def read(storage: Storage) -> dict[str, bytes]:
+        adapter = await _open_keys(settings)
+        try:
+            return await audit_public_keys(adapter, storage)
+        finally:
+            await adapter.close()
+
+    async def work() -> dict[str, bytes]:
+        return await _with_storage(settings, read)
+
+    for label, point in sorted(_run(work).items()):
+        click.echo(label, err=True)
+        click.echo(_pem(point), nl=False)
 
 
 @audit_group.command("checkpoints")
@@ -193,3 +216,8 @@ def _run(work: Any) -> Any:
         raise click.ClickException(f"{error} [{error.code}]") from error
     except Problem as error:
         raise click.ClickException(f"{error} [{error.kind.code}]") from error
+
+
+def _pem(point: bytes) -> str:
+    public = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), point)
+    return public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()

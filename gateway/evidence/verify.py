@@ -91,7 +91,12 @@ def verify_evidence(data: bytes, *, pinned: Collection[bytes] = ()) -> Verified:
         after, digest = _follow(part, place, found)
         _check_checkpoint(part, place, sequence=after, digest=digest)
         if pinned and part.key not in pinned:  # (4)
-            raise EvidenceBroken(f"{place}.key", "is not the audit key that was given")
+            label = part.checkpoint.key_label
+            raise EvidenceBroken(
+                f"{place}.key",
+                f"is not an audit key that was given: it was signed under '{label}', whose public half "
+                "`tessera audit keys` prints, retired ones too",
+            )
         if keys.setdefault(part.checkpoint.key_label, part.key) != part.key:
             raise EvidenceBroken(f"{place}.key", "is not the key that signed under this label before")
         checkpoints.append((after, part.checkpoint.made_at))

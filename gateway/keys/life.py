@@ -88,10 +88,19 @@ class KeyLife:
             raise Problem(
                 ProblemCode.CONFLICT,
                 f"'{name.label}' is in force",
-                next_step=f"Make its successor first: tessera keys rotate {name.purpose}",
+                next_step="Only a move to another key store makes its successor: tessera keys migrate"
+                if name.purpose is KeyPurpose.PUSH
+                else f"Make its successor first: tessera keys rotate {name.purpose}",
             )
         made = (await self.adapter.find(later[0].label)).created_at
         return None if made is None else self._clock.now() - made
+
+    async def is_known_settled(self, name: KeyName) -> bool:
+        """Whether every node is known to use a later generation; False where the key store keeps no times. Raises
+        Problem(CONFLICT) when it is too early, and as `age_of_successor`."""
+        age = await self.age_of_successor(name)
+        _check_age(name, age)
+        return age is not None
 
     async def check_unused(self, name: KeyName, *, is_forced: bool = False) -> dict[str, int]:
         """Return what still names a key, with counts: nothing, or with `is_forced` what will not find it any more.
@@ -131,12 +140,8 @@ class KeyLife:
         Raises Problem(CONFLICT), `HsmError`; run again after a failure, it goes on."""
         info = await self.adapter.find(name.label)
         age = await self.age_of_successor(name)
-        if age is not None and age < SETTLED_S and not is_settled:
-            raise Problem(
-                ProblemCode.CONFLICT,
-                f"the successor of '{name.label}' is {max(0, int(age))} seconds old; some node may not use it yet",
-                next_step=f"Try again in {int(SETTLED_S - age) + 1} seconds.",
-            )
+        if not is_settled:
+            _check_age(name, age)
         given_up = await self.check_unused(name, is_forced=is_forced)
         keep: Callable[[Transaction], None] | None = None
         if name.purpose is KeyPurpose.AUDIT:
@@ -175,6 +180,15 @@ class KeyLife:
             self._journal.record(tx, fact)
 
         await self.storage.write(unit)
+
+
+def _check_age(name: KeyName, age: float | None) -> None:
+    if age is not None and age < SETTLED_S:
+        raise Problem(
+            ProblemCode.CONFLICT,
+            f"the successor of '{name.label}' is {max(0, int(age))} seconds old; some node may not use it yet",
+            next_step=f"Try again in {int(SETTLED_S - age) + 1} seconds.",
+        )
 
 
 def find_key(keys: Sequence[KeyInfo], *, label: str | None, key_id: bytes | None) -> KeyName:

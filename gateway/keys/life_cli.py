@@ -16,9 +16,11 @@ from gateway.keys.life import KeyLife, find_key
 from gateway.keys.migration import LifeDesk, Migration
 from gateway.keys.rewrap import SETTLED_S, Progress
 from gateway.keys.ring import ASKED_S
+from gateway.keys.service import default_store_uri
 from gateway.settings import Settings
-from hsm_adapters.api import KeyInfo
+from hsm_adapters.api import CreatableStore, KeyInfo
 from hsm_adapters.errors import HsmError
+from hsm_adapters.registry import find_adapter, open_store
 from hsm_adapters.uri import KeyUri
 
 TAKEN_UP_S = ASKED_S + 5
@@ -85,13 +87,13 @@ def _retire(run: Run) -> click.Command:
     def retire(key: str, force: bool, yes: bool) -> None:  # noqa: FBT001 - click calls it
         """Destroy KEY, a label or a key URI, for ever. It must have a successor that is three minutes old, and nothing
         may need it: no value sealed under a wrapping key, no phone or activation under a bank's S (else it says how
-        many). What an audit key signed verifies afterwards, by the word of the key in force; its public half is
-        printed, so that whoever verifies evidence by `--audit-key` can keep it."""
+        many). What an audit key signed verifies afterwards, by the word of the key in force: `tessera audit keys`
+        prints its public half with the others, for whoever verifies evidence by `--audit-key`."""
         label, key_id = parse_key(key)
 
         async def work(desk: LifeDesk) -> None:
             name = find_key(await desk.life.adapter.list(), label=label, key_id=key_id)
-            if await desk.life.age_of_successor(name) is None:
+            if not await desk.life.is_known_settled(name):
                 await _wait(
                     SETTLED_S, "The key store keeps no times: waiting until all nodes use the successor"
                 )
@@ -99,7 +101,9 @@ def _retire(run: Run) -> click.Command:
             if given_up:
                 told = ", ".join(f"{count:,} {what}" for what, count in given_up.items())
                 click.echo(
-                    f"These will not reach the gateway any more, and must begin anew: {told}.", err=True
+                    f"These will not reach the gateway any more, and must begin anew: {told}. Their bindings stay in "
+                    "the bank's lists until it removes them (DELETE /api/v1/bindings/ID).",
+                    err=True,
                 )
             _confirm(f"Destroy {name.label} for ever?", yes=yes)
             _tell_retired(name, await desk.life.retire(name, is_forced=force))
@@ -135,6 +139,9 @@ def _migrate(run: Run) -> click.Command:
         """
         settings = ctx.find_object(Settings)
         if settings is None or not _is_set(settings, source, target):
+            if settings is not None and settings.hsm is None:
+                click.echo(f"The key store so far: {default_store_uri(settings.data)}", err=True)
+            _check_stores(source, target)
             click.echo(
                 "Set these two, then restart the nodes one after another, then run this again:", err=True
             )
@@ -153,8 +160,9 @@ async def _move(migration: Migration, *, is_waiting: bool, yes: bool) -> None:
     made = [await migration.life.rotate(purpose, tenant_id) for purpose, tenant_id in wanted]
     for info in made:
         click.echo(f"made {info.label}")
-    if made and is_waiting:
-        await _wait(TAKEN_UP_S, "Waiting until all nodes use the new keys")
+    age = await migration.age()
+    if is_waiting and age < TAKEN_UP_S:
+        await _wait(TAKEN_UP_S - age, "Waiting until all nodes use the new keys")
     for _ in range(_ROUNDS):
         await _rewrap(migration.life)
         with _bar("Opening everything with the new key store alone") as progress:
@@ -200,13 +208,15 @@ async def _tell_staying(migration: Migration) -> None:
         click.echo(f"stays in the old key store: {each.name.label}: {told}")
     if needed:
         click.echo(
-            "Leave hsm_previous in the settings: these phones move on with their next contacts. This command says how "
-            "many are left.",
+            "Leave hsm_previous in the settings: what needs them moves on with its phones' next contacts. This command "
+            "says how many are left.",
             err=True,
         )
     else:
         click.echo(
-            "The move is done: take hsm_previous out of the settings, and restart the nodes.", err=True
+            "The move is done: take hsm_previous out of the settings, and restart the nodes. The old key store can be "
+            "destroyed then, with its backups.",
+            err=True,
         )
 
 
@@ -230,6 +240,21 @@ def _confirm(question: str, *, yes: bool) -> None:
     if not sys.stdin.isatty():
         raise click.UsageError("Give --yes where there is no terminal to ask on.")
     click.confirm(question, abort=True, err=True)
+
+
+def _check_stores(source: str, target: str) -> None:
+    """Open both, before somebody restarts nodes for the sake of a misspelt one; a new one that `tessera keys init`
+    makes need not be there yet."""
+
+    async def look() -> None:
+        for option, uri in (("--from", source), ("--to", target)):
+            try:
+                if option == "--from" or not issubclass(find_adapter(uri), CreatableStore):
+                    await (await open_store(uri)).close()
+            except HsmError as error:
+                raise click.ClickException(f"{option}: {error} [{error.code}]") from error
+
+    asyncio.run(look())
 
 
 def _is_set(settings: Settings, source: str, target: str) -> bool:

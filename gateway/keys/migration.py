@@ -108,6 +108,13 @@ class Migration:
         both, new = await self._stores.list(), await self._stores.newer.list()
         return [owner for owner in owners if newest(both, *owner) != newest(new, *owner)]
 
+    async def age(self) -> float:
+        """Return for how many seconds the youngest key of the new store has been there; 0 where it keeps no times, or
+        has none. Raises `HsmError`."""
+        times = [info.created_at for info in await self._stores.newer.list() if parse_label(info.label)]
+        known = [time for time in times if time is not None]
+        return max(0.0, self._clock.now() - max(known)) if known and len(known) == len(times) else 0.0
+
     async def verify(self, progress: Progress | None = None) -> list[str]:
         """Open every sealed value with the new store alone; return the places of those that do not open. Raises
         `HsmError`, Problem."""

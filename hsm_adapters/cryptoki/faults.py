@@ -68,7 +68,8 @@ def explain(error: CryptokiError) -> HsmError:
         return TokenFull(f"The token has no room for more {what} ({error}). Make room, then try again.")
     if error.value in _UNSUPPORTED:
         return OperationUnsupported(f"The token does not do this ({error}). Run: tessera keys doctor")
-    return HsmUnavailable(f"The HSM does not answer as it should ({error}).")
+    hint = " Check the module's own configuration." if error.function == "C_Initialize" else ""
+    return HsmUnavailable(f"The HSM does not answer as it should ({error}).{hint}")
 
 
 def explain_login(error: CryptokiError) -> Exception:

@@ -11,7 +11,7 @@ import struct
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,6 +86,8 @@ class KeyObjects:
         self._needs_login = needs_login
         self.says_all = False
         """Whether the token takes it to be told all that a private key may not do; tpm2-pkcs11 does not."""
+        # By label: the epoch in which the token last showed the key.
+        self._seen: dict[str, int] = {}
         # Counts what this process makes and destroys: handles from before are looked up anew.
         self._version = 0
         self._counting = threading.Lock()
@@ -106,9 +108,11 @@ class KeyObjects:
         for _ in range(_AMBIGUOUS_TRIES):
             found = self._all(session, label)
             if len(found) == 1:
+                self._seen[label] = session.epoch
                 return found[0]
             if not found:
                 self._check_login(session)
+                self._check_there(session, {label})
                 raise KeyNotFound(f"There is no key '{label}'.")
             time.sleep(0.05)  # somebody is making one: whoever was not alone takes it back
         raise HsmUnavailable(
@@ -118,7 +122,10 @@ class KeyObjects:
     def all_keys(self, session: Session) -> list[KeyInfo]:
         """Return all keys that have a kind, in order of their labels."""
         self._check_login(session)
-        return sorted((key.info for key in self._all(session, None)), key=lambda info: info.label)
+        keys = {key.info.label: key.info for key in self._all(session, None)}
+        self._check_there(session, self._seen.keys() - keys.keys())
+        self._seen.update(dict.fromkeys(keys, session.epoch))
+        return [keys[label] for label in sorted(keys)]
 
     def add(self, session: Session, label: str, kind: KeyKind) -> KeyInfo:
         """Generate a key. Raises `KeyExists`."""
@@ -142,6 +149,7 @@ class KeyObjects:
                 for handle in self._handles(session, name):
                     self._cryptoki.destroy(session.handle, handle)
         finally:
+            self._seen.pop(label, None)
             self._count()
 
     def _claim(self, session: Session, label: str, kind: KeyKind | None) -> None:
@@ -184,6 +192,15 @@ class KeyObjects:
     def _handles(self, session: Session, label: str) -> list[int]:
         template = Template((ck.CKA_TOKEN, True), (ck.CKA_LABEL, label.encode()))
         return self._cryptoki.find(session.handle, template, 64)
+
+    def _check_there(self, session: Session, missing: Collection[str]) -> None:
+        """Tell a key that was destroyed from a token that went without a word: SoftHSM shows an empty token when its
+        folder has gone. Keys that were there since the module was initialised and are not any more have it initialised
+        again, once; what is not there after that is not there. Raises `CryptokiError`."""
+        if any(self._seen.get(label) == session.epoch for label in missing):
+            raise CryptokiError("C_FindObjects", ck.CKR_TOKEN_NOT_PRESENT)
+        for label in list(missing):
+            self._seen.pop(label, None)
 
     def _check_login(self, session: Session) -> None:
         """Tell a key that is not there from one that is not shown: to a session that is not logged in a token shows no

@@ -316,6 +316,37 @@ async def test_seeds_at_hand_end_with_a_wrapping_key_that_another_process_destro
     await adapter.close()
 
 
+async def test_a_token_that_shows_nothing_is_away_and_no_key_is_lost(local: str, tmp_path: Path) -> None:
+    """SoftHSM's folder goes while it is in use: no error, no objects. And comes back."""
+    adapter = await Pkcs11Adapter.open(local)
+    for label in ("mac-1", "mac-2"):
+        await adapter.generate(label, KeyKind.MAC_SHA256)
+    known = await adapter.mac("mac-1", b"")
+    await adapter.list()
+    tokens, away = tmp_path / "tokens", tmp_path / "away"
+    for _ in range(2):
+        tokens.rename(away)
+        for _ in range(12):
+            for call in (adapter.list, lambda: adapter.find("mac-2"), lambda: adapter.mac("mac-1", b"")):
+                try:
+                    await call()
+                except HsmUnavailable:
+                    continue
+            await asyncio.sleep(0.1)
+        with pytest.raises(HsmUnavailable):
+            await adapter.list()
+        away.rename(tokens)
+        async with asyncio.timeout(20):
+            while True:
+                try:
+                    assert await adapter.mac("mac-1", b"") == known
+                    break
+                except HsmUnavailable:
+                    await asyncio.sleep(0.1)
+        assert [info.label for info in await adapter.list()] == ["mac-1", "mac-2"]
+    await adapter.close()
+
+
 async def test_what_is_cancelled_harms_nobody(local: str) -> None:
     adapter = await Pkcs11Adapter.open(local)
     await adapter.generate("mac", KeyKind.MAC_SHA256)

@@ -262,7 +262,7 @@ def test_the_banks_published_key_is_compared(desk: Desk) -> None:
     published.write_text(CliRunner().invoke(keys_group, ["show", "tessera-audit-1"], obj=other).stdout)
     result = desk.nothing_opened("verify", str(file), "--audit-key", str(published))
     assert result.exit_code == 1
-    assert "log[0].key: is not the audit key that was given" in result.stdout
+    assert "log[0].key: is not an audit key that was given" in result.stdout
 
 
 ED25519 = "MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE="
