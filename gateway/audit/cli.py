@@ -104,10 +104,7 @@ def keys_command(settings: Settings) -> None:
         finally:
             await adapter.close()
 
-    async def work() -> dict[str, bytes]:
-        return await _with_storage(settings, read)
-
-    for label, point in sorted(_run(work).items()):
+    for label, point in sorted(_run(_with_storage(settings, read)).items()):
         click.echo(label, err=True)
         click.echo(_pem(point), nl=False)
 
