@@ -5,6 +5,7 @@ environment or prompt."""
 import asyncio
 import base64
 import json
+import textwrap
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -216,7 +217,8 @@ class _Row:
     def pem(self) -> str | None:
         if self.spki is None:
             return None
-        body = base64.encodebytes(self.spki).decode()
+        # Lines of 64 characters (RFC 7468 section 2), as every other program writes them.
+        body = textwrap.fill(base64.b64encode(self.spki).decode(), 64) + "\n"
         return f"-----BEGIN PUBLIC KEY-----\n{body}-----END PUBLIC KEY-----\n"
 
     def fields(self) -> dict[str, Any]:
