@@ -80,7 +80,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = None
     hsm: Annotated[
         str | None,
-        _key("URI of the key store: software:file=PATH?passphrase-source=env:NAME, or another adapter's."),
+        _key(
+            "URI of the key store: software:file=PATH?passphrase-source=env:NAME, "
+            "pkcs11:token=LABEL?module-path=PATH&pin-source=file:PATH (docs/hsm.md), or another adapter's."
+        ),
     ] = None
     hsm_previous: Annotated[
         str | None,
