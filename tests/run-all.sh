@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs every test there is and ends with one line that counts them. Two at a time, for two cores: TypeScript beside Python,
-# then the browsers in two halves, each with gateways of its own; after the shorter half a chosen set once more, with the
+# Runs every test there is and ends with one line that counts them. Two at a time, for two cores: Python in two halves,
+# TypeScript beside them, then the browsers in two halves, each with gateways of its own; after the shorter half a chosen set once more, with the
 # gateways' keys in a PKCS#11 token. The browser driver keeps an event loop of its own running, which asyncio tests in the
 # same process would stumble over.
 set -uo pipefail
@@ -26,9 +26,14 @@ on_hsm=(
 (cd web && npm run --silent test -- --reporter=default --reporter=junit --outputFile="$reports/typescript.xml") \
   >"$reports/typescript.log" 2>&1 &
 typescript=$!
-"$python" -m pytest --ignore=tests/e2e --junitxml="$reports/python.xml" || status=1
+"$python" -m pytest tests/contracts tests/attacks --junitxml="$reports/python-contracts-attacks.xml" \
+  >"$reports/contracts.log" 2>&1 &
+contracts=$!
+"$python" -m pytest --ignore=tests/e2e --ignore=tests/contracts --ignore=tests/attacks \
+  --junitxml="$reports/python.xml" || status=1
 wait "$typescript" || status=1
-cat "$reports/typescript.log"
+wait "$contracts" || status=1
+cat "$reports/typescript.log" "$reports/contracts.log"
 
 {
   ended=0
