@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Runs every test there is and ends with one line that counts them. Two at a time, for two cores: Python in two halves,
-# TypeScript beside them, then the browsers in two halves, each with gateways of its own; after the shorter half a chosen set once more, with the
-# gateways' keys in a PKCS#11 token. The browser driver keeps an event loop of its own running, which asyncio tests in the
-# same process would stumble over.
+# TypeScript beside them, then the browsers in two halves, each with gateways of its own; after the shorter half a chosen
+# set once more, with the gateways' keys in a PKCS#11 token. The browser driver keeps an event loop of its own running,
+# which asyncio tests in the same process would stumble over.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 python=.venv/bin/python
