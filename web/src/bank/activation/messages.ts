@@ -128,7 +128,7 @@ export const messages = defineMessages({
     endNext_contested: "Par sécurité, nous nous sommes arrêtés là ; aucun téléphone n’a été ajouté. Assurez-vous que personne ne voit votre écran, puis recommencez. Si vous ne connaissez pas l’autre téléphone, prévenez votre banque.",
     restart: "Recommencer",
     lost: "La connexion est perdue. Nouvelle tentative automatique.",
-    codeless: "Votre banque ne peut pas montrer le code pour l’instant. Rien n’est perdu : laissez cette page ouverte, nouvelle tentative automatique.",
+    codeless: "Votre banque ne peut pas montrer le code pour l’instant. Rien n’est perdu : laissez cette page ouverte, nouvelle tentative automatique.",
     announcePresent: "Un téléphone est là. Saisissez les huit chiffres qu’il affiche.",
     retry: "Réessayer",
   },
