@@ -16,8 +16,13 @@ export class MessagesScreen extends ListScreen<InboxMessage> {
     return { title: desk[this.speech].messages, ...inbox[this.speech] };
   }
 
-  protected override fetchPage(channel: Channel, before?: string): Promise<Page<InboxMessage>> {
-    return channel.inbox(before);
+  /** What the customer has opened: a page that was asked for a moment before does not know it yet. */
+  private readonly opened = new Set<string>();
+
+  protected override async fetchPage(channel: Channel, before?: string): Promise<Page<InboxMessage>> {
+    const page = await channel.inbox(before);
+    const items = page.items.map((item) => (this.opened.has(item.id) ? { ...item, read: true } : item));
+    return { ...page, items };
   }
 
   protected override markOf(channel: Channel): string | null {
@@ -51,11 +56,13 @@ export class MessagesScreen extends ListScreen<InboxMessage> {
   }
 
   private async markRead(id: string): Promise<void> {
+    this.opened.add(id);
     this.list.change(id, (item) => ({ ...item, read: true }));
     // Unread again when the bank could not be told: the next opening tells it.
     await Promise.resolve()
       .then(() => this.channel().markRead(id))
       .catch(() => {
+        this.opened.delete(id);
         this.list.change(id, (item) => ({ ...item, read: false }));
       });
   }
