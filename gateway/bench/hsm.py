@@ -33,9 +33,9 @@ from gateway.protocol.otp import code_of, counter_message, matching
 from gateway.storage.engine import Storage
 from hsm_adapters.api import HashName, HsmAdapter, KeyKind
 from hsm_adapters.cryptoki import constants as ck
-from hsm_adapters.cryptoki.binding import Gcm, Mechanism, Template, ecdh
 from hsm_adapters.cryptoki.module import Module
 from hsm_adapters.cryptoki.objects import KeyObjects
+from hsm_adapters.cryptoki.structures import Gcm, Mechanism, Template, ecdh
 from hsm_adapters.cryptoki.token import Pin, Token, TokenChoice
 from hsm_adapters.cryptoki.workers import Session, WorkerPool
 from hsm_adapters.errors import HsmError

@@ -7,11 +7,9 @@ Handles, flags and lengths are CK_ULONG (the platform's unsigned long). No buffe
 is shared between two threads but read-only templates and mechanisms."""
 
 import ctypes
-import secrets
 import threading
 from ctypes import (
     POINTER,
-    Structure,
     addressof,
     byref,
     c_char_p,
@@ -19,48 +17,45 @@ from ctypes import (
     c_ulong,
     c_void_p,
     cast,
-    memset,
 )
-from dataclasses import dataclass
 from typing import Any
 
 from hsm_adapters.cryptoki.constants import (
     CKF_OS_LOCKING_OK,
     CKF_RW_SESSION,
     CKF_SERIAL_SESSION,
-    CKM_AES_GCM,
     CKR_ATTRIBUTE_SENSITIVE,
     CKR_ATTRIBUTE_TYPE_INVALID,
     CKR_FUNCTION_NOT_SUPPORTED,
     CKU_USER,
     RETURN_NAMES,
 )
+from hsm_adapters.cryptoki.structures import (
+    MAX_ANSWER,
+    Attribute,
+    CTokenInfo,
+    InitializeArguments,
+    Mechanism,
+    Scratch,
+    Template,
+    TokenInfo,
+)
 
 _UNAVAILABLE = c_ulong(-1).value
 _MAX_SLOTS = 256
 _MAX_MECHANISMS = 1_024
 _MAX_ATTRIBUTE = 65_536
-_MAX_ANSWER = 66_560
 
 _U, _P = c_ulong, c_void_p
 # By name: the place in CK_FUNCTION_LIST (pkcs11f.h), and the arguments.
 _SIGNATURES: dict[str, tuple[Any, ...]] = {
-    "C_Initialize": (
-        0,
-        _P,
-    ),
-    "C_Finalize": (
-        1,
-        _P,
-    ),
+    "C_Initialize": (0, _P),
+    "C_Finalize": (1, _P),
     "C_GetSlotList": (4, c_ubyte, _P, _P),
     "C_GetTokenInfo": (6, _U, _P),
     "C_GetMechanismList": (7, _U, _P, _P),
     "C_OpenSession": (12, _U, _U, _P, _P, _P),
-    "C_CloseSession": (
-        13,
-        _U,
-    ),
+    "C_CloseSession": (13, _U),
     "C_GetSessionInfo": (15, _U, _P),
     "C_Login": (18, _U, _U, c_char_p, _U),
     "C_CreateObject": (20, _U, _P, _U, _P),
@@ -68,10 +63,7 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
     "C_GetAttributeValue": (24, _U, _U, _P, _U),
     "C_FindObjectsInit": (26, _U, _P, _U),
     "C_FindObjects": (27, _U, _P, _U, _P),
-    "C_FindObjectsFinal": (
-        28,
-        _U,
-    ),
+    "C_FindObjectsFinal": (28, _U),
     "C_EncryptInit": (29, _U, _P, _U),
     "C_Encrypt": (30, _U, c_char_p, _U, _P, _P),
     "C_DecryptInit": (33, _U, _P, _U),
@@ -100,173 +92,6 @@ def _not_supported(*_: object) -> int:
     return CKR_FUNCTION_NOT_SUPPORTED
 
 
-class _Attribute(Structure):
-    _fields_ = (("type", c_ulong), ("value", c_void_p), ("length", c_ulong))
-
-
-class _Mechanism(Structure):
-    _fields_ = (("mechanism", c_ulong), ("parameter", c_void_p), ("length", c_ulong))
-
-
-class _InitializeArguments(Structure):
-    # In the standard structure `pReserved` follows `flags` and is NULL. NSS has its library parameters there, and
-    # p11-kit passes what a module wants of text at the same place.
-    _fields_ = (
-        ("create_mutex", c_void_p),
-        ("destroy_mutex", c_void_p),
-        ("lock_mutex", c_void_p),
-        ("unlock_mutex", c_void_p),
-        ("flags", c_ulong),
-        ("text", c_char_p),
-        ("reserved", c_void_p),
-    )
-
-
-class _TokenInfo(Structure):
-    _fields_ = (
-        ("label", c_ubyte * 32),
-        ("manufacturer", c_ubyte * 32),
-        ("model", c_ubyte * 16),
-        ("serial", c_ubyte * 16),
-        ("flags", c_ulong),
-        ("counts", c_ulong * 10),
-        ("versions", c_ubyte * 4),
-        ("utc_time", c_ubyte * 16),
-    )
-
-
-class _GcmParameters(Structure):
-    _fields_ = (
-        ("iv", c_void_p),
-        ("iv_length", c_ulong),
-        ("iv_bits", c_ulong),
-        ("aad", c_char_p),
-        ("aad_length", c_ulong),
-        ("tag_bits", c_ulong),
-    )
-
-
-class _EcdhParameters(Structure):
-    _fields_ = (
-        ("kdf", c_ulong),
-        ("shared_length", c_ulong),
-        ("shared", c_char_p),
-        ("public_length", c_ulong),
-        ("public", c_char_p),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class TokenInfo:
-    """What a token says of itself (CK_TOKEN_INFO), and in which slot it is."""
-
-    slot: int
-    label: str
-    manufacturer: str
-    model: str
-    serial: str
-    flags: int
-
-
-class Template:
-    """Attributes of an object. Values: bool, int (CK_ULONG) or bytes. Nobody changes it once made, but for `wipe`."""
-
-    __slots__ = ("_kept", "array", "length")
-
-    def __init__(self, *pairs: tuple[int, bool | int | bytes]) -> None:
-        self.length = len(pairs)
-        self.array = (_Attribute * self.length)()
-        self._kept = []
-        for place, (kind, value) in enumerate(pairs):
-            buffer: Any
-            if isinstance(value, bool):
-                buffer = (c_ubyte * 1)(value)
-            elif isinstance(value, int):
-                buffer = c_ulong(value)
-            else:
-                buffer = (c_ubyte * len(value)).from_buffer_copy(value) if value else (c_ubyte * 1)()
-            self._kept.append(buffer)
-            size = len(value) if isinstance(value, bytes) else ctypes.sizeof(buffer)
-            self.array[place] = _Attribute(kind, addressof(buffer), size)
-
-    def wipe(self) -> None:
-        """Overwrite the values, after a key went in by them."""
-        for buffer in self._kept:
-            memset(addressof(buffer), 0, ctypes.sizeof(buffer))
-
-
-class Mechanism:
-    """A mechanism with its parameter: none, bytes, or a structure. Read-only once made."""
-
-    __slots__ = ("_kept", "_struct", "reference")
-
-    def __init__(self, mechanism: int, parameter: bytes | Structure | None = None) -> None:
-        size = 0
-        kept: Any = parameter
-        if isinstance(parameter, bytes):
-            kept = (c_ubyte * len(parameter)).from_buffer_copy(parameter)
-        if kept is not None:
-            size = ctypes.sizeof(kept)
-        self._kept = kept
-        self._struct = _Mechanism(mechanism, None if kept is None else addressof(kept), size)
-        self.reference = byref(self._struct)
-
-
-class Gcm(Mechanism):
-    """AES-GCM with a nonce of 12 bytes and a tag of 16 (CK_GCM_PARAMS, current mechanisms section 2.12.3), set anew for
-    each operation of its thread."""
-
-    __slots__ = ("_nonce", "_parameters")
-
-    def __init__(self) -> None:
-        # A place of its own: some modules write the nonce that they chose there.
-        nonce = (c_ubyte * 12)()
-        self._nonce = memoryview(nonce).cast("B")
-        self._parameters = _GcmParameters(addressof(nonce), 12, 96, None, 0, 128)
-        super().__init__(CKM_AES_GCM, self._parameters)
-
-    def set(self, nonce: bytes, associated: bytes) -> None:
-        """Take these for the next operation; the structure keeps them alive."""
-        parameters = self._parameters
-        self._nonce[:] = nonce
-        parameters.aad = associated
-        parameters.aad_length = len(associated)
-
-
-class _Scratch:
-    """What a thread's calls write their answers to: making an array of a new size each time takes longer
-    than an HMAC."""
-
-    __slots__ = ("_nonces", "_view", "address", "buffer", "gcm", "length", "length_reference")
-
-    def __init__(self) -> None:
-        self.buffer = (c_ubyte * _MAX_ANSWER)()
-        self.address = addressof(self.buffer)
-        self.length = c_ulong()
-        self.length_reference = byref(self.length)
-        self._view = memoryview(self.buffer).cast("B")
-        self.gcm = Gcm()
-        self._nonces: list[bytes] = []
-
-    def fresh_nonce(self) -> bytes:
-        """Return 12 fresh bytes."""
-        if not self._nonces:
-            fetched = secrets.token_bytes(12 * 64)
-            self._nonces = [fetched[place : place + 12] for place in range(0, len(fetched), 12)]
-        return self._nonces.pop()
-
-    def take(self, size: int) -> bytes:
-        """Return the answer, and wipe it here."""
-        answer = self._view[:size].tobytes()
-        self._view[:size] = bytes(size)
-        return answer
-
-
-def ecdh(mechanism: int, *, kdf: int, public: bytes) -> Mechanism:
-    """ECDH with the peer's point, raw (CK_ECDH1_DERIVE_PARAMS, current mechanisms section 2.3.9)."""
-    return Mechanism(mechanism, _EcdhParameters(kdf, 0, None, len(public), public))
-
-
 class Cryptoki:
     """A loaded module. Every method may raise `CryptokiError`."""
 
@@ -291,7 +116,7 @@ class Cryptoki:
         self._sign_init, self._sign = calls["C_SignInit"], calls["C_Sign"]
         self._encrypt_init, self._encrypt = calls["C_EncryptInit"], calls["C_Encrypt"]
         self._decrypt_init, self._decrypt = calls["C_DecryptInit"], calls["C_Decrypt"]
-        self._arguments: _InitializeArguments | None = None
+        self._arguments: InitializeArguments | None = None
 
     def _call(self, name: str, *arguments: Any) -> None:
         value = self.functions[name](*arguments)
@@ -303,7 +128,7 @@ class Cryptoki:
     def initialize(self, text: str | None) -> None:
         """C_Initialize for many threads; `text` is what some modules take besides (NSS: its library parameters)."""
         encoded = None if text is None else text.encode()
-        self._arguments = _InitializeArguments(flags=CKF_OS_LOCKING_OK, text=encoded)
+        self._arguments = InitializeArguments(flags=CKF_OS_LOCKING_OK, text=encoded)
         self._call("C_Initialize", byref(self._arguments))
 
     def finalize(self) -> None:
@@ -317,7 +142,7 @@ class Cryptoki:
         self._call("C_GetSlotList", 1, slots, byref(count))
         found = []
         for slot in slots[: count.value]:
-            info = _TokenInfo()
+            info = CTokenInfo()
             value = self.functions["C_GetTokenInfo"](slot, byref(info))
             if value:  # a token that was pulled a moment ago, or a broken reader: not ours
                 continue
@@ -396,7 +221,7 @@ class Cryptoki:
 
     def attributes(self, session: int, handle: int, *kinds: int) -> list[bytes | None]:
         """Return the values of attributes, None for those that the object lacks or does not tell."""
-        array = (_Attribute * len(kinds))(*(_Attribute(kind, None, 0) for kind in kinds))
+        array = (Attribute * len(kinds))(*(Attribute(kind, None, 0) for kind in kinds))
         partial = (0, CKR_ATTRIBUTE_SENSITIVE, CKR_ATTRIBUTE_TYPE_INVALID)
         value = self.functions["C_GetAttributeValue"](session, handle, array, len(kinds))
         if value not in partial:
@@ -419,7 +244,7 @@ class Cryptoki:
     def value_of(self, session: int, handle: int, kind: int, size: int) -> bytes:
         """Return one attribute of at most `size` bytes, in one call."""
         scratch = self._scratch()
-        attribute = _Attribute(kind, scratch.address, size)
+        attribute = Attribute(kind, scratch.address, size)
         self._call("C_GetAttributeValue", session, handle, byref(attribute), 1)
         return scratch.take(attribute.length)
 
@@ -530,21 +355,21 @@ class Cryptoki:
         return self._scratch().fresh_nonce()
 
     def _answer(
-        self, name: str, function: Any, session: int, data: bytes, size: int, scratch: "_Scratch"
+        self, name: str, function: Any, session: int, data: bytes, size: int, scratch: "Scratch"
     ) -> bytes:
         """Call what answers with bytes, and wipe the buffer of the thread that they came in."""
         length = scratch.length
         length.value = size
         value = function(session, data, len(data), scratch.buffer, scratch.length_reference)
         if value:
-            scratch.take(min(size, _MAX_ANSWER))  # what a failed operation may have left there
+            scratch.take(min(size, MAX_ANSWER))  # what a failed operation may have left there
             raise CryptokiError(name, value)
         return scratch.take(length.value)
 
-    def _scratch(self) -> "_Scratch":
-        scratch: _Scratch | None = getattr(self._local, "scratch", None)
+    def _scratch(self) -> "Scratch":
+        scratch: Scratch | None = getattr(self._local, "scratch", None)
         if scratch is None:
-            scratch = self._local.scratch = _Scratch()
+            scratch = self._local.scratch = Scratch()
         return scratch
 
     def random(self, session: int, size: int) -> bytes:

@@ -18,7 +18,8 @@ from pathlib import Path
 
 from hsm_adapters.api import KeyInfo, KeyKind
 from hsm_adapters.cryptoki import constants as ck
-from hsm_adapters.cryptoki.binding import Cryptoki, CryptokiError, Mechanism, Template
+from hsm_adapters.cryptoki.binding import Cryptoki, CryptokiError
+from hsm_adapters.cryptoki.structures import Mechanism, Template
 from hsm_adapters.cryptoki.workers import Session
 from hsm_adapters.errors import HsmError, HsmUnavailable, KeyExists, KeyNotFound, WrongKeyKind
 from hsm_adapters.files import exclusive

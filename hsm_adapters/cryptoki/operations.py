@@ -22,8 +22,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from hsm_adapters.api import HashName, KeyKind, WrappedKey
 from hsm_adapters.cryptoki import constants as ck
-from hsm_adapters.cryptoki.binding import Cryptoki, CryptokiError, Mechanism, Template, ecdh
+from hsm_adapters.cryptoki.binding import Cryptoki, CryptokiError
 from hsm_adapters.cryptoki.objects import P256, KeyObjects
+from hsm_adapters.cryptoki.structures import Mechanism, Template, ecdh
 from hsm_adapters.cryptoki.workers import Session
 from hsm_adapters.errors import InvalidPeerKey, OperationUnsupported, UnwrapFailed
 

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from hsm_adapters.cryptoki import constants as ck
-from hsm_adapters.cryptoki.binding import CryptokiError, TokenInfo
+from hsm_adapters.cryptoki.binding import CryptokiError
 from hsm_adapters.cryptoki.faults import explain_login
 from hsm_adapters.cryptoki.module import PAUSE_S, Module
+from hsm_adapters.cryptoki.structures import TokenInfo
 from hsm_adapters.errors import (
     HsmConfigurationError,
     HsmError,

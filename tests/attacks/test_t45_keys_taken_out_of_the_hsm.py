@@ -11,9 +11,10 @@ from hsm_modules import softhsm
 from gateway.keys.labels import agree_label, audit_label, wrap_label
 from gateway.keys.service import ensure_keys, ensure_tenant_key
 from hsm_adapters.cryptoki import constants as ck
-from hsm_adapters.cryptoki.binding import Cryptoki, CryptokiError, Mechanism, Template
+from hsm_adapters.cryptoki.binding import Cryptoki, CryptokiError
 from hsm_adapters.cryptoki.objects import AES_KEY, COMPANION, secret_template
 from hsm_adapters.cryptoki.operations import AGREEMENT_KEY
+from hsm_adapters.cryptoki.structures import Mechanism, Template
 from hsm_adapters.cryptoki.workers import Session
 from hsm_adapters.errors import UnwrapFailed
 from hsm_adapters.pkcs11 import Pkcs11Adapter

@@ -6,7 +6,7 @@ import asyncio
 import collections
 import hmac
 import signal
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,11 +23,9 @@ from hsm_modules import (
     SO_PIN,
     SOFTHSM,
     RemoteModule,
-    needs,
     opencryptoki,
     pin_file,
     run,
-    softhsm_token,
     uri_of,
 )
 
@@ -61,37 +59,9 @@ class Remote:
 
 
 @pytest.fixture
-def remote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Remote]:
+def remote(remote_module: RemoteModule, tmp_path: Path) -> Remote:
     """A running remote module, reached through p11-kit."""
-    needs(P11_KIT, "p11-kit", SOFTHSM, "softhsm2-util")
-    server = RemoteModule(tmp_path, softhsm_token(tmp_path))
-    for name, value in server.environment.items():
-        monkeypatch.setenv(name, value)
-    with server.running():
-        yield Remote(server, tmp_path, uri_of(P11_KIT, tmp_path))
-
-
-@pytest.fixture
-def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The key URI of a SoftHSM token in this process."""
-    needs(SOFTHSM, "softhsm2-util")
-    for name, value in softhsm_token(tmp_path).items():
-        monkeypatch.setenv(name, value)
-    return uri_of(SOFTHSM, tmp_path)
-
-
-@pytest.fixture
-def logins(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
-    """The PINs that were sent to tokens, in order."""
-    sent: list[bytes] = []
-    send = Cryptoki.try_login
-
-    def counted(self: Cryptoki, session: int, pin: bytes) -> int:
-        sent.append(pin)
-        return send(self, session, pin)
-
-    monkeypatch.setattr(Cryptoki, "try_login", counted)
-    return sent
+    return Remote(remote_module, tmp_path, uri_of(P11_KIT, tmp_path))
 
 
 class Load:

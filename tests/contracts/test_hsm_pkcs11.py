@@ -11,8 +11,9 @@ from hsm_modules import Stand, stands
 from hsm_adapters.api import KeyKind
 from hsm_adapters.cryptoki import constants as ck
 from hsm_adapters.cryptoki import operations
-from hsm_adapters.cryptoki.binding import CryptokiError, Template
+from hsm_adapters.cryptoki.binding import CryptokiError
 from hsm_adapters.cryptoki.module import Module
+from hsm_adapters.cryptoki.structures import Template
 from hsm_adapters.cryptoki.token import Pin, Token, TokenChoice
 from hsm_adapters.cryptoki.workers import Session
 from hsm_adapters.errors import HsmError

@@ -6,11 +6,10 @@ import hmac
 import multiprocessing
 import signal
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hsm_modules import P11_KIT, SOFTHSM, RemoteModule, needs, pin_file, softhsm_token, uri_of
+from hsm_modules import P11_KIT, SOFTHSM, RemoteModule, pin_file, uri_of
 
 from hsm_adapters.api import HashName, KeyKind
 from hsm_adapters.cryptoki import constants as ck
@@ -20,26 +19,6 @@ from hsm_adapters.cryptoki.objects import AES_KEY
 from hsm_adapters.cryptoki.workers import Session
 from hsm_adapters.errors import HsmError, HsmUnavailable, KeyExists, KeyNotFound, PinRefused
 from hsm_adapters.pkcs11 import Pkcs11Adapter
-
-
-@pytest.fixture
-def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The key URI of a SoftHSM token in this process."""
-    needs(SOFTHSM, "softhsm2-util")
-    for name, value in softhsm_token(tmp_path).items():
-        monkeypatch.setenv(name, value)
-    return uri_of(SOFTHSM, tmp_path)
-
-
-@pytest.fixture
-def remote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RemoteModule]:
-    """SoftHSM in a process of its own."""
-    needs(P11_KIT, "p11-kit", SOFTHSM, "softhsm2-util")
-    server = RemoteModule(tmp_path, softhsm_token(tmp_path))
-    for name, value in server.environment.items():
-        monkeypatch.setenv(name, value)
-    with server.running():
-        yield server
 
 
 async def test_one_library_by_two_paths_is_one_module(
@@ -86,20 +65,12 @@ async def test_adapters_open_and_close_while_another_works(local: str) -> None:
 
 
 async def test_a_wrong_pin_is_sent_once_by_many_at_once(
-    local: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    local: str, tmp_path: Path, logins: list[bytes]
 ) -> None:
-    sent: list[bytes] = []
-    send = Cryptoki.try_login
-
-    def counted(self: Cryptoki, session: int, pin: bytes) -> int:
-        sent.append(pin)
-        return send(self, session, pin)
-
-    monkeypatch.setattr(Cryptoki, "try_login", counted)
     pin_file(tmp_path, "11111111")
     outcomes = await asyncio.gather(*(Pkcs11Adapter.open(local) for _ in range(8)), return_exceptions=True)
     assert all(isinstance(outcome, PinRefused) for outcome in outcomes)
-    assert sent == [b"11111111"]
+    assert logins == [b"11111111"]
 
 
 async def test_no_traceback_holds_the_pin(local: str, tmp_path: Path) -> None:
@@ -194,25 +165,25 @@ async def test_a_token_that_is_lost_while_probing_is_no_weaker_token(
 
 @pytest.mark.parametrize("stopped_at", ["open", "work"])
 async def test_a_hung_module_holds_neither_callers_nor_the_end(
-    remote: RemoteModule, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopped_at: str
+    remote_module: RemoteModule, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopped_at: str
 ) -> None:
     monkeypatch.setattr(workers, "CLOSE_S", 0.3)
     monkeypatch.setattr("hsm_adapters.pkcs11.SLOW_PATIENCE_S", 0.5)
     uri = uri_of(P11_KIT, tmp_path)
     if stopped_at == "open":
-        remote.send(signal.SIGSTOP)
+        remote_module.send(signal.SIGSTOP)
         with pytest.raises(HsmUnavailable):
             await Pkcs11Adapter.open(uri)
     else:
         adapter = await Pkcs11Adapter.open(uri)
         await adapter.generate("mac", KeyKind.MAC_SHA256)
-        remote.send(signal.SIGSTOP)
+        remote_module.send(signal.SIGSTOP)
         callers = [asyncio.create_task(adapter.mac("mac", b"")) for _ in range(50)]
         await asyncio.sleep(0.1)
         await adapter.close()
         outcomes = await asyncio.gather(*callers, return_exceptions=True)
         assert all(isinstance(outcome, HsmUnavailable) for outcome in outcomes)
-    remote.send(signal.SIGCONT)
+    remote_module.send(signal.SIGCONT)
     monkeypatch.setattr("hsm_adapters.pkcs11.SLOW_PATIENCE_S", 30.0)
     async with asyncio.timeout(30):
         while True:

@@ -1,5 +1,6 @@
 """`tessera serve` as a process of a test, on a port of its own."""
 
+import json
 import os
 import signal
 import socket
@@ -77,3 +78,17 @@ def start(tmp_path: Path) -> Iterator[Start]:
         if served.process.poll() is None:
             served.process.kill()
             served.process.communicate()
+
+
+def readiness(served: Served, wanted: Callable[[dict[str, str]], bool]) -> dict[str, str]:
+    """Return the checks of /readyz once they are as wanted."""
+    checks: dict[str, str] = {}
+    for _ in range(600):
+        try:
+            checks = json.loads(served.get("/readyz")[1])["checks"]
+        except OSError:
+            checks = {}
+        if checks and wanted(checks):
+            return checks
+        time.sleep(0.1)
+    raise AssertionError((checks, served.stop()[1]))

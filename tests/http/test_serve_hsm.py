@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 from hsm_modules import P11_KIT, PIN, RemoteModule, needs, uri_of
-from serve_kit import Start, start
-from token_kit import Spy, TokenStand, all_ok, readiness, tessera
+from serve_kit import Start, readiness, start
+from token_kit import Spy, TokenStand, all_ok, tessera
 
 from gateway.keys.labels import audit_label, wrap_label
 from hsm_adapters.uri import KeyUri

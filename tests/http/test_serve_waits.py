@@ -10,7 +10,7 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -18,7 +18,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 from gateway_kit import settings_in
-from serve_kit import Served, Start, start
+from serve_kit import Start, readiness, start
 
 from gateway.core.clock import SystemClock
 from gateway.starting import Door, open_app
@@ -55,20 +55,6 @@ def command(folder: Path, uri: str, *arguments: str) -> subprocess.CompletedProc
     return subprocess.run(
         [sys.executable, "-m", "gateway", *arguments], env=own, capture_output=True, text=True, timeout=60
     )
-
-
-def readiness(served: Served, wanted: Callable[[dict[str, str]], bool]) -> dict[str, str]:
-    """Return the checks once they are as wanted."""
-    checks: dict[str, str] = {}
-    for _ in range(150):
-        try:
-            checks = json.loads(served.get("/readyz")[1])["checks"]
-        except OSError:
-            checks = {}
-        if checks and wanted(checks):
-            return checks
-        time.sleep(0.1)
-    raise AssertionError((checks, served.stop()[1]))
 
 
 def test_it_waits_for_a_missing_key_file_and_goes_on_by_itself(

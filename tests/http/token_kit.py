@@ -6,10 +6,9 @@ import os
 import re
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -114,20 +113,6 @@ class Spy:
         """Return how often a function was called."""
         calls = self._written.read_text(errors="replace") if self._written.exists() else ""
         return len(re.findall(rf"^\d+: {function}$", calls, re.MULTILINE))
-
-
-def readiness(served: Served, wanted: Callable[[dict[str, str]], bool]) -> dict[str, str]:
-    """Return the checks of /readyz once they are as wanted."""
-    checks: dict[str, str] = {}
-    for _ in range(600):
-        try:
-            checks = json.loads(served.get("/readyz")[1])["checks"]
-        except OSError:
-            checks = {}
-        if checks and wanted(checks):
-            return checks
-        time.sleep(0.1)
-    raise AssertionError((checks, served.stop()[1]))
 
 
 def all_ok(checks: Mapping[str, str]) -> bool:
